@@ -1,0 +1,1 @@
+"""Statements: canonical JSON, domain-separated digests and signatures over them."""

@@ -1,0 +1,60 @@
+"""The one way from untrusted bytes to a typed value: strict JSON, then a frozen model without extra fields."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from policies.errors import InvalidInputError
+from policies.statements.canonical import canonical_bytes, parse_canonical
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 or HMAC-SHA-256 value, 64 lower-case hexadecimal digits."""
+
+PartyId = Digest
+"""Names a party: the digest of its identity signing key."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""A machine name: lower-case letters, digits and hyphens, at most 63."""
+
+Text = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=2000,
+        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$",
+    ),
+]
+"""A sentence or paragraph for people: no control, zero-width or direction-changing characters."""
+
+
+class StrictModel(BaseModel):
+    """A frozen value with exactly the declared fields, no coercion, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def canonical(self) -> bytes:
+        """The canonical JSON bytes of this value, as digested and signed."""
+        return canonical_bytes(self.model_dump(mode="json"))
+
+
+Model = TypeVar("Model", bound=StrictModel)
+
+
+def parse_model(model: type[Model], data: bytes, *, maximum_bytes: int, what: str) -> Model:
+    """Parse untrusted canonical JSON into `model`.
+
+    Raises:
+        InvalidInputError: naming `what` and the first field that is wrong; never quoting the content.
+    """
+    parse_canonical(data, maximum_bytes=maximum_bytes, what=what)
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise InvalidInputError(f"{what} is not valid: {describe_validation_error(error)}.") from error
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """Say which field is wrong and what was expected, without the value that was got."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"{place}: {first['msg']}"

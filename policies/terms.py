@@ -1,0 +1,141 @@
+"""Terms: what a study asks for and an approval grants; the same for its whole cohort, frozen, with one digest."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from policies.statements.digests import digest
+from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
+
+MAXIMUM_TERMS_BYTES = 256 * 1024
+
+
+class CohortMember(StrictModel):
+    """One site of the cohort, the data set it is asked to train on, and its public integer weight in the average."""
+
+    site: PartyId
+    data_set: Name
+    weight: Annotated[int, Field(ge=1, le=16)]
+
+
+class Programs(StrictModel):
+    """Digests of everything the study brings along, so that the digest of the terms covers it."""
+
+    loss: Digest
+    metrics: Digest
+    initial_parameters: Digest
+    source: Digest
+    parameter_count: Annotated[int, Field(ge=1, le=50_000_000)]
+
+
+class Training(StrictModel):
+    """DP-SGD at each site (Abadi et al. 2016): every number is public and fixed before the data is touched.
+
+    The divisor of a step is `sampling_rate` × the manifest's public number of training units.
+    """
+
+    strategy: Literal["fedavg"]
+    rounds: Annotated[int, Field(ge=1, le=10_000)]
+    local_steps: Annotated[int, Field(ge=1, le=10_000)]
+    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
+    clipping_norm: Annotated[float, Field(gt=0, le=1e6)]
+    learning_rate: Annotated[float, Field(gt=0, le=1e3)]
+
+
+class Evaluation(StrictModel):
+    """Metrics on holdout units: which global models are measured (0 is the initial one) and under what noise.
+
+    Each unit contributes v and 1 − v for each metric v in [0, 1]: the L2 sensitivity is √(number of metrics).
+    """
+
+    models: Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(max_length=10_001)]
+    metrics: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")], ...],
+        Field(min_length=1, max_length=64),
+    ]
+    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
+
+
+class SecureAveraging(StrictModel):
+    """n-of-n secure averaging (Bonawitz et al. 2017): smallest cohort, colluders withstood, quantiser."""
+
+    minimum_cohort: Annotated[int, Field(ge=2, le=100)]
+    colluders: Annotated[int, Field(ge=0, le=98)]
+    bits: Annotated[int, Field(ge=8, le=20)]
+    update_range: Annotated[float, Field(gt=0, le=1e6)]
+
+
+class Privacy(StrictModel):
+    """What the study promises each site's units: (ε, δ)-differential privacy against everybody outside that site."""
+
+    epsilon: Annotated[float, Field(gt=0, le=100)]
+    delta: Annotated[float, Field(gt=0, le=1e-6)]
+
+
+class Deadlines(StrictModel):
+    """Seconds that a site or the coordinator waits in a phase before it ends the round and names who is missing."""
+
+    setup_seconds: Annotated[int, Field(ge=1, le=604_800)]
+    round_seconds: Annotated[int, Field(ge=1, le=604_800)]
+
+
+class Terms(StrictModel):
+    """A study's terms. Every approver signs `digest()`, so nothing in here can differ between sites or change later."""
+
+    version: Literal["cloister-terms/1"]
+    study: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    title: Annotated[Text, StringConstraints(max_length=200)]
+    researcher: PartyId
+    purpose: Text
+    recipients: Text
+    onward_use: Text
+    cohort: Annotated[tuple[CohortMember, ...], Field(min_length=2, max_length=100)]
+    programs: Programs
+    training: Training
+    evaluation: Evaluation
+    secure_averaging: SecureAveraging
+    privacy: Privacy
+    deadlines: Deadlines
+    expires_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sites = [member.site for member in self.cohort]
+        averaging = self.secure_averaging
+        if len(set(sites)) != len(sites):
+            raise ValueError("the cohort names a site twice; each site takes part once")
+        if averaging.minimum_cohort < averaging.colluders + 2:
+            raise ValueError("minimum_cohort must be at least colluders + 2, or a sum could show one honest site")
+        if len(sites) < averaging.minimum_cohort:
+            raise ValueError(
+                f"the cohort has {len(sites)} sites and minimum_cohort asks for {averaging.minimum_cohort}"
+            )
+        total_weight = sum(member.weight for member in self.cohort)
+        if total_weight << (averaging.bits - 1) >= 2**31:
+            raise ValueError("weights × 2^(bits − 1) must stay below 2³¹, or sums could wrap; lower bits or weights")
+        models = self.evaluation.models
+        if list(models) != sorted(set(models)) or (models and models[-1] > self.training.rounds):
+            raise ValueError("evaluation.models must rise strictly and end at the number of rounds or before")
+        return self
+
+    def digest(self) -> str:
+        """The digest that requests, approvals, charges and rounds refer to."""
+        return digest("terms", self.canonical())
+
+    def member(self, site: str) -> CohortMember | None:
+        """This cohort's entry for `site`, or None where the terms do not name it."""
+        return next((member for member in self.cohort if member.site == site), None)
+
+    @property
+    def sums(self) -> int:
+        """How many sums are opened: one a training round, and one more if the final model is evaluated."""
+        return self.training.rounds + (1 if self.training.rounds in self.evaluation.models else 0)
+
+    def trains_in(self, round_number: int) -> bool:
+        """Whether round `round_number` (from 1) trains; the one after the last training round only evaluates."""
+        return round_number <= self.training.rounds
+
+    def evaluates_in(self, round_number: int) -> bool:
+        """Whether round `round_number` measures the global model it starts from (model `round_number` − 1)."""
+        return round_number - 1 in self.evaluation.models

@@ -1,0 +1,42 @@
+"""Mock data: rows of the manifest's shape, drawn from the manifest alone, for researchers to write code against."""
+
+import csv
+import io
+
+import numpy as np
+
+from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest
+
+MAXIMUM_MOCK_ROWS = 100_000
+
+
+def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
+    """Draw `rows` records as CSV, each value uniform within its declared bounds or categories.
+
+    A function of the public manifest and nothing else: whoever has the manifest can draw the same bytes (with the same
+    NumPy), which shows that no private record had a part in them. Units are called mock-0001, mock-0002 … and have 1 to
+    `maximum_records` records.
+
+    Raises:
+        ValueError: rows is not within 1 to 100 000.
+    """
+    if not 1 <= rows <= MAXIMUM_MOCK_ROWS:
+        raise ValueError(f"mock data has 1 to {MAXIMUM_MOCK_ROWS} rows, {rows} were asked for")
+    generator = np.random.default_rng(int(manifest.digest(), 16))
+    records = generator.integers(1, manifest.privacy_unit.maximum_records, size=rows, endpoint=True)
+    units = np.repeat(np.arange(1, rows + 1), records)[:rows]
+    columns = [_draw(column, rows, generator) for column in manifest.columns]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([manifest.privacy_unit.column, *(column.name for column in manifest.columns)])
+    writer.writerows(zip((f"mock-{unit:04}" for unit in units), *columns, strict=True))
+    return text.getvalue().encode()
+
+
+def _draw(column: Column, rows: int, generator: np.random.Generator) -> list[str]:
+    if isinstance(column, CategoryColumn):
+        return [column.categories[place] for place in generator.integers(len(column.categories), size=rows)]
+    if isinstance(column, IntegerColumn):
+        return [str(value) for value in generator.integers(column.minimum, column.maximum, size=rows, endpoint=True)]
+    values = generator.uniform(column.minimum, column.maximum, size=rows)
+    return [repr(min(max(float(f"{value:.6g}"), column.minimum), column.maximum)) for value in values]

@@ -1,0 +1,127 @@
+"""Register a data set: read it once, freeze a snapshot, and find the population whose budget it draws on."""
+
+import re
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select
+
+from datasites.catalog.csv_reader import read_table
+from datasites.catalog.fingerprints import unit_fingerprints
+from datasites.catalog.mock import draw_mock
+from datasites.catalog.population import ExistingPopulation, population_to_join
+from datasites.catalog.snapshot import write_snapshot
+from datasites.site import Site
+from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
+from datasites.store.tables import budget_tables, data_sets
+from datasites.store.tables import unit_fingerprints as fingerprint_table
+from policies.budget.ledger import open_population
+from policies.errors import ConflictError, InvalidInputError, RefusedError
+from policies.log.entries import DataSetRegistered, PopulationOpened
+from policies.log.journal import append
+from policies.manifest import Manifest, parse_manifest
+
+_LARGEST_DELTA = 1e-6
+_RESERVED_BY_SYFT = re.compile(r"v[0-9]+")
+
+
+def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon: float) -> DataSet:
+    """Freeze the table as a data set; its people's lifetime budget is ε = `epsilon`, δ = min(10⁻⁶, 1/(10 × units)).
+
+    If one person of the table is in a population already, the data set joins that population and its budget.
+
+    Raises:
+        InvalidInputError: manifest and table disagree; nothing was changed.
+        ConflictError: a data set of this name exists.
+        RefusedError: the people belong to two populations, or have a budget of another ε already.
+    """
+    manifest = parse_manifest(manifest_file.read_bytes())
+    if _RESERVED_BY_SYFT.fullmatch(manifest.name):
+        raise InvalidInputError(f"Syft keeps the name «{manifest.name}» for itself; give the data set another name.")
+    table = read_table(table_file, manifest)
+    marks = unit_fingerprints(table, site.catalog_keys.fingerprint)
+    with site.engine.begin() as connection:
+        if find_data_set(connection, manifest.name) is not None:
+            raise ConflictError(f"There is a data set «{manifest.name}» already; give the new one another name.")
+        population = population_to_join(marks, manifest.holdout.fraction, _existing(connection))
+        if population is None:
+            population = _open_population(connection, site, manifest, epsilon)
+        else:
+            _check_same_budget(connection, population, epsilon, manifest)
+        commitment, path = write_snapshot(site.home.snapshots, table, manifest, site.catalog_keys)
+        known = set(connection.execute(select(fingerprint_table.c.fingerprint)).scalars())
+        new = [{"fingerprint": mark, "population": population} for mark in marks if mark not in known]
+        if new:
+            connection.execute(insert(fingerprint_table), new)
+        connection.execute(
+            insert(data_sets).values(
+                name=manifest.name,
+                population=population,
+                manifest=manifest.canonical().decode(),
+                snapshot_commitment=commitment,
+                snapshot_file=path.name,
+                mock=draw_mock(manifest).decode(),
+                registered_at=site.now,
+            )
+        )
+        append(
+            connection,
+            DataSetRegistered(
+                at=site.now,
+                data_set=manifest.name,
+                population=population,
+                manifest=manifest.digest(),
+                snapshot_commitment=commitment,
+            ),
+        )
+        return require_data_set(connection, manifest.name)
+
+
+def _existing(connection: Connection) -> list[ExistingPopulation]:
+    members: dict[str, set[str]] = {}
+    for fingerprint, population in connection.execute(
+        select(fingerprint_table.c.fingerprint, fingerprint_table.c.population)
+    ):
+        members.setdefault(population, set()).add(fingerprint)
+    fractions = {data_set.population: data_set.manifest.holdout.fraction for data_set in all_data_sets(connection)}
+    return [
+        ExistingPopulation(population, fractions[population], frozenset(fingerprints))
+        for population, fingerprints in members.items()
+    ]
+
+
+def _open_population(connection: Connection, site: Site, manifest: Manifest, epsilon: float) -> str:
+    identifier = f"population-{secrets.token_hex(8)}"
+    delta = _delta(manifest)
+    opened = open_population(connection, identifier, epsilon, delta, site.now)
+    append(
+        connection,
+        PopulationOpened(
+            at=site.now,
+            population=identifier,
+            epsilon=epsilon,
+            delta=delta,
+            filter_order=opened.filter_order,
+            allowance_units=opened.allowance_units,
+        ),
+    )
+    return identifier
+
+
+def _check_same_budget(connection: Connection, population: str, epsilon: float, manifest: Manifest) -> None:
+    populations = budget_tables.populations
+    had = connection.execute(select(populations).where(populations.c.id == population)).one()
+    if had.epsilon != epsilon:
+        raise RefusedError(
+            f"People of this table have a lifetime budget of ε={had.epsilon:g} already, and a budget never changes: "
+            f"register it with --epsilon {had.epsilon:g}, and it draws on the same budget."
+        )
+    if had.delta > _delta(manifest):
+        raise RefusedError(
+            f"People of this table have a lifetime budget at δ={had.delta:g} already, too large for a data set of "
+            f"{manifest.privacy_unit.nominal_units} units; register only the people who are new."
+        )
+
+
+def _delta(manifest: Manifest) -> float:
+    return min(_LARGEST_DELTA, 1 / (10 * manifest.privacy_unit.nominal_units))

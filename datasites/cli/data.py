@@ -1,0 +1,60 @@
+"""`datasite data`: register data sets, and list them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datasites.catalog.registration import register_data_set
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
+from datasites.cli.output import print_json, print_table, reporting, say
+from datasites.service import wake
+from datasites.store.data_sets import DataSet, all_data_sets
+
+app = typer.Typer(help="Register data sets, and list them.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    manifest: Annotated[Path, typer.Argument(help="The manifest, TOML: what anybody may know of the data.")],
+    table: Annotated[Path, typer.Argument(help="The private table, CSV.")],
+    epsilon: Annotated[float, typer.Option(help="Lifetime budget ε of the people in it; it never changes.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Freeze a private table as a data set, and draw its mock data from the manifest alone."""
+    with reporting(as_json):
+        site = site_at(home)
+        data_set = register_data_set(site, manifest, table, epsilon)
+        wake(site)
+        if as_json:
+            print_json(_facts(data_set))
+        else:
+            say(
+                f"«{data_set.name}» is registered under {data_set.population}: lifetime ε={data_set.epsilon:g} at "
+                f"δ={data_set.delta:g}."
+            )
+
+
+@app.command(name="list")
+def list_data_sets(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the registered data sets."""
+    with reporting(as_json):
+        with site_at(home).engine.begin() as connection:
+            found = all_data_sets(connection)
+        if as_json:
+            print_json([_facts(data_set) for data_set in found])
+        else:
+            rows = [(it.name, it.manifest.title, it.population, f"{it.epsilon:g}", f"{it.delta:g}") for it in found]
+            print_table("Data sets", ("Name", "Title", "Population", "Lifetime ε", "δ"), rows)
+
+
+def _facts(data_set: DataSet) -> dict[str, object]:
+    return {
+        "name": data_set.name,
+        "title": data_set.manifest.title,
+        "population": data_set.population,
+        "epsilon": data_set.epsilon,
+        "delta": data_set.delta,
+        "snapshot_commitment": data_set.snapshot_commitment,
+    }

@@ -1,0 +1,58 @@
+"""Options that several commands share, and how they open what they name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from datasites.protocol.owner_key import load_owner_key
+from datasites.site import Site, open_site
+from datasites.store.home import Home
+from policies.errors import InvalidInputError
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="CLOISTER_HOME", help="The datasite's folder."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+OwnerOption = Annotated[
+    Path,
+    typer.Option(
+        "--owner", envvar="CLOISTER_OWNER", help="The owner's own folder, with the decision key; apart from --home."
+    ),
+]
+PassphraseOption = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help="A file with the passphrase of the decision key; asked for without it."),
+]
+DEFAULT_HOME = Path("~/.cloister/datasite")
+DEFAULT_OWNER = Path("~/.cloister/owner")
+
+_MAXIMUM_PASSPHRASE_BYTES = 1024
+
+
+def site_at(home: Path) -> Site:
+    """Open the datasite in `home`."""
+    return open_site(Home(home.expanduser()))
+
+
+def read_passphrase(file: Path | None, *, confirm: bool) -> bytes:
+    """The decision key's passphrase, from a file (its first line) or from the terminal.
+
+    Raises:
+        InvalidInputError: the file cannot be read.
+    """
+    if file is None:
+        answer: str = typer.prompt("Passphrase of the decision key", hide_input=True, confirmation_prompt=confirm)
+        return answer.encode()
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MAXIMUM_PASSPHRASE_BYTES).split(b"\n", 1)[0]
+    except OSError as error:
+        raise InvalidInputError(f"The passphrase file {file} cannot be read ({error.strerror}).") from error
+
+
+def owner_key(folder: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
+    """Open the owner's decision key."""
+    return load_owner_key(folder.expanduser(), read_passphrase(passphrase_file, confirm=False))

@@ -1,0 +1,73 @@
+"""What commands print: Rich tables for people, canonical JSON with --json, and an exit code for each kind of error."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from policies.errors import (
+    CloisterError,
+    ConflictError,
+    InvalidInputError,
+    NotAuthenticError,
+    RefusedError,
+    UnavailableError,
+)
+from policies.statements.canonical import canonical_bytes
+
+EXIT_CODES: Mapping[type[CloisterError], int] = {
+    InvalidInputError: 2,
+    RefusedError: 3,
+    NotAuthenticError: 4,
+    ConflictError: 5,
+    UnavailableError: 6,
+}
+"""0 is success and 1 a check that did not hold, such as a broken log."""
+
+console = Console(highlight=False, soft_wrap=True)
+_error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[None]:
+    """Turn an expected failure into its one sentence on stderr (an object with --json) and its exit code."""
+    try:
+        yield
+    except CloisterError as error:
+        code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+        if as_json:
+            sys.stderr.write(canonical_bytes({"error": str(error), "exit_code": code}).decode() + "\n")
+        else:
+            _error_console.print(f"[bold red]✗[/] {escape(str(error))}")
+        raise typer.Exit(code) from error
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    sys.stdout.write(canonical_bytes(value).decode() + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text; nothing in them is taken as markup."""
+    table = Table(*columns, title=escape(title), title_justify="left")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+
+
+def print_facts(title: str, facts: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    table = Table(show_header=False, title=escape(title), title_justify="left")
+    for name, value in facts.items():
+        table.add_row(f"[bold]{escape(name)}[/]", escape(value))
+    console.print(table)
+
+
+def say(sentence: str) -> None:
+    """Print one sentence; nothing in it is taken as markup."""
+    console.print(f"[bold green]✓[/] {escape(sentence)}")

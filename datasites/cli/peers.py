@@ -1,0 +1,71 @@
+"""`datasite peers`: pin the cards of researchers and of other datasites; nobody else is talked to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
+from datasites.cli.output import print_json, print_table, reporting, say
+from datasites.protocol.identity import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
+from datasites.store.peers import pin, pinned_cards
+from policies.errors import InvalidInputError
+
+app = typer.Typer(help="Pin the public cards of researchers and other datasites.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    card_file: Annotated[Path, typer.Argument(help="A card that its owner handed over.")],
+    fingerprint: Annotated[
+        str | None, typer.Option(help="The fingerprint as its owner read it aloud; asked for without it.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Pin a card, once its fingerprint is the one that its owner read aloud."""
+    with reporting(as_json):
+        card = parse_card(read_card(card_file))
+        heard = fingerprint or typer.prompt(f"Fingerprint of «{card.name}» as read aloud by its owner")
+        if heard.strip().upper() != card.fingerprint:
+            raise InvalidInputError(
+                f"The card's fingerprint is {card.fingerprint}, and {heard.strip()} was heard: do not trust this card; "
+                "ask its owner for it again."
+            )
+        site = site_at(home)
+        with site.engine.begin() as connection:
+            pin(connection, card, site.now)
+        if as_json:
+            print_json(_facts(card))
+        else:
+            say(f"The {card.role} «{card.name}» is pinned ({card.fingerprint}).")
+
+
+@app.command(name="list")
+def list_peers(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the pinned parties."""
+    with reporting(as_json):
+        with site_at(home).engine.begin() as connection:
+            cards = pinned_cards(connection)
+        if as_json:
+            print_json([_facts(card) for card in cards])
+        else:
+            rows = [(card.name, card.role, card.fingerprint, card.party[:16] + "…") for card in cards]
+            print_table("Pinned parties", ("Name", "Role", "Fingerprint", "Identity"), rows)
+
+
+def read_card(path: Path) -> bytes:
+    """A card file's bytes, at most one too many for a card.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAXIMUM_CARD_BYTES + 1)
+    except OSError as error:
+        raise InvalidInputError(f"The card {path} cannot be read ({error.strerror}).") from error
+
+
+def _facts(card: IdentityCard) -> dict[str, str]:
+    return {"name": card.name, "role": card.role, "fingerprint": card.fingerprint, "party": card.party}

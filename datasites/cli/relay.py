@@ -1,0 +1,49 @@
+"""`datasite relay`: run a mailbox server, and say whose mail it carries."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datasites.cli.options import JsonOption
+from datasites.cli.output import print_json, reporting, say
+from datasites.cli.peers import read_card
+from datasites.protocol.identity import parse_card
+from datasites.relay.run import run_relay
+from datasites.relay.store import admit as admit_member
+
+app = typer.Typer(help="Run a relay; anyone may, since it sees sealed mail only.", no_args_is_help=True)
+
+FolderArgument = Annotated[Path, typer.Argument(help="The relay's folder.")]
+
+
+@app.command()
+def run(
+    folder: FolderArgument,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8440,
+    public_url: Annotated[
+        str | None, typer.Option(help="URL under which members reach it, where that is another one (a TLS proxy).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve until told to stop; `relay.json` in the folder has the URL while it listens."""
+    with reporting(as_json):
+        run_relay(folder.expanduser(), host, port, public_url)
+
+
+@app.command()
+def admit(
+    folder: FolderArgument,
+    cards: Annotated[list[Path], typer.Argument(help="Cards of the parties whose mail it shall carry.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Admit parties; strangers are turned away before anything of theirs is read."""
+    with reporting(as_json):
+        for path in cards:
+            card = parse_card(read_card(path))
+            admit_member(folder.expanduser(), card)
+            if as_json:
+                print_json({"admitted": card.party})
+            else:
+                say(f"«{card.name}» may use this relay ({card.fingerprint}).")

@@ -1,0 +1,88 @@
+"""What the datasite and its trainer say to each other, as headers of frames; both sides parse them strictly."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datasites.execution.frames import MAXIMUM_HEADER_BYTES, Frame
+from policies.programs.format import MAXIMUM_ELEMENTS
+from policies.statements.schema import Model, StrictModel, Text, parse_model
+from policies.terms import Evaluation, Training
+
+MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
+"""A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
+
+MAXIMUM_DATA_BYTES = 8 * 2**30
+MAXIMUM_MODEL_BYTES = MAXIMUM_ELEMENTS * 4 + 2**16
+
+Units = Annotated[int, Field(ge=0, le=100_000_000)]
+
+
+class Prepare(StrictModel):
+    """The study, before any data: body = the parameter file. Answered by `Prepared`."""
+
+    type: Literal["prepare"] = "prepare"
+    loss: str
+    metrics: str
+    training: Training
+    evaluation: Evaluation
+    parameter_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
+    feature_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
+    target: Literal["float32", "int64"]
+
+
+class Load(StrictModel):
+    """The data: body = {training, holdout}.{features, target, mask}. Answered by `Loaded`."""
+
+    type: Literal["load"] = "load"
+    nominal_training_units: Units
+    nominal_holdout_units: Units
+
+
+class Round(StrictModel):
+    """One round: body = {model: float32 [P]}. Answered by `Result`."""
+
+    type: Literal["round"] = "round"
+    trains: bool
+    evaluates: bool
+
+
+class Ready(StrictModel):
+    """The trainer is locked down by these layers, or why it cannot be."""
+
+    type: Literal["ready"] = "ready"
+    layers: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")], ...], Field(max_length=16)]
+    refusal: Text | None
+
+
+class Prepared(StrictModel):
+    """The study can be trained, or why not: no data had been handed over yet, so the reason may be told."""
+
+    type: Literal["prepared"] = "prepared"
+    refusal: Text | None
+
+
+class Loaded(StrictModel):
+    """The data is in place."""
+
+    type: Literal["loaded"] = "loaded"
+
+
+class Result(StrictModel):
+    """A round's result: body = {update: float32 [P]} if it trained, {metrics: float64 [2m]} if it evaluated."""
+
+    type: Literal["result"] = "result"
+
+
+def message_frame(message: StrictModel, body: bytes = b"") -> Frame:
+    """The frame that carries `message`."""
+    return Frame(message.canonical(), body)
+
+
+def parse_message(model: type[Model], frame: Frame) -> Model:
+    """The header of `frame` as the one message that is due.
+
+    Raises:
+        InvalidInputError: it is another message, or not well formed.
+    """
+    return parse_model(model, frame.header, maximum_bytes=MAXIMUM_HEADER_BYTES, what="The trainer's message")

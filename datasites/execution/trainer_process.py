@@ -1,0 +1,192 @@
+"""The datasite's handle on its trainer: a locked-down child process, of whose answers nothing is believed unchecked."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from datasites.catalog.arrays import UnitArrays
+from datasites.execution.frames import Frame, read_frame, write_frame
+from datasites.execution.trainer_messages import (
+    Load,
+    Loaded,
+    Prepare,
+    Prepared,
+    Ready,
+    Result,
+    Round,
+    message_frame,
+    parse_message,
+)
+from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.statements.schema import Model
+
+_START = "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(int(sys.argv[2]))"
+_PACKAGES = Path(__file__).resolve().parents[2]
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
+_OVERHEAD_BYTES = 2**16
+
+
+class TrainerFailedError(CloisterError):
+    """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RoundResult:
+    """What a round gave: float32 [parameter_count] if it trained, float64 [2 × metrics] if it evaluated. All finite."""
+
+    update: NDArray[np.float32] | None
+    metrics: NDArray[np.float64] | None
+
+
+class TrainerProcess:
+    """One study's trainer. Use it as a context manager: `prepare`, then `load`, then `round` once a charged round.
+
+    The child inherits no environment, no open file and no working directory, and opens nothing once it answers. It
+    holds the programs and the private data, and neither keys nor ledger nor network. It ends with this process. After
+    any error it is ended, and so is its use. Every method raises `TrainerFailedError` if the child ends, does not
+    answer within `seconds`, or answers something that is not due.
+    """
+
+    layers: tuple[str, ...] = ()
+    """What holds the child, for the audit log: see `datasites.sandbox.lockdown.lock_down`."""
+
+    def __init__(self, *, memory_bytes: int, start_seconds: float) -> None:
+        """Say how much address space the child may have, and how long its start may take (it needs about 3 s)."""
+        self._memory_bytes = memory_bytes
+        self._start_seconds = start_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._study: Prepare | None = None
+
+    def __enter__(self) -> Self:
+        """Start the child and wait until it is locked down.
+
+        Raises:
+            RefusedError: this machine cannot lock it down.
+        """
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(self._memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+        )
+        for descriptor in self._pipes():
+            os.set_blocking(descriptor, False)
+        ready, _ = self._exchange(None, Ready, 0, self._start_seconds)
+        if ready.refusal is not None:
+            self._end()
+            raise RefusedError(ready.refusal)
+        self.layers = ready.layers
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the child, whatever it is doing."""
+        self._end()
+
+    def prepare(self, study: Prepare, parameters: bytes, *, seconds: float) -> None:
+        """Hand over the study and its parameter file, to be checked completely before any data is there.
+
+        Raises:
+            InvalidInputError: the trainer refuses them, saying why.
+        """
+        answer, _ = self._exchange(message_frame(study, parameters), Prepared, 0, seconds)
+        if answer.refusal is not None:
+            self._end()
+            raise InvalidInputError(answer.refusal)
+        self._study = study
+
+    def load(self, training: UnitArrays, holdout: UnitArrays, nominal: Load, *, seconds: float) -> None:
+        """Hand over the data; `nominal` carries the manifest's public numbers of units."""
+        body = save_arrays({**_named("training", training), **_named("holdout", holdout)})
+        self._exchange(message_frame(nominal, body), Loaded, 0, seconds)
+
+    def round(self, model: NDArray[np.float32], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
+        """Compute one round from the global `model`, float32 [parameter_count]. Its charge must stand already."""
+        if self._study is None:
+            raise ConflictError("The trainer has no study yet; prepare it first.")
+        expected: dict[str, NDArray[Any]] = {}
+        if trains:
+            expected["update"] = np.empty(self._study.parameter_count, np.float32)
+        if evaluates:
+            expected["metrics"] = np.empty(2 * len(self._study.evaluation.metrics), np.float64)
+        question = message_frame(Round(trains=trains, evaluates=evaluates), save_arrays({"model": model}))
+        limit = sum(array.nbytes for array in expected.values()) + _OVERHEAD_BYTES
+        _, body = self._exchange(question, Result, limit, seconds)
+        arrays = _checked_arrays(body, expected)
+        if arrays is None:
+            raise self._failed("answered something else than the round's result")
+        return RoundResult(arrays.get("update"), arrays.get("metrics"))
+
+    def _exchange(
+        self, question: Frame | None, answer: type[Model], maximum_body: int, seconds: float
+    ) -> tuple[Model, bytes]:
+        deadline = time.monotonic() + seconds
+        to_child, from_child = self._pipes()
+        try:
+            if question is not None:
+                write_frame(to_child, question, deadline)
+            frame = read_frame(from_child, maximum_body=maximum_body, deadline=deadline)
+            return parse_message(answer, frame), bytes(frame.body)
+        except UnavailableError as error:
+            raise self._failed("ended, or did not answer in time") from error
+        except InvalidInputError as error:
+            raise self._failed("answered something that was not due") from error
+
+    def _pipes(self) -> tuple[int, int]:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise ConflictError("The trainer is not running; start one, by using it in a `with` statement.")
+        return process.stdin.fileno(), process.stdout.fileno()
+
+    def _failed(self, how: str) -> TrainerFailedError:
+        self._end()
+        return TrainerFailedError(f"The trainer {how}; it was stopped, and what was charged for stays spent.")
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def _named(side: str, units: UnitArrays) -> dict[str, NDArray[Any]]:
+    arrays = {"features": units.features, "target": units.target, "mask": units.mask}
+    return {f"{side}.{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _checked_arrays(body: bytes, expected: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
+    """The arrays in `body` if they are exactly those expected, in shape and type, and finite; otherwise None."""
+    try:
+        arrays: dict[str, NDArray[Any]] = load_arrays(body)
+    except (SafetensorError, ValueError, KeyError):
+        return None
+    if arrays.keys() != expected.keys():
+        return None
+    for name, array in arrays.items():
+        like = expected[name]
+        if array.shape != like.shape or array.dtype != like.dtype or not bool(np.isfinite(array).all()):
+            return None
+    return arrays

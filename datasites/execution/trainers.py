@@ -1,0 +1,104 @@
+"""The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
+
+from collections.abc import Set
+
+from datasites.catalog.snapshot import load_snapshot
+from datasites.execution.rounds import Assignment
+from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_process import RoundResult, TrainerProcess
+from datasites.requests.records import Request
+from datasites.site import Site
+from datasites.store.data_sets import DataSet
+
+_MEMORY_BYTES = 8 << 30
+_START_SECONDS = 120.0
+_CHECK_SECONDS = 120.0
+
+
+class Trainers:
+    """Trainer processes by request. They hold one study's data each and are never shared."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._running: dict[str, TrainerProcess] = {}
+        self._loaded: set[str] = set()
+
+    def rehearse(self, request: Request, data_set: DataSet) -> None:
+        """Try a study's programs in a fresh trainer without any data.
+
+        Raises:
+            InvalidInputError: the trainer refused them; the reason may be told.
+            TrainerFailedError: it ended without an answer.
+        """
+        with _new_trainer() as trainer:
+            _prepare(trainer, request, data_set)
+
+    def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
+        """The study's trainer, started and prepared if it is not running; it has no data yet."""
+        trainer = self._running.get(request.digest)
+        if trainer is None:
+            trainer = _new_trainer()
+            trainer.__enter__()
+            self._running[request.digest] = trainer
+            _prepare(trainer, request, data_set)
+        return trainer
+
+    def compute(self, assignment: Assignment) -> RoundResult:
+        """Compute a charged round.
+
+        Raises:
+            TrainerFailedError: the trainer ended, or did not answer in time.
+            NotAuthenticError: the snapshot on disk is not the one that was approved.
+        """
+        request, data_set = assignment.request, assignment.data_set
+        terms = request.terms
+        trainer = self.start(request, data_set)
+        if request.digest not in self._loaded:
+            path = self._site.home.snapshots / data_set.snapshot_file
+            snapshot = load_snapshot(path, data_set.snapshot_commitment, self._site.catalog_keys.commitment)
+            nominal = Load(
+                nominal_training_units=data_set.manifest.training_units,
+                nominal_holdout_units=data_set.manifest.holdout_units,
+            )
+            trainer.load(snapshot.training, snapshot.holdout, nominal, seconds=terms.deadlines.round_seconds)
+            self._loaded.add(request.digest)
+        return trainer.round(
+            assignment.model,
+            trains=terms.trains_in(assignment.round_number),
+            evaluates=terms.evaluates_in(assignment.round_number),
+            seconds=terms.deadlines.round_seconds,
+        )
+
+    def is_running(self, request: Request) -> bool:
+        """Whether the study's trainer has been started."""
+        return request.digest in self._running
+
+    def end(self, digest: str) -> None:
+        """End the trainer of a study that needs it no more."""
+        trainer = self._running.pop(digest, None)
+        self._loaded.discard(digest)
+        if trainer is not None:
+            trainer.__exit__(None, None, None)
+
+    def end_all_but(self, digests: Set[str]) -> None:
+        """End every trainer but those of the requests with these digests."""
+        for digest in self._running.keys() - digests:
+            self.end(digest)
+
+
+def _new_trainer() -> TrainerProcess:
+    return TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=_START_SECONDS)
+
+
+def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
+    manifest, terms = data_set.manifest, request.terms
+    study = Prepare(
+        loss=request.loss_program,
+        metrics=request.metrics_program,
+        training=terms.training,
+        evaluation=terms.evaluation,
+        parameter_count=terms.programs.parameter_count,
+        feature_count=manifest.feature_count,
+        target="int64" if manifest.target_kind == "category" else "float32",
+    )
+    trainer.prepare(study, request.initial_parameters, seconds=_CHECK_SECONDS)

@@ -1,0 +1,87 @@
+"""The worker: does one waiting thing after another — tries new programs, warms trainers, computes charged rounds."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from datasites.execution.rounds import answer_round, burn_round, charge_next_round
+from datasites.execution.trainer_process import TrainerFailedError
+from datasites.execution.trainers import Trainers
+from datasites.requests.close import close_expired
+from datasites.requests.finish_check import admit, refuse
+from datasites.requests.records import OPEN, Request, Status, all_requests
+from datasites.site import Site
+from datasites.store.data_sets import DataSet, require_data_set
+from datasites.store.tables import runs
+from policies.errors import CloisterError, InvalidInputError
+
+_TRAINER_FAILED = "The trainer could not compute this round; its charge is spent."
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Works through what the database says is waiting. Losing it at any instant loses nothing: see `rounds`."""
+
+    site: Site
+    trainers: Trainers
+
+    def work(self) -> bool:
+        """Do the next thing that waits; False if there was none."""
+        with self.site.engine.begin() as connection:
+            close_expired(connection, self.site.now)
+        self._end_idle_trainers()
+        return self._compute_round() or self._warm_trainer() or self._check_programs()
+
+    def seconds_to_next_expiry(self) -> float | None:
+        """How long until an open request expires, so that the worker can sleep until then."""
+        with self.site.engine.begin() as connection:
+            expiries = [it.terms.expires_at for it in all_requests(connection) if it.status in OPEN]
+        return max(0.0, min(expiries) - self.site.clock()) if expiries else None
+
+    def _compute_round(self) -> bool:
+        with self.site.engine.begin() as connection:
+            assignment = charge_next_round(connection, self.site, self.site.now)
+        if assignment is None:
+            return False
+        try:
+            result = self.trainers.compute(assignment)
+            with self.site.engine.begin() as connection:
+                answer_round(connection, self.site, assignment, result.update, result.metrics, self.site.now)
+        except (CloisterError, TrainerFailedError):
+            self.trainers.end(assignment.request.digest)
+            with self.site.engine.begin() as connection:
+                burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
+        return True
+
+    def _warm_trainer(self) -> bool:
+        """Start the trainer of a study whose run is being set up, so that its first round need not wait for it."""
+        for request, data_set in self._requests(Status.APPROVED):
+            with self.site.engine.begin() as connection:
+                begun = connection.execute(select(runs.c.run).where(runs.c.request == request.digest)).one_or_none()
+            if begun is not None and not self.trainers.is_running(request):
+                self.trainers.start(request, data_set)
+                return True
+        return False
+
+    def _check_programs(self) -> bool:
+        for request, data_set in self._requests(Status.RECEIVED):
+            try:
+                self.trainers.rehearse(request, data_set)
+            except (InvalidInputError, TrainerFailedError) as error:
+                with self.site.engine.begin() as connection:
+                    refuse(connection, request, str(error), self.site.now)
+            else:
+                with self.site.engine.begin() as connection:
+                    admit(connection, request, self.site.now)
+            return True
+        return False
+
+    def _end_idle_trainers(self) -> None:
+        with self.site.engine.begin() as connection:
+            needed = {it.digest for it in all_requests(connection) if it.status in (Status.APPROVED, Status.RUNNING)}
+        self.trainers.end_all_but(needed)
+
+    def _requests(self, status: Status) -> list[tuple[Request, DataSet]]:
+        with self.site.engine.begin() as connection:
+            found = [request for request in all_requests(connection) if request.status is status]
+            return [(request, require_data_set(connection, request.data_set)) for request in found]

@@ -1,0 +1,201 @@
+"""Identities: a party's own keys on its disk, and the card that shows their public halves to others."""
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import StringConstraints, model_validator
+
+from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
+from policies.decision import PublicKey, Signature
+from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
+from policies.statements.canonical import canonical_bytes
+from policies.statements.digests import digest, digest_bytes
+from policies.statements.schema import PartyId, StrictModel, Text, parse_model
+from policies.statements.signed import sign, verify
+
+MAXIMUM_CARD_BYTES = 4096
+_MAXIMUM_KEY_FILE_BYTES = 4096
+_FINGERPRINT_BYTES = 10
+
+Role = Literal["datasite", "researcher"]
+
+
+class IdentityCard(StrictModel):
+    """A party's public keys, signed by itself; worth something only once its fingerprint was compared in person."""
+
+    version: Literal["cloister-card/1"]
+    name: Annotated[Text, StringConstraints(max_length=100)]
+    role: Role
+    signing_key: PublicKey
+    sealing_key: PublicKey
+    log_key: PublicKey | None
+    owner_key: PublicKey | None
+    signature: Signature
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name != " ".join(self.name.split()):
+            raise ValueError("a name is one line with single spaces between its words")
+        if (self.log_key is not None) != (self.role == "datasite"):
+            raise ValueError("a datasite has a log key, and a researcher has none")
+        if self.owner_key is not None and self.role != "datasite":
+            raise ValueError("only a datasite has an owner key")
+        keys = [key for key in self._keys() if key is not None]
+        if len(set(keys)) != len(keys):
+            raise ValueError("one key is given two duties; each duty has its own")
+        try:
+            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(self.sealing_key)))
+        except ValueError as error:
+            raise ValueError("the sealing key is a point of low order, to which nothing can be sealed") from error
+        return self
+
+    @property
+    def party(self) -> PartyId:
+        """The name that messages, terms and logs use for this party."""
+        return party_of(bytes.fromhex(self.signing_key))
+
+    @property
+    def fingerprint(self) -> str:
+        """80 bits over all keys, as four groups of four letters and digits, for reading aloud."""
+        keys = (bytes.fromhex(key or "") for key in self._keys())
+        letters = base64.b32encode(digest_bytes("fingerprint", *keys)[:_FINGERPRINT_BYTES]).decode()
+        return "-".join(letters[start : start + 4] for start in range(0, len(letters), 4))
+
+    def _keys(self) -> tuple[str, str, str | None, str | None]:
+        return self.signing_key, self.sealing_key, self.log_key, self.owner_key
+
+
+def party_of(signing_key: bytes) -> PartyId:
+    """The identity of whoever holds the private half of `signing_key` (raw, 32 bytes)."""
+    return digest("identity", signing_key)
+
+
+def parse_card(data: bytes) -> IdentityCard:
+    """Read a card that somebody handed over, and check that its holder signed it.
+
+    Raises:
+        InvalidInputError: it is not a card.
+        NotAuthenticError: it was changed after it was signed.
+    """
+    card = parse_model(IdentityCard, data, maximum_bytes=MAXIMUM_CARD_BYTES, what="The identity card")
+    fields = card.model_dump(mode="json", exclude={"signature"})
+    signing_key, signature = bytes.fromhex(card.signing_key), bytes.fromhex(card.signature)
+    verify(signing_key, signature, "card", canonical_bytes(fields), what="the identity card")
+    return card
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A party's private keys and its card; the service holds these, never the owner's decision key."""
+
+    card: IdentityCard
+    signing: Ed25519PrivateKey = field(repr=False)
+    sealing: X25519PrivateKey = field(repr=False)
+    log: Ed25519PrivateKey | None = field(repr=False)
+
+    @classmethod
+    def create(cls, folder: Path, name: str, role: Role, owner_key: bytes | None = None) -> "Identity":
+        """Make fresh keys in `folder` (mode 0700; files 0600); `owner_key` is the data owner's raw public key.
+
+        Raises:
+            ConflictError: there is an identity already.
+            RefusedError: other accounts may look into the folder.
+            InvalidInputError: the name is not one line of at most 100 characters.
+        """
+        make_private_folder(folder)
+        if (folder / "card.json").exists():
+            raise ConflictError(f"{folder} holds an identity already; nothing was overwritten.")
+        signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+        log = Ed25519PrivateKey.generate() if role == "datasite" else None
+        card = _sign_card(name, role, signing, sealing, log, owner_key)
+        for stem, key in (("signing", signing), ("sealing", sealing), ("log", log)):
+            if key is not None:
+                write_private_file(folder / f"{stem}.pem", _pem(key))
+        # The card is written last: keys without a card are a creation that was cut short, and are written anew.
+        write_private_file(folder / "card.json", card.canonical())
+        return cls(card, signing, sealing, log)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Identity":
+        """Read the keys that `create` wrote.
+
+        Raises:
+            InvalidInputError: a file is missing or damaged.
+            RefusedError: a file is open to other accounts.
+            NotAuthenticError: the card is not by these keys.
+        """
+        card = parse_card(read_private_file(folder / "card.json", maximum_bytes=MAXIMUM_CARD_BYTES))
+        signing = _load_signing_key(folder / "signing.pem")
+        sealing = _load_key(folder / "sealing.pem")
+        log = None if card.log_key is None else _load_signing_key(folder / "log.pem")
+        if not isinstance(sealing, X25519PrivateKey):
+            raise InvalidInputError(f"{folder / 'sealing.pem'} holds no X25519 key; restore it from its backup.")
+        keys = (_public_hex(signing), _public_hex(sealing), None if log is None else _public_hex(log))
+        if keys != (card.signing_key, card.sealing_key, card.log_key):
+            raise NotAuthenticError(f"The card in {folder} is not of the keys beside it; restore the folder.")
+        return cls(card, signing, sealing, log)
+
+    @property
+    def party(self) -> PartyId:
+        """This party's own identity."""
+        return self.card.party
+
+    @property
+    def name(self) -> str:
+        """What people call this party."""
+        return self.card.name
+
+
+def _sign_card(
+    name: str,
+    role: Role,
+    signing: Ed25519PrivateKey,
+    sealing: X25519PrivateKey,
+    log: Ed25519PrivateKey | None,
+    owner_key: bytes | None,
+) -> IdentityCard:
+    fields = {
+        "version": "cloister-card/1",
+        "name": name,
+        "role": role,
+        "signing_key": _public_hex(signing),
+        "sealing_key": _public_hex(sealing),
+        "log_key": None if log is None else _public_hex(log),
+        "owner_key": None if owner_key is None else owner_key.hex(),
+    }
+    signature = sign(signing, "card", canonical_bytes(fields)).hex()
+    return parse_card(canonical_bytes({**fields, "signature": signature}))
+
+
+def _public_hex(key: Ed25519PrivateKey | X25519PrivateKey) -> str:
+    return key.public_key().public_bytes_raw().hex()
+
+
+def _pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _load_key(path: Path) -> PrivateKeyTypes:
+    content = read_private_file(path, maximum_bytes=_MAXIMUM_KEY_FILE_BYTES)
+    try:
+        return load_pem_private_key(content, password=None)
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{path} is damaged; restore it from its backup.") from error
+
+
+def _load_signing_key(path: Path) -> Ed25519PrivateKey:
+    key = _load_key(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InvalidInputError(f"{path} holds no Ed25519 key; restore it from its backup.")
+    return key

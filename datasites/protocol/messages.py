@@ -1,0 +1,188 @@
+"""Messages: everything that a researcher and a datasite may say to each other, typed, bounded and versioned."""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from datasites.protocol.blobs import BlobReference
+from datasites.secure_averaging.advertisement import Advertisement, Run
+from policies.decision import SignedDecision
+from policies.errors import InvalidInputError
+from policies.statements.canonical import parse_canonical
+from policies.statements.schema import Digest, Name, StrictModel, Text, describe_validation_error
+from policies.terms import MAXIMUM_TERMS_BYTES
+
+MAXIMUM_MESSAGE_BYTES = 1024 * 1024
+MAXIMUM_MANIFEST_CHARACTERS = 256 * 1024
+MAXIMUM_PROGRAM_CHARACTERS = 512 * 1024
+MAXIMUM_SOURCE_CHARACTERS = 256 * 1024
+
+StudyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""Names a study, as its terms do: 32 hexadecimal digits."""
+
+RoundNumber = Annotated[int, Field(ge=1, le=10_001)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Document = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_PROGRAM_CHARACTERS)]
+
+
+class _Message(StrictModel):
+    # Blob references hold keys: no text of a validation error may quote what was got.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    version: Literal[1] = 1
+
+
+class CatalogRequest(_Message):
+    """Researcher → site: which data sets are there?"""
+
+    type: Literal["catalog-request"] = "catalog-request"
+
+
+class StudySubmission(_Message):
+    """Researcher → site: a request. `terms`, `loss_program` and `metrics_program` are canonical JSON texts."""
+
+    type: Literal["study-submission"] = "study-submission"
+    study: StudyId
+    terms: Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_TERMS_BYTES)]
+    loss_program: Document
+    metrics_program: Document
+    source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS)]
+    initial_parameters: BlobReference
+
+
+class SetupStart(_Message):
+    """Researcher → site: begin this run of an approved study; the site answers with its mask keys."""
+
+    type: Literal["setup-start"] = "setup-start"
+    study: StudyId
+    run: Run
+    terms_digest: Digest
+
+
+class Roster(_Message):
+    """Researcher → site: the mask keys of the whole cohort, each signed by its site."""
+
+    type: Literal["roster"] = "roster"
+    study: StudyId
+    run: Run
+    advertisements: Annotated[tuple[Advertisement, ...], Field(min_length=2, max_length=100)]
+
+
+class RoundStart(_Message):
+    """Researcher → site: the global model to start round `round` from."""
+
+    type: Literal["round-start"] = "round-start"
+    study: StudyId
+    run: Run
+    round: RoundNumber
+    model: BlobReference
+
+
+class StudyClose(_Message):
+    """Researcher → site: no more rounds follow; what was reserved and not used may be returned."""
+
+    type: Literal["study-close"] = "study-close"
+    study: StudyId
+    reason: Text
+
+
+class Allowance(StrictModel):
+    """How much of a population's budget this researcher may still ask for, computed from released history only."""
+
+    remaining_training_share: Share
+    remaining_evaluation_share: Share
+    epsilon: Annotated[float, Field(gt=0, le=100)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+
+
+class DataSetOffer(StrictModel):
+    """One data set of a catalog: its manifest (canonical JSON text), its mock rows (CSV) and the allowance."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    name: Name
+    manifest: Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_MANIFEST_CHARACTERS)]
+    mock: BlobReference
+    allowance: Allowance
+
+
+class CatalogReply(_Message):
+    """Site → researcher: what may be asked for; a catalog of `total` data sets comes in as many messages as it needs."""
+
+    type: Literal["catalog-reply"] = "catalog-reply"
+    total: Annotated[int, Field(ge=0, le=10_000)]
+    data_sets: Annotated[tuple[DataSetOffer, ...], Field(max_length=100)]
+
+
+class StudyStatus(_Message):
+    """Site → researcher: where a request stands, with the owner's signed decision once there is one."""
+
+    type: Literal["study-status"] = "study-status"
+    study: StudyId
+    status: Literal[
+        "received", "refused", "pending", "approved", "denied", "running", "done", "failed", "expired", "closed"
+    ]
+    detail: Text
+    decision: SignedDecision | None = None
+
+
+class AdvertisementMessage(_Message):
+    """Site → researcher: its mask keys for one run."""
+
+    type: Literal["advertisement"] = "advertisement"
+    study: StudyId
+    run: Run
+    advertisement: Advertisement
+
+
+class MaskedUpdateMessage(_Message):
+    """Site → researcher: its masked vector for one round, signed over the round's context and the vector's digest."""
+
+    type: Literal["masked-update"] = "masked-update"
+    study: StudyId
+    run: Run
+    round: RoundNumber
+    round_context: Digest
+    vector_digest: Digest
+    signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+    update: BlobReference
+
+
+class RoundRefused(_Message):
+    """Site → researcher: this round will not be answered, and why, without a word on the data."""
+
+    type: Literal["round-refused"] = "round-refused"
+    study: StudyId
+    run: Run
+    round: RoundNumber
+    reason: Text
+
+
+MessageToSite = CatalogRequest | StudySubmission | SetupStart | Roster | RoundStart | StudyClose
+MessageToResearcher = CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused
+Message = MessageToSite | MessageToResearcher
+
+_ADAPTER: TypeAdapter[Message] = TypeAdapter(
+    Annotated[Message, Field(discriminator="type")], config=ConfigDict(hide_input_in_errors=True)
+)
+_TYPES = tuple(kind.model_fields["type"].default for kind in get_args(Message))
+
+
+def parse_message(data: bytes) -> Message:
+    """Read a message from untrusted bytes.
+
+    Raises:
+        InvalidInputError: it is too large, not canonical JSON, of an unknown type or not of that type's shape.
+    """
+    value = parse_canonical(data, maximum_bytes=MAXIMUM_MESSAGE_BYTES, what="The message")
+    if not isinstance(value, dict) or value.get("type") not in _TYPES:
+        raise InvalidInputError("The message has no type that this version knows; both sides need the same version.")
+    try:
+        message = _ADAPTER.validate_json(data, strict=True)
+    except ValidationError as error:
+        raise InvalidInputError(f"The message is not valid: {describe_validation_error(error)}.") from error
+    if message.canonical() != data:
+        raise InvalidInputError(
+            "The message leaves out fields; every field must be written, as this version writes it."
+        )
+    return message

@@ -1,0 +1,50 @@
+"""Answer a researcher who looks round: manifests, mock data, and what of the budget that researcher has used."""
+
+from sqlalchemy import Connection, select
+
+from datasites.protocol.blobs import seal_blob
+from datasites.protocol.identity import IdentityCard
+from datasites.protocol.messages import Allowance, CatalogReply, DataSetOffer
+from datasites.store.data_sets import DataSet, all_data_sets
+from datasites.store.outbox import enqueue
+from datasites.store.tables import requests
+from policies.budget.balance import balance, charged
+from policies.budget.tables import reservations
+from policies.errors import RefusedError
+
+
+def answer_catalog(connection: Connection, sender: IdentityCard, now: int) -> None:
+    """Send one message a data set, so that each carries its own sealed mock file.
+
+    Raises:
+        RefusedError: the sender is not a researcher.
+    """
+    if sender.role != "researcher":
+        raise RefusedError("Only researchers are shown the catalog.")
+    data_sets = all_data_sets(connection)
+    for data_set in data_sets:
+        reference, blob = seal_blob(data_set.mock.encode())
+        offer = DataSetOffer(
+            name=data_set.name,
+            manifest=data_set.manifest.canonical().decode(),
+            mock=reference,
+            allowance=_allowance(connection, sender.party, data_set),
+        )
+        enqueue(connection, sender.party, CatalogReply(data_sets=(offer,), total=len(data_sets)), now, blob)
+    if not data_sets:
+        enqueue(connection, sender.party, CatalogReply(data_sets=(), total=0), now)
+
+
+def _allowance(connection: Connection, researcher: str, data_set: DataSet) -> Allowance:
+    """What is left of the lifetime budget if nobody but this researcher had spent any: others stay invisible."""
+    own_requests = select(requests.c.digest).where(requests.c.sender == researcher)
+    used = charged(
+        connection, reservations.c.population == data_set.population, reservations.c.request.in_(own_requests)
+    )
+    whole = balance(connection, data_set.population).training.allowance_units
+    return Allowance(
+        epsilon=data_set.epsilon,
+        delta=data_set.delta,
+        remaining_training_share=1 - used.training_units / whole,
+        remaining_evaluation_share=1 - used.evaluation_units / whole,
+    )

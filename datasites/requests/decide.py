@@ -1,0 +1,94 @@
+"""Decide: the owner's signature, the reservation, the log entries and the researcher's answer in one transaction."""
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import Connection, update
+
+from datasites.protocol.messages import StudyStatus
+from datasites.requests.records import Request, Status, all_requests, request_by_number, set_status
+from datasites.requests.review import Review, draft_decision, review
+from datasites.site import Site
+from datasites.store.outbox import enqueue
+from datasites.store.tables import requests
+from policies.budget.ledger import reserve
+from policies.decision import SignedDecision, sign_decision
+from policies.errors import ConflictError, NotAuthenticError, RefusedError
+from policies.log.entries import DecisionTaken, ReservationOpened
+from policies.log.journal import append
+
+
+def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519PrivateKey) -> Request:
+    """Approve the pending request whose `show` printed `digest`, and reserve its worst-case cost.
+
+    Raises:
+        RefusedError: no pending request has this digest as things stand now, or a rule or the budget forbids it.
+        NotAuthenticError: the key is not this datasite's owner's.
+    """
+    pending = (request for request in all_requests(connection) if request.status is Status.PENDING)
+    shown = next(
+        (it for it in (review(connection, site, one) for one in pending) if it.approval_digest == digest), None
+    )
+    if shown is None:
+        raise RefusedError(
+            f"No pending request has the digest {digest[:16]}… as things stand now; «datasite show» prints the digest "
+            "of each."
+        )
+    if shown.obstacles:
+        raise RefusedError(f"Request {shown.request.number} cannot be approved: {' '.join(shown.obstacles)}")
+    now = site.now
+    signed = _sign(site, shown, owner_key, "approve", "approved as shown", now)
+    reserve(connection, shown.data_set.population, shown.request.digest, shown.cost, now)
+    _record(connection, shown, signed, Status.APPROVED, "The owner approved.", now)
+    append(
+        connection,
+        ReservationOpened(
+            at=now,
+            population=shown.data_set.population,
+            request=shown.request.digest,
+            training_units=shown.cost.training_units,
+            evaluation_units=shown.cost.evaluation_units,
+        ),
+    )
+    return shown.request
+
+
+def deny(connection: Connection, site: Site, number: int, reason: str, owner_key: Ed25519PrivateKey) -> Request:
+    """Deny pending request `number`; its researcher reads `reason`.
+
+    Raises:
+        ConflictError: the request is not pending any more.
+    """
+    request = request_by_number(connection, number)
+    if request.status is not Status.PENDING:
+        raise ConflictError(f"Request {number} is {request.status}; only a pending one can be denied.")
+    shown = review(connection, site, request)
+    now = site.now
+    signed = _sign(site, shown, owner_key, "deny", reason, now)
+    _record(connection, shown, signed, Status.DENIED, f"The owner denied: {reason}", now)
+    return request
+
+
+def _sign(
+    site: Site, shown: Review, owner_key: Ed25519PrivateKey, verdict: str, reason: str, now: int
+) -> SignedDecision:
+    if owner_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex() != site.identity.card.owner_key:
+        raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
+    decision = draft_decision(site, shown.request, shown.data_set, shown.cost, verdict=verdict, reason=reason, now=now)
+    return sign_decision(owner_key, decision)
+
+
+def _record(
+    connection: Connection, shown: Review, signed: SignedDecision, status: Status, detail: str, now: int
+) -> None:
+    request = shown.request
+    set_status(connection, request.digest, status, detail)
+    connection.execute(
+        update(requests).where(requests.c.digest == request.digest).values(decision=signed.canonical().decode())
+    )
+    append(connection, DecisionTaken(at=now, signed=signed))
+    enqueue(
+        connection,
+        request.sender,
+        StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=signed),
+        now,
+    )

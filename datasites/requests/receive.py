@@ -1,0 +1,136 @@
+"""Receive a study: check everything it brings against its terms, freeze it, and tell its researcher where it stands.
+
+What arrives stays `received` until the trainer, still without data, has found its programs within bounds.
+"""
+
+from sqlalchemy import Connection, func, insert, select
+
+from datasites.protocol.identity import IdentityCard
+from datasites.protocol.messages import StudyStatus, StudySubmission
+from datasites.requests.records import Status, find_request, find_study
+from datasites.site import Site
+from datasites.store.data_sets import DataSet, find_data_set
+from datasites.store.outbox import enqueue
+from datasites.store.tables import requests
+from policies.budget.costs import request_epsilon
+from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
+from policies.log.entries import RequestReceived
+from policies.log.journal import append
+from policies.programs.check import check_program
+from policies.programs.digests import parameters_digest, source_digest
+from policies.programs.format import parse_program
+from policies.statements.schema import parse_model
+from policies.terms import MAXIMUM_TERMS_BYTES, Terms
+
+_TARGET_TYPES = {"number": "float32", "category": "int64"}
+_CHECKING = "The site is checking the study's programs."
+
+
+def receive_study(
+    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, parameters: bytes, now: int
+) -> None:
+    """Take in a study and tell its researcher where it stands; one that is known already is only told about.
+
+    `parameters` is the safetensors file that the message refers to.
+
+    Raises:
+        CloisterError: why the study cannot be taken in; the sentence speaks of nothing but what its sender sent.
+    """
+    terms = parse_model(Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms")
+    if find_request(connection, terms.digest()) is None:
+        _accept(connection, site, sender, message, terms, parameters, now)
+    request = find_request(connection, terms.digest())
+    if request is None or request.sender != sender.party:
+        raise NotAuthenticError("This study was submitted by another researcher.")
+    status = StudyStatus(
+        study=terms.study, status=request.status.value, detail=request.detail, decision=request.decision
+    )
+    enqueue(connection, sender.party, status, now)
+
+
+def _accept(
+    connection: Connection,
+    site: Site,
+    sender: IdentityCard,
+    message: StudySubmission,
+    terms: Terms,
+    parameters: bytes,
+    now: int,
+) -> None:
+    if sender.role != "researcher" or terms.researcher != sender.party:
+        raise NotAuthenticError("The terms name another researcher than the one who signed the message.")
+    if terms.study != message.study:
+        raise InvalidInputError("The message names another study than its terms.")
+    if find_study(connection, terms.study) is not None:
+        raise ConflictError("A study of this name was submitted before with other terms; submit it as a new study.")
+    if terms.expires_at <= now:
+        raise RefusedError("The study has expired; submit it again with a later expiry.")
+    member = terms.member(site.identity.party)
+    if member is None:
+        raise RefusedError("The terms do not name this site in their cohort.")
+    data_set = find_data_set(connection, member.data_set)
+    if data_set is None:
+        raise InvalidInputError(f"This site has no data set «{member.data_set}»; ask for its catalog.")
+    _check_privacy(terms, data_set)
+    _check_programs(terms, message, parameters, data_set)
+    number = connection.execute(select(func.coalesce(func.max(requests.c.number), 0) + 1)).scalar_one()
+    connection.execute(
+        insert(requests).values(
+            digest=terms.digest(),
+            number=number,
+            study=terms.study,
+            sender=sender.party,
+            data_set=data_set.name,
+            status=Status.RECEIVED.value,
+            detail=_CHECKING,
+            terms=message.terms,
+            loss_program=message.loss_program,
+            metrics_program=message.metrics_program,
+            source=message.source,
+            initial_parameters=parameters,
+            received_at=now,
+            expires_at=terms.expires_at,
+        )
+    )
+    append(
+        connection,
+        RequestReceived(at=now, request=terms.digest(), researcher=sender.party, data_set=data_set.name),
+    )
+
+
+def _check_privacy(terms: Terms, data_set: DataSet) -> None:
+    if terms.privacy.delta > data_set.delta:
+        raise RefusedError(
+            f"The terms ask for δ={terms.privacy.delta:g}; «{data_set.name}» allows at most {data_set.delta:g}."
+        )
+    epsilon = request_epsilon(terms)
+    if epsilon > terms.privacy.epsilon:
+        raise RefusedError(
+            f"The terms promise ε={terms.privacy.epsilon:g}, and their noise, sampling rate and steps give "
+            f"ε={epsilon:.4g}; raise the noise multiplier or take fewer steps."
+        )
+
+
+def _check_programs(terms: Terms, message: StudySubmission, parameters: bytes, data_set: DataSet) -> None:
+    loss = parse_program(message.loss_program.encode())
+    metrics = parse_program(message.metrics_program.encode())
+    given = {
+        "loss program": (terms.programs.loss, loss.digest()),
+        "metrics program": (terms.programs.metrics, metrics.digest()),
+        "initial parameters": (terms.programs.initial_parameters, parameters_digest(parameters)),
+        "source": (terms.programs.source, source_digest(message.source)),
+    }
+    for what, (expected, got) in given.items():
+        if expected != got:
+            raise NotAuthenticError(f"The {what} that arrived is not the one whose digest the terms carry.")
+    check_program(loss, kind="loss")
+    check_program(metrics, kind="metrics")
+    if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
+        raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
+    shape, kind = (data_set.manifest.feature_count,), _TARGET_TYPES[data_set.manifest.target_kind]
+    for program in (loss, metrics):
+        if program.feature.shape != shape or program.target.dtype != kind:
+            raise InvalidInputError(
+                f"A program takes features {list(program.feature.shape)} and a target {program.target.dtype}; "
+                f"«{data_set.name}» has {list(shape)} and {kind}."
+            )

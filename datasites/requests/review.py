@@ -1,0 +1,100 @@
+"""What the owner is shown about a request, and the digest that an approval of exactly that must name."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from datasites.protocol.identity import IdentityCard
+from datasites.requests.records import Request
+from datasites.site import Site
+from datasites.store.data_sets import DataSet, require_data_set
+from datasites.store.peers import pinned_card, require_card
+from policies.budget.balance import Balance, balance
+from policies.budget.costs import Cost, request_cost, request_epsilon
+from policies.decision import Decision
+from policies.errors import RefusedError
+from policies.house_rules import check_house_rules
+from policies.review.summary import summarise
+
+
+@dataclass(frozen=True)
+class Review:
+    """A request in the light of this site: its cost in ledger units, what is left, and what stands against it."""
+
+    request: Request
+    researcher: IdentityCard
+    data_set: DataSet
+    summary: str
+    epsilon: float
+    cost: Cost
+    balance: Balance
+    obstacles: tuple[str, ...]
+    approval_digest: str
+
+
+def review(connection: Connection, site: Site, request: Request) -> Review:
+    """Put together everything that a decision on `request` rests on."""
+    data_set = require_data_set(connection, request.data_set)
+    researcher = require_card(connection, request.sender)
+    cost = request_cost(request.terms, data_set.filter_order)
+    left = balance(connection, data_set.population)
+    return Review(
+        request=request,
+        researcher=researcher,
+        data_set=data_set,
+        summary=summarise(request.terms, researcher.name, data_set.manifest.title),
+        epsilon=request_epsilon(request.terms),
+        cost=cost,
+        balance=left,
+        obstacles=_obstacles(connection, site, request, cost, left),
+        approval_digest=draft_decision(
+            site, request, data_set, cost, verdict="approve", reason="as shown", now=0
+        ).subject(),
+    )
+
+
+def draft_decision(
+    site: Site, request: Request, data_set: DataSet, cost: Cost, *, verdict: str, reason: str, now: int
+) -> Decision:
+    """The decision over `request` as it stands; its `subject()` does not depend on verdict, reason or time."""
+    return Decision.model_validate(
+        {
+            "version": "cloister-decision/1",
+            "site": site.identity.party,
+            "request": request.digest,
+            "data_set": data_set.name,
+            "snapshot_commitment": data_set.snapshot_commitment,
+            "population": data_set.population,
+            "verdict": verdict,
+            "reason": reason,
+            "training_units": cost.training_units,
+            "evaluation_units": cost.evaluation_units,
+            "decided_at": now,
+            "expires_at": request.terms.expires_at,
+        }
+    )
+
+
+def _obstacles(connection: Connection, site: Site, request: Request, cost: Cost, left: Balance) -> tuple[str, ...]:
+    found = []
+    if request.terms.expires_at <= site.now:
+        found.append("The request has expired.")
+    try:
+        check_house_rules(site.house_rules(), request.terms, site.now)
+    except RefusedError as error:
+        found.append(str(error))
+    if not left.fits(cost):
+        found.append(left.shortfall(cost))
+    strangers = [
+        member.site[:16]
+        for member in request.terms.cohort
+        if member.site != site.identity.party and not _is_pinned_site(connection, member.site)
+    ]
+    if strangers:
+        found.append(f"The cohort names sites whose cards are not pinned here: {', '.join(strangers)}.")
+    return tuple(found)
+
+
+def _is_pinned_site(connection: Connection, party: str) -> bool:
+    card = pinned_card(connection, party)
+    return card is not None and card.role == "datasite"

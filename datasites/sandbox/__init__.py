@@ -1,0 +1,1 @@
+"""What keeps a child process from files, network, other processes and more memory than it was given."""

@@ -1,0 +1,1 @@
+"""Secure averaging: pairwise masks that cancel only in the sum of the whole cohort."""

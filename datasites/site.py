@@ -1,0 +1,74 @@
+"""A datasite opened for work: its folder, database, keys and clock, handed to every use case."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from datasites.catalog.keys import CatalogKeys
+from datasites.protocol.identity import Identity
+from datasites.store.engine import migrate, open_engine
+from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings
+from policies.house_rules import DEFAULT_HOUSE_RULES, HouseRules, parse_house_rules
+from policies.log.entries import SiteOpened
+from policies.log.journal import append
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a use case may touch. The owner's decision key is not among it: it is handed to `decide` alone."""
+
+    home: Home
+    settings: Settings
+    engine: Engine
+    identity: Identity
+    catalog_keys: CatalogKeys
+    clock: Callable[[], float] = time.time
+
+    @property
+    def now(self) -> int:
+        """Seconds since 1970, UTC."""
+        return int(self.clock())
+
+    def house_rules(self) -> HouseRules:
+        """The owner's standing rules as they are on disk at this moment."""
+        return parse_house_rules(self.home.house_rules_file.read_text())
+
+
+def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
+    """Open the datasite in `home`, bringing its database to the newest schema.
+
+    Raises:
+        InvalidInputError: there is no datasite there, or its files are damaged.
+    """
+    settings = read_settings(home)
+    identity = Identity.load(home.keys)
+    engine = open_engine(home.database_url)
+    migrate(engine)
+    return Site(home, settings, engine, identity, read_catalog_keys(home), clock)
+
+
+def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callable[[], float] = time.time) -> Site:
+    """Make a datasite: folder, keys, database, and the first entry of its log; `owner_key` is the raw public key.
+
+    Raises:
+        ConflictError: a datasite is there already.
+        InvalidInputError: a name or path is not usable.
+    """
+    create_home(home, settings, DEFAULT_HOUSE_RULES)
+    identity = Identity.create(home.keys, settings.name, "datasite", owner_key)
+    site = open_site(home, clock)
+    card = identity.card
+    opened = SiteOpened(
+        at=site.now,
+        site=card.party,
+        name=card.name,
+        signing_key=card.signing_key,
+        log_key=card.log_key or "",
+        owner_key=card.owner_key or "",
+    )
+    with site.engine.begin() as connection:
+        append(connection, opened)
+    home.card_file.write_bytes(card.canonical())
+    return site

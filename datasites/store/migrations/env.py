@@ -1,0 +1,8 @@
+"""Alembic's entry point: runs migrations on the connection that `datasites.store.engine.migrate` hands over."""
+
+from alembic import context
+
+from datasites.store.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -1,0 +1,115 @@
+"""The datasite's tables; the ledger's and the log's own tables stand beside them on the same metadata."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from policies.budget import tables as budget_tables
+from policies.database import metadata
+from policies.log import journal
+
+__all__ = ["budget_tables", "data_sets", "journal", "mask_keys", "metadata", "outbox", "peers", "requests"]
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("party", String(64), primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("card", Text, nullable=False),
+    Column("pinned_at", BigInteger, nullable=False),
+    Column("outgoing", BigInteger, nullable=False, default=0, comment="number of the last message written to it"),
+    Column("incoming", BigInteger, nullable=False, default=0, comment="number of the last message taken from it"),
+)
+
+data_sets = Table(
+    "data_sets",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("population", String(64), ForeignKey("populations.id"), nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("snapshot_commitment", String(64), nullable=False),
+    Column("snapshot_file", Text, nullable=False),
+    Column("mock", Text, nullable=False, comment="CSV drawn from the manifest alone"),
+    Column("registered_at", BigInteger, nullable=False),
+)
+
+unit_fingerprints = Table(
+    "unit_fingerprints",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("population", String(64), ForeignKey("populations.id"), nullable=False, index=True),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("digest", String(64), primary_key=True, comment="the digest of the terms"),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("study", String(32), nullable=False, unique=True),
+    Column("sender", String(64), ForeignKey("peers.party"), nullable=False),
+    Column("data_set", String(63), ForeignKey("data_sets.name"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("loss_program", Text, nullable=False),
+    Column("metrics_program", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("initial_parameters", LargeBinary, nullable=False),
+    Column("decision", Text, nullable=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("request", String(64), ForeignKey("requests.digest"), primary_key=True),
+    Column("run", String(32), nullable=False),
+    Column("advertisement", Text, nullable=False),
+    Column("roster", Text, nullable=True, comment="null until the coordinator's roster was verified"),
+    UniqueConstraint("request", "run"),
+)
+
+mask_keys = Table(
+    "mask_keys",
+    metadata,
+    Column("request", String(64), ForeignKey("runs.request"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("private_key", LargeBinary, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("request", String(64), ForeignKey("runs.request"), primary_key=True),
+    Column("round", Integer, primary_key=True),
+    Column("run", String(32), nullable=False),
+    Column("state", String(16), nullable=False, comment="asked, charged, computed or burned"),
+    Column("model_digest", String(64), nullable=False),
+    Column("model", LargeBinary, nullable=True, comment="the global parameters, dropped once the round is computed"),
+    Column("message", Text, nullable=True, comment="the one answer, kept so that it can be sent again"),
+    Column("blob", LargeBinary, nullable=True, comment="the masked update of that answer, sealed"),
+    ForeignKeyConstraint(["request", "run"], ["runs.request", "runs.run"]),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("recipient", String(64), ForeignKey("peers.party"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("blob", LargeBinary, nullable=True, comment="sealed content that the message refers to"),
+    Column("written_at", BigInteger, nullable=False),
+    UniqueConstraint("recipient", "number"),
+)

@@ -1,0 +1,35 @@
+"""The interpreter: a plain loop over a fixed table of total operations; nothing is generated, compiled or looked up."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from datasites.tensor_programs.operations import OPERATIONS
+from policies.programs.check import check_nodes
+from policies.programs.format import Program
+
+Interpreted = Callable[[Mapping[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
+"""(parameters and constants by name, feature [d], target []) → the outputs in the program's order."""
+
+
+def interpret(program: Program) -> Interpreted:
+    """Make the program callable on one record; `torch.func.vmap` and `grad` supply records and gradients.
+
+    Values, even non-finite ones, out-of-range indices and zero divisors, never make the function raise. It never
+    writes to its arguments.
+
+    Raises:
+        InvalidInputError: a node is not allowed (checked again here, so that nothing unchecked ever runs).
+    """
+    check_nodes(program)
+    names = [entry.name for entry in (*program.parameters, *program.constants)]
+    steps = [(OPERATIONS[node.op], node.args, node.kwargs) for node in program.nodes]
+    results = [output.ref for output in program.outputs]
+
+    def run(values: Mapping[str, Tensor], feature: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        known = [*(values[name] for name in names), feature, target]
+        for operation, references, options in steps:
+            known.append(operation(*[known[reference] for reference in references], **options))
+        return tuple(known[reference] for reference in results)
+
+    return run

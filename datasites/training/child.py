@@ -1,0 +1,121 @@
+"""The trainer's process: locks itself down, then takes a study, its data and its rounds over two pipes.
+
+It answers an error by ending: after the data is in, not even the kind of error crosses to the datasite's process.
+"""
+
+import os
+import select
+import threading
+from collections.abc import Mapping
+from typing import Never
+
+import torch
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from datasites.execution.frames import Frame, read_frame, write_frame
+from datasites.execution.trainer_messages import (
+    MAXIMUM_DATA_BYTES,
+    MAXIMUM_MODEL_BYTES,
+    MAXIMUM_PARAMETER_BYTES,
+    Load,
+    Loaded,
+    Prepare,
+    Prepared,
+    Ready,
+    Result,
+    Round,
+    message_frame,
+    parse_message,
+)
+from datasites.sandbox.lockdown import lock_down
+from datasites.training.data import UnitData
+from datasites.training.evaluation import local_evaluation
+from datasites.training.rehearsal import rehearse
+from datasites.training.study import Study, prepare_study
+from datasites.training.trainer import local_training
+from policies.errors import CloisterError, RefusedError
+
+_INPUT = 0
+_SHARE_OF_MEMORY = 4
+
+
+def main(memory_bytes: int) -> None:
+    """Serve one study, and end when the other end of the pipe closes.
+
+    Args:
+        memory_bytes: most address space the process may have.
+    """
+    output = os.dup(1)
+    os.dup2(2, 1)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    rehearse()
+    layers = _lock_down(output, memory_bytes)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
+    study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY)
+    frame = read_frame(_INPUT, maximum_body=MAXIMUM_DATA_BYTES)
+    load = parse_message(Load, frame)
+    training, holdout = _data(frame)
+    write_frame(output, message_frame(Loaded()))
+    while True:
+        write_frame(output, _round(study, load, training, holdout))
+
+
+def _lock_down(output: int, memory_bytes: int) -> tuple[str, ...]:
+    try:
+        return lock_down(memory_bytes)
+    except RefusedError as error:
+        write_frame(output, message_frame(Ready(layers=(), refusal=_plain(str(error)))))
+        raise
+
+
+def _end_with_parent() -> Never:
+    """End as soon as the datasite's process is gone, even in the middle of a step.
+
+    PR_SET_PDEATHSIG would end the trainer with the *thread* that started it, which need not live as long.
+    """
+    poll = select.poll()
+    poll.register(_INPUT, 0)
+    poll.poll()
+    os._exit(1)
+
+
+def _prepare(output: int, memory_bytes: int) -> Study:
+    frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES)
+    try:
+        study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes)
+    except CloisterError as error:
+        write_frame(output, message_frame(Prepared(refusal=_plain(str(error)))))
+        raise
+    write_frame(output, message_frame(Prepared(refusal=None)))
+    return study
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:2000]
+
+
+def _data(frame: Frame) -> tuple[UnitData, UnitData]:
+    arrays = {name: torch.from_numpy(array) for name, array in load_arrays(bytes(frame.body)).items()}
+    return _side(arrays, "training"), _side(arrays, "holdout")
+
+
+def _side(arrays: Mapping[str, torch.Tensor], side: str) -> UnitData:
+    return UnitData(arrays[f"{side}.features"], arrays[f"{side}.target"], arrays[f"{side}.mask"])
+
+
+def _round(study: Study, load: Load, training: UnitData, holdout: UnitData) -> Frame:
+    frame = read_frame(_INPUT, maximum_body=MAXIMUM_MODEL_BYTES)
+    asked = parse_message(Round, frame)
+    model = torch.from_numpy(load_arrays(bytes(frame.body))["model"])
+    results = {}
+    if asked.trains:
+        update = local_training(study.loss, model, training, study.training, load.nominal_training_units)
+        results["update"] = update.numpy()
+    if asked.evaluates:
+        results["metrics"] = local_evaluation(
+            study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units
+        )
+    return message_frame(Result(), save_arrays(results))

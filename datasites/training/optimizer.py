@@ -1,0 +1,46 @@
+"""Opacus' DP-SGD optimiser with one thing changed: where its noise comes from."""
+
+from collections.abc import Sequence
+
+import torch
+from opacus.optimizers.optimizer import DPOptimizer, _check_processed_flag, _mark_as_processed
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import SGD
+
+from datasites.training.randomness import SecretStream
+from policies.terms import Training
+
+
+class TrainedParameter(Parameter):
+    """A parameter with the gradients per unit that Opacus looks for: (units, *shape)."""
+
+    grad_sample: Tensor | None
+
+
+class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
+    """Clips per unit, sums, adds noise of standard deviation noise multiplier × clipping norm, divides, steps by SGD.
+
+    Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. It is added in float64
+    and rounded once, so that the float32 values a result can take do not depend on the data (Mironov 2012).
+    """
+
+    def __init__(
+        self, parameters: Sequence[TrainedParameter], training: Training, divisor: float, stream: SecretStream
+    ) -> None:
+        super().__init__(
+            SGD(parameters, lr=training.learning_rate),
+            noise_multiplier=training.noise_multiplier,
+            max_grad_norm=training.clipping_norm,
+            expected_batch_size=divisor,
+        )
+        self._stream = stream
+
+    def add_noise(self) -> None:
+        """Set each parameter's gradient to its clipped sum plus noise."""
+        for parameter in self.params:
+            _check_processed_flag(parameter.summed_grad)
+            noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
+            deviation = self.noise_multiplier * self.max_grad_norm
+            parameter.grad = (parameter.summed_grad.double() + deviation * noise).to(parameter.dtype)
+            _mark_as_processed(parameter.summed_grad)

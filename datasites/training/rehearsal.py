@@ -1,0 +1,60 @@
+"""A rehearsal: one tiny study without data, so that all that torch loads at first use is loaded before the lockdown."""
+
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from datasites.execution.trainer_messages import Prepare
+from datasites.training.data import UnitData
+from datasites.training.evaluation import local_evaluation
+from datasites.training.study import prepare_study
+from datasites.training.trainer import local_training
+from policies.statements.canonical import canonical_bytes
+from policies.terms import Evaluation, Training
+
+_MEMORY_BYTES = 2**24
+
+
+def rehearse() -> None:
+    """Check, train and measure a linear model on no unit at all, through the very functions that a study uses."""
+    message = Prepare(
+        loss=_program("loss", "mse_loss", {"reduction": "mean"}),
+        metrics=_program("hit", "eq", {}),
+        training=Training(
+            strategy="fedavg",
+            rounds=1,
+            local_steps=1,
+            sampling_rate=0.5,
+            noise_multiplier=1.0,
+            clipping_norm=1.0,
+            learning_rate=1.0,
+        ),
+        evaluation=Evaluation(models=(0,), metrics=("hit",), noise_multiplier=1.0),
+        parameter_count=2,
+        feature_count=2,
+        target="float32",
+    )
+    study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES)
+    nobody = UnitData(torch.zeros(0, 1, 2), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
+    local_training(study.loss, torch.zeros(2), nobody, study.training, 2)
+    local_evaluation(study.metrics, torch.zeros(2), nobody, study.evaluation, 2)
+
+
+def _program(output: str, compare: str, options: dict[str, Any]) -> str:
+    document = {
+        "version": "cloister-program/1",
+        "inputs": [
+            {"name": "weight", "kind": "parameter", "shape": [1, 2], "dtype": "float32"},
+            {"name": "features", "kind": "feature", "shape": [2], "dtype": "float32"},
+            {"name": "target", "kind": "target", "shape": [], "dtype": "float32"},
+        ],
+        "nodes": [
+            {"op": "linear", "args": [1, 0], "kwargs": {}},
+            {"op": "sum", "args": [3], "kwargs": {"dims": [], "keep": False}},
+            {"op": compare, "args": [4, 2], "kwargs": options},
+            {"op": "to", "args": [5], "kwargs": {"dtype": "float32"}},
+        ],
+        "outputs": [{"name": output, "ref": 6}],
+    }
+    return canonical_bytes(document).decode()

@@ -1,0 +1,61 @@
+"""One site's training in one round: DP-SGD (Abadi et al. 2016) over a tensor program, one privacy unit at a time."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from datasites.tensor_programs.load import flatten, unflatten
+from datasites.training.data import UnitData, capacity, padded_chunks, sample
+from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
+from datasites.training.per_unit import unit_gradients
+from datasites.training.prepared import PreparedProgram
+from datasites.training.randomness import SecretStream
+from policies.terms import Training
+
+
+def local_training(
+    loss: PreparedProgram, model: Tensor, data: UnitData, training: Training, nominal_units: int
+) -> Tensor:
+    """Take `training.local_steps` noised steps from `model`; the change: float32 [parameter_count], finite.
+
+    Each step samples every unit with probability `sampling_rate`, sums gradients clipped to `clipping_norm`, adds
+    noise, and divides by `sampling_rate` × `nominal_units`: public numbers, whatever the sample was. Padded places
+    hide its size in the time.
+
+    Args:
+        model: the global model, float32 [parameter_count], parameters by name in C order.
+        nominal_units: the manifest's public number of training units.
+    """
+    trained = {name: TrainedParameter(value.clone()) for name, value in unflatten(model, loss.program).items()}
+    optimizer = SecretNoiseOptimizer(
+        list(trained.values()), training, training.sampling_rate * nominal_units, SecretStream()
+    )
+    sampling = SecretStream()
+    values = {name: parameter.detach() for name, parameter in trained.items()}
+    places = capacity(nominal_units, training.sampling_rate)
+    for _ in range(training.local_steps):
+        units = sample(sampling, len(data.mask), training.sampling_rate)
+        for chunk in padded_chunks(data, units, places, loss.chunk):
+            _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))
+        _finish_step(optimizer, trained)
+    return torch.nan_to_num(flatten(values, loss.program) - model)
+
+
+def _accumulate(
+    optimizer: SecretNoiseOptimizer, trained: Mapping[str, TrainedParameter], gradients: Mapping[str, Tensor]
+) -> None:
+    """Let Opacus clip these units and add them to the step's sum."""
+    for name, parameter in trained.items():
+        parameter.grad_sample = gradients[name]
+    optimizer.signal_skip_step(do_skip=True)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _finish_step(optimizer: SecretNoiseOptimizer, trained: Mapping[str, TrainedParameter]) -> None:
+    """Add the noise to the step's sum and move the parameters, with no further unit."""
+    for parameter in trained.values():
+        parameter.grad_sample = torch.zeros((0, *parameter.shape))
+    optimizer.step()
+    optimizer.zero_grad()

@@ -1,0 +1,83 @@
+"""What a study costs: its mechanisms round by round, their sum as a reservation, and the ε that they amount to."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from policies.budget.renyi import GaussianMechanism, cost_units, epsilon
+from policies.errors import InvalidInputError, RefusedError
+from policies.terms import Terms
+
+Partition = Literal["training", "evaluation"]
+"""A unit is in exactly one partition, by a keyed hash, so what the two spend composes in parallel."""
+
+PARTITIONS: tuple[Partition, ...] = ("training", "evaluation")
+
+MAXIMUM_UNITS = 2**53 - 1
+"""The largest cost that has a canonical spelling."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Ledger units for each partition.
+
+    Raises:
+        InvalidInputError: units below 0 or above 2⁵³ − 1.
+    """
+
+    training_units: int
+    evaluation_units: int
+
+    def __post_init__(self) -> None:
+        if not all(0 <= self.of(partition) <= MAXIMUM_UNITS for partition in PARTITIONS):
+            raise InvalidInputError(
+                f"A cost of {self.training_units} and {self.evaluation_units} units is not possible; "
+                "each must be from 0 to 2⁵³ − 1."
+            )
+
+    def of(self, partition: Partition) -> int:
+        """The units for `partition`."""
+        return self.training_units if partition == "training" else self.evaluation_units
+
+
+def round_mechanisms(terms: Terms, round_number: int) -> dict[Partition, GaussianMechanism]:
+    """What round `round_number` (from 1 to `terms.sums`) runs on each partition's units, and so has to charge."""
+    mechanisms: dict[Partition, GaussianMechanism] = {}
+    if terms.trains_in(round_number):
+        mechanisms["training"] = _training(terms, terms.training.local_steps)
+    if terms.evaluates_in(round_number):
+        mechanisms["evaluation"] = _evaluation(terms, 1)
+    return mechanisms
+
+
+def request_cost(terms: Terms, order: int) -> Cost:
+    """The worst case of the whole study at a population's filter `order`: every round charged once, no retries.
+
+    Raises:
+        RefusedError: more than any ledger can hold.
+    """
+    training = terms.training.rounds * cost_units(_training(terms, terms.training.local_steps), order)
+    models = len(terms.evaluation.models)
+    evaluation = models * cost_units(_evaluation(terms, 1), order) if models else 0
+    if max(training, evaluation) > MAXIMUM_UNITS:
+        raise RefusedError(
+            "This study adds so little noise that no privacy budget could pay for it; raise the noise multiplier or "
+            "take fewer steps."
+        )
+    return Cost(training, evaluation)
+
+
+def request_epsilon(terms: Terms) -> float:
+    """The ε at the terms' δ for the unit that the study costs most, at the study's own best order."""
+    delta = terms.privacy.delta
+    worst, _ = epsilon([_training(terms, terms.training.rounds * terms.training.local_steps)], delta)
+    if terms.evaluation.models:
+        worst = max(worst, epsilon([_evaluation(terms, len(terms.evaluation.models))], delta)[0])
+    return worst
+
+
+def _training(terms: Terms, steps: int) -> GaussianMechanism:
+    return GaussianMechanism(terms.training.noise_multiplier, terms.training.sampling_rate, steps)
+
+
+def _evaluation(terms: Terms, steps: int) -> GaussianMechanism:
+    return GaussianMechanism(terms.evaluation.noise_multiplier, 1.0, steps)

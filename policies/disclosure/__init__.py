@@ -1,0 +1,1 @@
+"""What an output must satisfy before it may leave the site."""

@@ -1,0 +1,73 @@
+"""The owner's standing rules: what a request must satisfy before its owner may approve it."""
+
+import tomllib
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from policies.errors import InvalidInputError, RefusedError
+from policies.statements.schema import StrictModel, describe_validation_error
+from policies.terms import Terms
+
+DEFAULT_HOUSE_RULES = """\
+# Standing rules of this datasite. They bind every approval; edit them and they hold from the next one on.
+minimum_cohort = 3        # a sum must cover at least this many sites
+minimum_colluders = 1     # and withstand this many of them colluding
+maximum_epsilon = 10.0    # the most ε that one request may promise
+maximum_days = 90         # the longest that an approval may stay valid
+"""
+
+
+class HouseRules(StrictModel):
+    """`house_rules.toml`: caps and required protections, the same for every data set of the site."""
+
+    minimum_cohort: Annotated[int, Field(ge=2, le=100)]
+    minimum_colluders: Annotated[int, Field(ge=0, le=98)]
+    maximum_epsilon: Annotated[float, Field(gt=0, le=100)]
+    maximum_days: Annotated[int, Field(ge=1, le=3650)]
+
+
+def parse_house_rules(text: str) -> HouseRules:
+    """Parse `house_rules.toml`.
+
+    Raises:
+        InvalidInputError: saying which rule is wrong.
+    """
+    try:
+        return HouseRules.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(f"The house rules are not valid TOML: {error}.") from error
+    except ValidationError as error:
+        raise InvalidInputError(f"The house rules are not valid: {describe_validation_error(error)}.") from error
+
+
+def check_house_rules(rules: HouseRules, terms: Terms, now: int) -> None:
+    """Refuse terms that the owner's standing rules forbid; `now` in seconds since 1970.
+
+    Raises:
+        RefusedError: naming the rule, what the terms say and what the rule asks for.
+    """
+    averaging = terms.secure_averaging
+    checks = (
+        (
+            averaging.minimum_cohort >= rules.minimum_cohort,
+            f"a sum may cover as few as {averaging.minimum_cohort} sites; the house rules ask for "
+            f"{rules.minimum_cohort}",
+        ),
+        (
+            averaging.colluders >= rules.minimum_colluders,
+            f"the sum withstands {averaging.colluders} colluding sites; the house rules ask for "
+            f"{rules.minimum_colluders}",
+        ),
+        (
+            terms.privacy.epsilon <= rules.maximum_epsilon,
+            f"the study asks for ε={terms.privacy.epsilon:g}; the house rules allow at most {rules.maximum_epsilon:g}",
+        ),
+        (
+            terms.expires_at <= now + rules.maximum_days * 86_400,
+            f"the approval would stay valid for more than the {rules.maximum_days} days that the house rules allow",
+        ),
+    )
+    for holds, reason in checks:
+        if not holds:
+            raise RefusedError(f"The house rules forbid this request: {reason}.")

@@ -1,0 +1,106 @@
+"""Recounts the privacy ledger from log entries alone: allowances, reservations and charges, each cost computed anew."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from policies.budget.filter import allowance_units
+from policies.budget.renyi import GaussianMechanism, cost_units
+from policies.errors import RefusedError
+from policies.log import entries as log
+
+
+@dataclass
+class Population:
+    """A lifetime budget as far as it has been recounted; amounts in ledger units, by partition."""
+
+    order: int
+    allowance: int
+    spent: Counter[log.Partition] = field(default_factory=Counter)
+    reserved: Counter[log.Partition] = field(default_factory=Counter)
+
+
+@dataclass
+class Reservation:
+    """What a request may still charge (None once closed), and which attempts at a step it has charged, for what."""
+
+    remaining: Counter[log.Partition] | None
+    charged: dict[tuple[log.Step, int], set[log.Partition]] = field(default_factory=dict)
+
+
+def require(holds: bool, reason: str) -> None:
+    """Raise RefusedError with `reason` unless the rule holds."""
+    if not holds:
+        raise RefusedError(reason)
+
+
+class Accounts:
+    """Every population and reservation. What breaks a rule is counted all the same, and raises RefusedError."""
+
+    def __init__(self) -> None:
+        self.populations: dict[str, Population] = {}
+        self.reservations: dict[str, Reservation] = {}
+
+    def open_population(self, entry: log.PopulationOpened) -> None:
+        """Open a lifetime budget: once, with the allowance that its ε, δ and order give."""
+        require(entry.population not in self.populations, "the population is opened a second time")
+        self.populations[entry.population] = Population(entry.filter_order, entry.allowance_units)
+        allowance = allowance_units(entry.epsilon, entry.delta, entry.filter_order)
+        require(
+            entry.allowance_units == allowance,
+            f"the allowance is {entry.allowance_units} units, and its ε, δ and order give {allowance}",
+        )
+
+    def population(self, name: str) -> Population:
+        """The population of that name, if it was opened."""
+        require(name in self.populations, "the population was never opened")
+        return self.populations[name]
+
+    def reserve(self, entry: log.ReservationOpened) -> None:
+        """Set a request's worst case aside: once, and only if it fits beside all that is spent and reserved."""
+        population = self.population(entry.population)
+        require(entry.request not in self.reservations, "a second reservation is opened for the request")
+        wanted = Counter[log.Partition]({"training": entry.training_units, "evaluation": entry.evaluation_units})
+        self.reservations[entry.request] = Reservation(Counter(wanted))
+        for partition, units in wanted.items():
+            population.reserved[partition] += units
+        for partition in wanted:
+            committed = population.spent[partition] + population.reserved[partition]
+            require(
+                committed <= population.allowance,
+                f"{committed} {partition} units are spent and reserved, and {population.allowance} are allowed",
+            )
+
+    def charge(self, entry: log.ChargeMade) -> None:
+        """Spend from an open reservation: one attempt at a step once, at what its mechanism costs."""
+        population = self.population(entry.population)
+        population.spent[entry.partition] += entry.units
+        reservation = self.reservations.get(entry.request)
+        if reservation is None or reservation.remaining is None:
+            raise RefusedError("the charge is made outside an open reservation")
+        covered = min(entry.units, reservation.remaining[entry.partition])
+        reservation.remaining[entry.partition] -= covered
+        population.reserved[entry.partition] -= covered
+        partitions = reservation.charged.setdefault((entry.step, entry.attempt), set())
+        again = entry.partition in partitions
+        partitions.add(entry.partition)
+        require(not again, "one attempt at a step is charged twice")
+        require(covered == entry.units, "the charge exceeds what is left of its reservation")
+        cost = cost_units(GaussianMechanism(**entry.mechanism.model_dump()), population.order)
+        require(entry.units == cost, f"the charge is {entry.units} units, and its mechanism costs {cost}")
+
+    def give_back(self, entry: log.ReservationClosed) -> None:
+        """Return exactly what the charges left over, once."""
+        population = self.population(entry.population)
+        reservation = self.reservations.get(entry.request)
+        if reservation is None or reservation.remaining is None:
+            raise RefusedError("a reservation is closed that is not open")
+        remaining, reservation.remaining = reservation.remaining, None
+        population.reserved.subtract(remaining)
+        require(
+            (entry.training_units, entry.evaluation_units) == (remaining["training"], remaining["evaluation"]),
+            "the units returned are not those that the charges left over",
+        )
+
+    def is_charged(self, request: str, step: log.Step, attempt: int) -> bool:
+        """Whether the request was charged for this attempt at this step."""
+        return request in self.reservations and (step, attempt) in self.reservations[request].charged

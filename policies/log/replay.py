@@ -1,0 +1,169 @@
+"""Replays a log from its first entry and says where it breaks the rules of approvals, charges and releases."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from policies.decision import Decision, verify_decision
+from policies.errors import CloisterError, RefusedError
+from policies.log import entries as log
+from policies.log.accounts import Accounts, require
+from policies.log.bundle import SiteFacts
+
+
+@dataclass(frozen=True)
+class Break:
+    """A rule that the log breaks, and the entry (from 0) that breaks it; None for the log as a whole."""
+
+    position: int | None
+    reason: str
+
+
+@dataclass
+class _Request:
+    researcher: str
+    data_set: str
+    decision: Decision | None = None
+    answers: dict[int, log.RoundComputed] = field(default_factory=dict)
+    closed: bool = False
+
+
+class Replay:
+    """The state that the entries so far lead to. What breaks a rule is noted, and counted all the same."""
+
+    def __init__(self, site: SiteFacts, owner_key: bytes) -> None:
+        self.broken: list[Break] = []
+        self.accounts = Accounts()
+        self.counts: Counter[str] = Counter()
+        self.clock_set_back = 0
+        self._site = site
+        self._owner_key = owner_key
+        self._now = 0
+        self._pinned: set[str] = set()
+        self._snapshots: dict[str, tuple[str, set[str]]] = {}
+        self._requests: dict[str, _Request] = {}
+        self._contexts: set[str] = set()
+
+    def take(self, position: int, data: bytes) -> None:
+        """Replay the entry at `position` from its untrusted canonical bytes."""
+        try:
+            entry = log.parse_entry(data)
+            self.clock_set_back += entry.at < self._now
+            self._now = max(self._now, entry.at)
+            self.counts[entry.kind] += 1
+            require(
+                (position == 0) == isinstance(entry, log.SiteOpened),
+                "a log starts with the entry that opens the site, and has no other such entry",
+            )
+            self._apply(entry)
+        except CloisterError as error:
+            self.broken.append(Break(position, str(error)))
+
+    def unanswered_charges(self) -> int:
+        """How many charged attempts at a step no computed round answers: burned, and still spent."""
+        charged = sum(len(reservation.charged) for reservation in self.accounts.reservations.values())
+        return charged - sum(len(request.answers) for request in self._requests.values())
+
+    def _apply(self, entry: log.LogEntry) -> None:
+        match entry:
+            case log.SiteOpened():
+                self._open_site(entry)
+            case log.PeerPinned():
+                self._pinned.add(entry.party)
+            case log.PopulationOpened():
+                self.accounts.open_population(entry)
+            case log.DataSetRegistered():
+                self._register(entry)
+            case log.RequestReceived():
+                self._receive(entry)
+            case log.DecisionTaken():
+                self._decide(entry)
+            case log.ReservationOpened():
+                self._reserve(entry)
+            case log.ChargeMade():
+                self._charge(entry)
+            case log.ReservationClosed():
+                self.accounts.give_back(entry)
+            case log.RoundComputed():
+                self._compute(entry)
+            case log.UpdateReleased():
+                self._release(entry)
+            case log.RequestClosed():
+                self._request(entry.request).closed = True
+            case log.MessageGap() | log.MessageRefused():
+                pass
+
+    def _open_site(self, entry: log.SiteOpened) -> None:
+        facts = SiteFacts(**entry.model_dump(include=set(SiteFacts.model_fields)))
+        same = facts == self._site and entry.site == facts.site
+        require(same, "the log was opened for another site or other keys than the bundle names")
+
+    def _register(self, entry: log.DataSetRegistered) -> None:
+        self.accounts.population(entry.population)
+        population, snapshots = self._snapshots.setdefault(entry.data_set, (entry.population, set()))
+        require(population == entry.population, "the data set moves from one population to another")
+        snapshots.add(entry.snapshot_commitment)
+
+    def _receive(self, entry: log.RequestReceived) -> None:
+        require(entry.researcher in self._pinned, "the request is from a researcher who was never pinned")
+        request = self._requests.setdefault(entry.request, _Request(entry.researcher, entry.data_set))
+        same = (request.researcher, request.data_set) == (entry.researcher, entry.data_set)
+        require(same, "one request comes from two researchers or asks for two data sets")
+
+    def _request(self, request: str) -> _Request:
+        require(request in self._requests, "the request was never received")
+        return self._requests[request]
+
+    def _decide(self, entry: log.DecisionTaken) -> None:
+        decision = verify_decision(entry.signed, self._owner_key)
+        request = self._request(decision.request)
+        request.decision = None
+        require(decision.site == self._site.site, "the decision is for another site")
+        require(decision.data_set == request.data_set, "the decision is on another data set than the request asks for")
+        if decision.verdict == "approve":
+            population, snapshots = self._snapshots.get(decision.data_set, ("", set[str]()))
+            require(
+                decision.population == population and decision.snapshot_commitment in snapshots,
+                "the approval is for a snapshot that was never registered under its population",
+            )
+        request.decision = decision
+
+    def _approval(self, request: str) -> Decision:
+        decision = self._request(request).decision
+        if decision is None or decision.verdict != "approve":
+            raise RefusedError("no approval by the owner stands for this request")
+        require(self._now < decision.expires_at, "the owner's approval has expired")
+        require(not self._requests[request].closed, "the request was closed before")
+        return decision
+
+    def _reserve(self, entry: log.ReservationOpened) -> None:
+        self.accounts.reserve(entry)
+        decision = self._approval(entry.request)
+        require(
+            (entry.population, entry.training_units, entry.evaluation_units)
+            == (decision.population, decision.training_units, decision.evaluation_units),
+            "the reservation is not for the population and the units that the owner approved",
+        )
+
+    def _charge(self, entry: log.ChargeMade) -> None:
+        self.accounts.charge(entry)
+        population = self._approval(entry.request).population
+        require(entry.population == population, "the charge falls on another population than was approved")
+
+    def _compute(self, entry: log.RoundComputed) -> None:
+        request = self._request(entry.request)
+        require(entry.round not in request.answers, "a second answer is computed for one round")
+        request.answers[entry.round] = entry
+        require(entry.round_context not in self._contexts, "the masks of one round context are used twice")
+        self._contexts.add(entry.round_context)
+        require(not request.closed, "a round is computed for a closed request")
+        charged = self.accounts.is_charged(entry.request, log.round_step(entry.round), entry.attempt)
+        require(charged, "a round is computed without a charge")
+
+    def _release(self, entry: log.UpdateReleased) -> None:
+        request = self._request(entry.request)
+        answer = request.answers.get(entry.round)
+        require(
+            answer is not None and answer.output_commitment == entry.output_commitment,
+            "what is released is not the one answer computed for the round",
+        )
+        require(entry.recipient == request.researcher, "the answer goes to another party than the one who asked")

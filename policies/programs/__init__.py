@@ -1,0 +1,1 @@
+"""Tensor programs: their format and the rules a program must keep, checked without torch."""

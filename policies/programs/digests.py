@@ -1,0 +1,13 @@
+"""The digests by which terms name what travels beside the programs: the parameter file and the reviewers' source."""
+
+from policies.statements.digests import digest
+
+
+def parameters_digest(data: bytes) -> str:
+    """The digest of a study's initial parameters, the safetensors file as it travels."""
+    return digest("initial-parameters", data)
+
+
+def source_digest(source: str) -> str:
+    """The digest of the plan's source, which goes along for people to read."""
+    return digest("plan-source", source.encode())

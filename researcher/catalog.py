@@ -1,0 +1,90 @@
+"""What a researcher sees of a data set: its manifest, rows of mock data, and an allowance; never a private value."""
+
+import io
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from datasites.protocol.identity import IdentityCard
+from datasites.protocol.messages import Allowance, CatalogReply, CatalogRequest, DataSetOffer
+from policies.errors import InvalidInputError, UnavailableError
+from policies.manifest import Manifest, parse_published_manifest
+from researcher.correspondence import Correspondence, Received
+
+_MAXIMUM_MOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A site's data set as its owner describes it; `mock` is drawn from the manifest alone."""
+
+    site: IdentityCard
+    name: str
+    manifest: Manifest
+    allowance: Allowance
+    mock: pd.DataFrame = field(repr=False)
+
+    def __str__(self) -> str:
+        """One line: where it is, what it is, and how much of its budget this researcher may still ask for."""
+        return (
+            f"{self.site.name} / {self.name}: {self.manifest.title}, {self.manifest.feature_count} features, about "
+            f"{self.manifest.privacy_unit.nominal_units} units, budget ε={self.allowance.epsilon:g} at "
+            f"δ={self.allowance.delta:g}, {self.allowance.remaining_training_share:.0%} of it yours to ask for"
+        )
+
+
+def look_round(correspondence: Correspondence, seconds: float) -> list[DataSet]:
+    """Ask every pinned site for its catalog.
+
+    Raises:
+        UnavailableError: a site did not answer within `seconds`; it is named.
+    """
+    sites = correspondence.state.sites()
+    for party in sites:
+        correspondence.send(party, CatalogRequest())
+    replies = correspondence.collect(
+        lambda _card, message: isinstance(message, CatalogReply),
+        lambda taken: all(_is_complete(party, taken) for party in sites),
+        seconds,
+    )
+    missing = [card.name for party, card in sites.items() if not _is_complete(party, replies)]
+    if missing:
+        raise UnavailableError(f"No catalog came from {', '.join(missing)} within {seconds:g} s; try again later.")
+    found = {}
+    for card, message in replies:
+        if isinstance(message, CatalogReply):
+            for offer in message.data_sets:
+                found[card.party, offer.name] = _data_set(correspondence, card, offer)
+    return [found[key] for key in sorted(found, key=lambda key: (found[key].site.name, found[key].name))]
+
+
+def require_same_columns(data_sets: list[DataSet]) -> Manifest:
+    """The shape that all data sets share, so that one model means the same at each site.
+
+    Raises:
+        InvalidInputError: there are none, or two differ in columns, bounds, categories or target.
+    """
+    if not data_sets:
+        raise InvalidInputError("A study needs at least one data set; choose from `federation.data_sets`.")
+    first = data_sets[0].manifest
+    for other in data_sets[1:]:
+        shape = (other.manifest.target, other.manifest.columns)
+        if shape != (first.target, first.columns):
+            raise InvalidInputError(
+                f"«{other.name}» at {other.site.name} differs from «{first.name}» at {data_sets[0].site.name} in its "
+                "columns, bounds or target; a study needs data sets of one shape."
+            )
+    return first
+
+
+def _is_complete(party: str, taken: list[Received]) -> bool:
+    replies = [message for card, message in taken if card.party == party and isinstance(message, CatalogReply)]
+    return bool(replies) and sum(len(reply.data_sets) for reply in replies) >= replies[-1].total
+
+
+def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSetOffer) -> DataSet:
+    content = correspondence.download(offer.mock, _MAXIMUM_MOCK_BYTES)
+    manifest = parse_published_manifest(offer.manifest.encode())
+    if manifest.name != offer.name:
+        raise InvalidInputError(f"{card.name} offers «{offer.name}» with the manifest of another data set.")
+    return DataSet(card, offer.name, manifest, offer.allowance, pd.read_csv(io.BytesIO(content)))

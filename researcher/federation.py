@@ -1,0 +1,104 @@
+"""The researcher's way in: connect, pin the sites, look at what they offer, submit a study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasites.protocol.identity import Identity, IdentityCard, parse_card
+from datasites.protocol.mailbox import Mailbox
+from policies.errors import ConflictError
+from policies.manifest import CategoryColumn
+from researcher.catalog import DataSet, look_round, require_same_columns
+from researcher.correspondence import Correspondence
+from researcher.export import export
+from researcher.plan import TrainingPlan
+from researcher.state import State
+from researcher.study import Study, open_study
+from researcher.submission import Ask, draft_terms, keep_study
+
+_ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The sites that this researcher pinned, reached through one relay."""
+
+    identity: Identity
+    correspondence: Correspondence = field(repr=False)
+
+    @property
+    def card(self) -> IdentityCard:
+        """The researcher's public card, to hand to data owners; read its `fingerprint` to them in person."""
+        return self.identity.card
+
+    @property
+    def sites(self) -> list[IdentityCard]:
+        """The cards of the pinned sites, by name."""
+        return list(self.correspondence.state.sites().values())
+
+    @property
+    def data_sets(self) -> list[DataSet]:
+        """What the pinned sites offer at this moment, mock data included.
+
+        Raises:
+            UnavailableError: a site did not answer within a minute.
+        """
+        return look_round(self.correspondence, _ANSWER_SECONDS)
+
+    def pin(self, card_file: Path | str) -> IdentityCard:
+        """Trust a site's card; compare its fingerprint with the data owner first.
+
+        Raises:
+            InvalidInputError: not a datasite's card.
+            NotAuthenticError: the card was altered.
+            ConflictError: the name is pinned with other keys.
+        """
+        card = parse_card(Path(card_file).read_bytes())
+        self.correspondence.state.pin(card)
+        return card
+
+    def submit(self, plan: TrainingPlan, data_sets: Sequence[DataSet], ask: Ask) -> Study:
+        """Export the plan to tensor programs, fix the terms, and send both to every site of the cohort.
+
+        Raises:
+            InvalidInputError: the plan cannot be exported, or the terms are not consistent; nothing was sent.
+            UnavailableError: the relay cannot be reached.
+        """
+        shape = require_same_columns(list(data_sets))
+        target = shape.target_column
+        categories = len(target.categories) if isinstance(target, CategoryColumn) else None
+        exported = export(
+            plan, shape.feature_count, "float32" if categories is None else "int64", categories=categories
+        )
+        terms = draft_terms(self.identity.party, exported, data_sets, ask)
+        keep_study(self.correspondence.state, terms, exported)
+        study = open_study(self.correspondence, terms.study, plan)
+        study.send_submission()
+        return study
+
+    def study(self, identifier: str, plan: TrainingPlan) -> Study:
+        """Open a study submitted before, after a kernel restart say; `plan` gives its model class again.
+
+        Raises:
+            InvalidInputError: there is no such study in this researcher's state.
+        """
+        return open_study(self.correspondence, identifier, plan)
+
+
+def connect(home: Path | str, *, name: str, relay: str) -> Federation:
+    """Open the researcher's folder `home`, making keys for `name` on first use, and speak through `relay` (a URL).
+
+    Raises:
+        ConflictError: the folder belongs to a researcher of another name.
+        InvalidInputError: a file in the folder is damaged.
+    """
+    folder = Path(home).expanduser()
+    keys = folder / "keys"
+    if (keys / "card.json").exists():
+        identity = Identity.load(keys)
+        if identity.name != name:
+            raise ConflictError(f"{folder} belongs to «{identity.name}», not «{name}»; use one folder a researcher.")
+    else:
+        identity = Identity.create(keys, name, "researcher")
+    state = State(folder / "state.sqlite")
+    return Federation(identity, Correspondence(identity, state, Mailbox(identity, relay)))

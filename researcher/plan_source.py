@@ -1,0 +1,64 @@
+"""The source that goes along with a study for its reviewers: the plan's class and the classes of its model."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from policies.errors import InvalidInputError
+from researcher.plan import TrainingPlan
+
+_LIBRARIES = ("torch", "builtins", "abc", "typing", "researcher.plan")
+
+
+def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
+    """Collect the source of every class that the researcher wrote: the plan's first, then the model's.
+
+    Works for classes from files and from notebook cells (whose lines Python keeps).
+
+    Raises:
+        InvalidInputError: a class has no readable source (typed at a prompt, or made by `exec`).
+    """
+    classes = [*type(plan).__mro__, *(base for module in model.modules() for base in type(module).__mro__)]
+    return "\n\n".join(_class_source(cls) for cls in dict.fromkeys(_own(classes)))
+
+
+def _own(classes: Sequence[type]) -> Iterable[type]:
+    return (
+        cls
+        for cls in classes
+        if not cls.__module__.startswith(tuple(f"{name}." for name in _LIBRARIES)) and cls.__module__ not in _LIBRARIES
+    )
+
+
+def _class_source(cls: type) -> str:
+    # inspect.getsource(cls) needs a file and fails for a notebook's __main__; a method's code knows its cell.
+    method = next((value for value in vars(cls).values() if inspect.isfunction(value)), None)
+    if method is None:
+        return f"class {cls.__name__}({', '.join(base.__name__ for base in cls.__bases__)}):\n    pass\n"
+    try:
+        lines, _ = inspect.findsource(method)
+        tree = ast.parse("".join(lines))
+    except (OSError, SyntaxError) as error:
+        raise _unreadable(cls) from error
+    line = method.__code__.co_firstlineno
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and node.name == cls.__name__
+        and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    if not around:
+        raise _unreadable(cls)
+    node = around[-1]
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    return textwrap.dedent("".join(lines[first - 1 : node.end_lineno])).rstrip("\n") + "\n"
+
+
+def _unreadable(cls: type) -> InvalidInputError:
+    return InvalidInputError(
+        f"The source of class {cls.__name__} cannot be read, and reviewers need it; define it in a cell or a file."
+    )

@@ -1,0 +1,83 @@
+"""What a study gives: the model, what each round showed, a plot, and the privacy that it cost."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from policies.budget.costs import request_epsilon
+from policies.terms import Terms
+from researcher.plan import TrainingPlan
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What round `round` showed: noised holdout means of model `round` − 1 (None if not measured), and its seconds."""
+
+    round: int
+    metrics: Mapping[str, float] | None
+    site_seconds: float
+    sum_seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for the state file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """Back from the state file."""
+        return cls(entry["round"], entry["metrics"], entry["site_seconds"], entry["sum_seconds"])
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study's outcome so far; `parameters` has every tensor of the newest global model by name."""
+
+    terms: Terms
+    plan: TrainingPlan = field(repr=False)
+    sites: tuple[str, ...]
+    history: tuple[RoundRecord, ...]
+    parameters: Mapping[str, Tensor] = field(repr=False)
+
+    @property
+    def model(self) -> nn.Module:
+        """The plan's model holding the newest global parameters, in evaluation mode."""
+        model = self.plan.model()
+        known = model.state_dict()
+        model.load_state_dict({name: value for name, value in self.parameters.items() if name in known}, strict=False)
+        return model.eval()
+
+    @property
+    def metrics(self) -> dict[int, Mapping[str, float]]:
+        """Noised holdout means by the number of the global model (0 is the initial one)."""
+        return {record.round - 1: record.metrics for record in self.history if record.metrics is not None}
+
+    def privacy_report(self) -> str:
+        """What was promised to each person, and from which public numbers it follows."""
+        training, evaluation, privacy = self.terms.training, self.terms.evaluation, self.terms.privacy
+        return (
+            f"Each unit of each site: ({request_epsilon(self.terms):.3f}, {privacy.delta:g})-differentially private "
+            f"(promised ε={privacy.epsilon:g}), against everybody outside that site, even if all others collude.\n"
+            f"Training: {training.rounds} rounds × {training.local_steps} steps, sampling rate "
+            f"{training.sampling_rate:g}, noise multiplier {training.noise_multiplier:.4f}, clipping norm "
+            f"{training.clipping_norm:g}.\n"
+            f"Evaluation: {len(evaluation.models)} measurements on holdout units, noise multiplier "
+            f"{evaluation.noise_multiplier:.4f}; training and holdout units are different people, so the larger of "
+            "the two counts."
+        )
+
+    def plot(self, path: Path | str) -> Path:
+        """Draw the noised holdout metrics against the number of the global model, as a PNG at `path`."""
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot()
+        for name in self.terms.evaluation.metrics:
+            axes.plot(list(self.metrics), [shown[name] for shown in self.metrics.values()], marker="o", label=name)
+        axes.set(xlabel="global model (round)", ylabel="mean on holdout units, noised", ylim=(0, 1.02))
+        axes.set_title(self.terms.title)
+        axes.legend()
+        target = Path(path)
+        figure.savefig(target, format="png", dpi=150)
+        return target

@@ -1,0 +1,119 @@
+"""One round as its coordinator sees it: the same model to every site, their masked updates back, one sum opened."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.protocol.identity import IdentityCard
+from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, RoundStart
+from datasites.secure_averaging.advertisement import Advertisement, roster_digest
+from datasites.secure_averaging.contexts import round_context, setup_context
+from datasites.secure_averaging.coordinator import open_sum
+from datasites.secure_averaging.layout import decode, vector_length
+from datasites.secure_averaging.site import MaskedUpdate
+from policies.errors import RefusedError, UnavailableError
+from policies.statements.digests import digest
+from policies.terms import Terms
+from researcher.correspondence import Correspondence, Received
+from researcher.results import RoundRecord
+from researcher.strategies.fedavg import federated_average
+
+
+@dataclass(frozen=True)
+class RoundOpener:
+    """Opens the rounds of one run over one roster."""
+
+    correspondence: Correspondence
+    terms: Terms
+    cohort: Sequence[IdentityCard]
+    run: str
+    roster: Sequence[Advertisement]
+
+    def open(self, number: int, model: NDArray[np.float32]) -> tuple[NDArray[np.float32], RoundRecord]:
+        """Run round `number` from `model`; gives the next global model and what the round showed.
+
+        Raises:
+            RefusedError: a site refused the round; with its reason.
+            UnavailableError: a site did not answer before the deadline; it is named, and the round can be asked again.
+            NotAuthenticError: an answer is not what its site signed for this very round.
+        """
+        began = time.monotonic()
+        content = model.astype("<f4").tobytes()
+        reference = self.correspondence.upload(content)
+        start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)
+        for card in self.cohort:
+            self.correspondence.send(card.party, start)
+        answers = self._answers(number)
+        waited = time.monotonic()
+        context = round_context(
+            setup_context(self.terms.digest(), self.run, roster_digest(self.roster)),
+            number,
+            digest("global-model", content),
+        )
+        pinned = {card.party: bytes.fromhex(card.signing_key) for card in self.cohort}
+        total = open_sum(self._fetch(number, answers), self.terms, number, context, pinned)
+        opened = decode(self.terms, number, total)
+        following = model if opened.update is None else federated_average(model, opened.update)
+        record = RoundRecord(
+            round=number,
+            metrics=None if opened.metrics is None else self._metrics(opened.metrics),
+            site_seconds=waited - began,
+            sum_seconds=time.monotonic() - waited,
+        )
+        return following, record
+
+    def _answers(self, number: int) -> dict[str, MaskedUpdateMessage]:
+        taken = self.correspondence.collect(
+            lambda _card, message: self._concerns(message, number),
+            lambda taken: len(_by_site(taken)) == len(self.cohort) or any(_refusals(taken)),
+            self.terms.deadlines.round_seconds,
+        )
+        for card, refusal in _refusals(taken):
+            raise RefusedError(f"{card.name} refused round {number}: {refusal.reason}")
+        answers = _by_site(taken)
+        missing = [card.name for card in self.cohort if card.party not in answers]
+        if missing:
+            raise UnavailableError(
+                f"{', '.join(missing)} did not answer round {number} within {self.terms.deadlines.round_seconds} s; "
+                "the round's sum opens only with every site. Run the study again when they are back."
+            )
+        return answers
+
+    def _concerns(self, message: Message, number: int) -> bool:
+        return isinstance(message, MaskedUpdateMessage | RoundRefused) and (
+            message.study,
+            message.run,
+            message.round,
+        ) == (
+            self.terms.study,
+            self.run,
+            number,
+        )
+
+    def _fetch(self, number: int, answers: dict[str, MaskedUpdateMessage]) -> dict[str, MaskedUpdate]:
+        size = 4 * vector_length(self.terms, number)
+        return {
+            party: MaskedUpdate(
+                round_context=bytes.fromhex(answer.round_context),
+                vector=self.correspondence.download(answer.update, size),
+                signature=bytes.fromhex(answer.signature),
+            )
+            for party, answer in answers.items()
+        }
+
+    def _metrics(self, counts: NDArray[np.float64]) -> dict[str, float]:
+        """Each metric's mean over the cohort's holdout units, from its two noised sums Σ v and Σ (1 − v)."""
+        names = self.terms.evaluation.metrics
+        pairs = zip(names, counts[: len(names)], counts[len(names) :], strict=True)
+        return {name: float(np.clip(good / max(good + bad, 1.0), 0, 1)) for name, good, bad in pairs}
+
+
+def _by_site(taken: list[Received]) -> dict[str, MaskedUpdateMessage]:
+    return {card.party: message for card, message in taken if isinstance(message, MaskedUpdateMessage)}
+
+
+def _refusals(taken: list[Received]) -> list[tuple[IdentityCard, RoundRefused]]:
+    return [(card, message) for card, message in taken if isinstance(message, RoundRefused)]

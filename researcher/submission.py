@@ -1,0 +1,123 @@
+"""From what a researcher asks for to frozen terms: noise calibrated to the promise, digests over everything."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from datasites.tensor_programs.load import flatten, load_parameters
+from policies.budget.calibrate import calibrate_noise_multiplier
+from policies.errors import InvalidInputError
+from policies.programs.digests import parameters_digest, source_digest
+from policies.statements.schema import describe_validation_error
+from policies.terms import (
+    CohortMember,
+    Deadlines,
+    Evaluation,
+    Privacy,
+    Programs,
+    SecureAveraging,
+    Terms,
+    Training,
+)
+from researcher.catalog import DataSet
+from researcher.export import ExportedPlan
+from researcher.state import State
+
+_MAXIMUM_PARAMETER_BYTES = 256 << 20
+_SECURE_AVERAGING = SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=4.0)
+_DEADLINES = Deadlines(setup_seconds=120, round_seconds=300)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a study asks of its sites. Numbers that bear on privacy are public and the same everywhere.
+
+    `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
+    are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
+    """
+
+    title: str
+    purpose: str
+    recipients: str
+    onward_use: str
+    privacy: Privacy
+    rounds: int
+    evaluate: tuple[int, ...]
+    local_steps: int = 1
+    sampling_rate: float = 0.5
+    learning_rate: float = 0.5
+    clipping_norm: float = 1.0
+    secure_averaging: SecureAveraging = _SECURE_AVERAGING
+    deadlines: Deadlines = _DEADLINES
+    valid_days: float = 30.0
+
+
+def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[DataSet], ask: Ask) -> Terms:
+    """Fix the terms of a study, with the least noise that keeps the promised (ε, δ) for every unit of every site.
+
+    Raises:
+        InvalidInputError: saying which number is wrong.
+    """
+    epsilon, delta = ask.privacy.epsilon, ask.privacy.delta
+    steps = ask.rounds * ask.local_steps
+    try:
+        return Terms(
+            version="cloister-terms/1",
+            study=secrets.token_hex(16),
+            title=ask.title,
+            researcher=researcher,
+            purpose=ask.purpose,
+            recipients=ask.recipients,
+            onward_use=ask.onward_use,
+            cohort=tuple(CohortMember(site=it.site.party, data_set=it.name, weight=1) for it in data_sets),
+            programs=Programs(
+                loss=exported.loss.digest(),
+                metrics=exported.metrics.digest(),
+                initial_parameters=parameters_digest(exported.parameters),
+                source=source_digest(exported.source),
+                parameter_count=exported.parameter_count,
+            ),
+            training=Training(
+                strategy="fedavg",
+                rounds=ask.rounds,
+                local_steps=ask.local_steps,
+                sampling_rate=ask.sampling_rate,
+                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, ask.sampling_rate, steps),
+                clipping_norm=ask.clipping_norm,
+                learning_rate=ask.learning_rate,
+            ),
+            evaluation=Evaluation(
+                models=ask.evaluate,
+                metrics=exported.metrics.output_names,
+                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, 1.0, max(1, len(ask.evaluate))),
+            ),
+            secure_averaging=ask.secure_averaging,
+            privacy=ask.privacy,
+            deadlines=ask.deadlines,
+            expires_at=int(time.time() + ask.valid_days * 86_400),
+        )
+    except ValidationError as error:
+        raise InvalidInputError(f"The study's terms are not valid: {describe_validation_error(error)}.") from error
+
+
+def keep_study(state: State, terms: Terms, exported: ExportedPlan) -> None:
+    """Write a new study and its initial global model to the state file, before anything is sent."""
+    values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
+    model = flatten(values, exported.loss).numpy().astype("<f4").tobytes()
+    with state.transaction() as connection:
+        connection.execute(
+            "INSERT INTO studies (study, terms, loss_program, metrics_program, source, initial_parameters, model) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                terms.study,
+                terms.canonical().decode(),
+                exported.loss.canonical().decode(),
+                exported.metrics.canonical().decode(),
+                exported.source,
+                exported.parameters,
+                model,
+            ),
+        )

@@ -1,0 +1,71 @@
+"""How the operations of torch.export that only rearrange are said in the operations of tensor programs."""
+
+from researcher.translation.graph import Call, Handler, Values
+
+
+def reshape(call: Call) -> int:
+    call.skip("size", "shape", "dim", "start_dim", "end_dim", "sizes")
+    if call.shape() == tuple(call.tensor("self").shape):
+        return call.ref("self")
+    return call.emit("reshape", call.ref("self"), shape=call.shape())
+
+
+def expand(call: Call) -> int:
+    call.skip("size", "other")
+    return call.emit("expand", call.ref("self"), shape=call.shape())
+
+
+def broadcast(call: Call) -> Values:
+    return [call.emit("expand", ref, shape=call.shape(index)) for index, ref in enumerate(call.refs("tensors"))]
+
+
+def permute(call: Call) -> int:
+    return call.emit("permute", call.ref("self"), dims=call.dims("dims"))
+
+
+def transpose(call: Call) -> int:
+    order = list(range(call.tensor("self").ndim))
+    first, second = call.dim("dim0"), call.dim("dim1")
+    if order:
+        order[first], order[second] = order[second], order[first]
+    return call.emit("permute", call.ref("self"), dims=tuple(order))
+
+
+def matrix_transpose(call: Call) -> int:
+    *leading, rows, columns = range(call.tensor("self").ndim)
+    return call.emit("permute", call.ref("self"), dims=(*leading, columns, rows))
+
+
+def flipped(call: Call) -> int:
+    return call.emit("permute", call.ref("self"), dims=tuple(reversed(range(call.tensor("self").ndim))))
+
+
+def select(call: Call) -> int:
+    dim = call.dim()
+    return call.emit("select", call.ref("self"), dim=dim, index=call.get("index") % call.tensor("self").shape[dim])
+
+
+def sliced(call: Call) -> int:
+    dim = call.dim()
+    start, end, step = slice(call.get("start"), call.get("end"), call.get("step")).indices(
+        call.tensor("self").shape[dim]
+    )
+    return call.emit("slice", call.ref("self"), dim=dim, start=start, end=end, step=step)
+
+
+def pieces(call: Call) -> Values:
+    call.skip("split_size", "split_sizes", "chunks")
+    dim, start, pieces = call.dim(), 0, []
+    for index in range(call.results()):
+        end = start + call.shape(index)[dim]
+        pieces.append(call.emit("slice", call.ref("self"), dim=dim, start=start, end=end, step=1))
+        start = end
+    return pieces
+
+
+def unbind(call: Call) -> Values:
+    return [call.emit("select", call.ref("self"), dim=call.dim(), index=index) for index in range(call.results())]
+
+
+def joined(op: str) -> Handler:
+    return lambda call: call.emit(op, *call.refs("tensors"), dim=call.get("dim") % len(call.shape()))

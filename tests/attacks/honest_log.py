@@ -1,0 +1,149 @@
+"""An honest site's log of one study, written entry by entry, for the attacks on P5 to bend."""
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from policies.budget.filter import allowance_units, filter_order
+from policies.budget.renyi import GaussianMechanism, cost_units
+from policies.decision import Decision, sign_decision
+from policies.log import entries as log
+from policies.log import merkle
+from policies.log.bundle import SiteFacts, write_bundle
+from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.verify import Pinned, Report, verify_bundle
+
+LOG, OWNER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
+FACTS = SiteFacts(
+    name="Klinikum Süd",
+    signing_key="1a" * 32,
+    log_key=LOG.public_key().public_bytes_raw().hex(),
+    owner_key=OWNER.public_key().public_bytes_raw().hex(),
+)
+RESEARCHER, REQUEST, SNAPSHOT = "aa" * 32, "bb" * 32, "cc" * 32
+ORDER = filter_order(3.0, 1e-6)
+ALLOWANCE = allowance_units(3.0, 1e-6, ORDER)
+TRAINING = log.Mechanism(noise_multiplier=2.0, sampling_rate=0.1, steps=20)
+EVALUATION = log.Mechanism(noise_multiplier=30.0, sampling_rate=1.0, steps=1)
+EXPIRES = 5_000
+
+Entries = list[log.LogEntry]
+
+
+def cost(mechanism: log.Mechanism) -> int:
+    return cost_units(GaussianMechanism(**mechanism.model_dump()), ORDER)
+
+
+DECISION = Decision(
+    version="cloister-decision/1",
+    site=FACTS.site,
+    request=REQUEST,
+    data_set="registry",
+    snapshot_commitment=SNAPSHOT,
+    population="patients",
+    training_units=3 * cost(TRAINING),
+    evaluation_units=cost(EVALUATION),
+    expires_at=EXPIRES,
+    verdict="approve",
+    reason="Reviewed.",
+    decided_at=100,
+)
+
+
+def charge(number: int, mechanism: log.Mechanism, partition: log.Partition = "training") -> log.ChargeMade:
+    return log.ChargeMade(
+        at=200 + number,
+        population="patients",
+        request=REQUEST,
+        partition=partition,
+        step=log.round_step(number),
+        attempt=1,
+        mechanism=mechanism,
+        units=cost(mechanism),
+    )
+
+
+def computed(number: int) -> log.RoundComputed:
+    return log.RoundComputed(
+        at=200 + number,
+        request=REQUEST,
+        round=number,
+        attempt=1,
+        round_context=f"{number:064x}",
+        model="dd" * 32,
+        output_commitment=f"{number + 99:064x}",
+    )
+
+
+def released(number: int) -> log.UpdateReleased:
+    commitment = computed(number).output_commitment
+    at = 200 + number
+    return log.UpdateReleased(at=at, request=REQUEST, round=number, recipient=RESEARCHER, output_commitment=commitment)
+
+
+OPENED = log.SiteOpened(at=10, site=FACTS.site, **FACTS.model_dump())
+PINNED = log.PeerPinned(at=11, party=RESEARCHER, name="Researcher", role="researcher", card="ee" * 32)
+POPULATION = log.PopulationOpened(
+    at=12, population="patients", epsilon=3.0, delta=1e-6, filter_order=ORDER, allowance_units=ALLOWANCE
+)
+REGISTERED = log.DataSetRegistered(
+    at=13, data_set="registry", population="patients", manifest="ff" * 32, snapshot_commitment=SNAPSHOT
+)
+RECEIVED = log.RequestReceived(at=90, request=REQUEST, researcher=RESEARCHER, data_set="registry")
+APPROVED = log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION))
+RESERVED = log.ReservationOpened(
+    at=102,
+    request=REQUEST,
+    population="patients",
+    training_units=DECISION.training_units,
+    evaluation_units=DECISION.evaluation_units,
+)
+RETURNED = log.ReservationClosed(
+    at=300, request=REQUEST, population="patients", training_units=cost(TRAINING), evaluation_units=0
+)
+HONEST: Entries = [
+    OPENED,
+    PINNED,
+    POPULATION,
+    REGISTERED,
+    RECEIVED,
+    APPROVED,
+    RESERVED,
+    charge(1, TRAINING),
+    charge(1, EVALUATION, "evaluation"),
+    computed(1),
+    released(1),
+    charge(2, TRAINING),
+    computed(2),
+    released(2),
+    RETURNED,
+    log.RequestClosed(at=301, request=REQUEST, reason="All rounds are done."),
+]
+
+
+def note(entries: Sequence[log.LogEntry], key: Ed25519PrivateKey = LOG) -> bytes:
+    head = merkle.tree_head(merkle.leaf_hash(entry.canonical()) for entry in entries)
+    return sign_checkpoint(key, Checkpoint(log_origin(FACTS.site), head))
+
+
+def verify(entries: Sequence[log.LogEntry], signed: bytes | None = None, pinned: Pinned | None = None) -> Report:
+    """The report on a bundle of `entries`; without a checkpoint given, the dishonest site signs afresh."""
+    bundle = write_bundle(FACTS, signed or note(entries), [entry.canonical() for entry in entries])
+    return verify_bundle(bundle, pinned or Pinned())
+
+
+def replaced(old: log.LogEntry, *new: log.LogEntry) -> Entries:
+    place = HONEST.index(old)
+    return [*HONEST[:place], *new, *HONEST[place + 1 :]]
+
+
+def after(old: log.LogEntry, *new: log.LogEntry) -> Entries:
+    return replaced(old, old, *new)
+
+
+def changed(entry: log.LogEntry, **changes: object) -> log.LogEntry:
+    return entry.model_copy(update=changes)
+
+
+def approval(**changes: object) -> log.LogEntry:
+    return log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION.model_copy(update=changes)))

@@ -1,0 +1,245 @@
+"""The reader: exact on good tables; on bad ones it names rows and columns, and no error ever holds a cell's value."""
+
+import csv
+import io
+import traceback
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasites.catalog.csv_reader import _ROWS_A_CHUNK, MAXIMUM_PROBLEMS, read_table
+from policies.errors import InvalidInputError
+
+GOOD = "p1,40,120.5,A,yes"
+
+
+def refusal(path, manifest) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        read_table(path, manifest)
+    return str(caught.value)
+
+
+def everything_said(error: BaseException) -> str:
+    """The text of the error, of whatever stands behind it, and the printed traceback without source lines."""
+    said = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
+    return said + "".join(everything_said(link) for link in (error.__cause__, error.__context__) if link)
+
+
+def test_reads_values_by_name_whatever_their_order(manifest, write_table):
+    path = write_table(["AB,1.5e2,yes,p1,40", '"0",60,no,"p,2",98'], header="blood,pressure,ill,patient,age\n")
+    table = read_table(path, manifest)
+    assert table.units.tolist() == ["p1", "p,2"]
+    assert table.values["age"].tolist() == [40, 98]
+    assert table.values["pressure"].tolist() == [150, 60]
+    assert table.values["blood"].tolist() == [2, 3]
+    assert table.values["ill"].tolist() == [1, 0]
+    assert table.values["blood"].dtype == np.int64
+    assert table.values["pressure"].dtype == np.float64
+
+
+def test_accepts_a_byte_order_mark_and_windows_line_ends(manifest, tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(b"\xef\xbb\xbfpatient,age,pressure,blood,ill\r\n" + GOOD.encode() + b"\r\n")
+    assert read_table(path, manifest).units.tolist() == ["p1"]
+
+
+def test_one_person_spelled_in_two_unicode_forms_or_with_spaces_is_one_unit(manifest, write_table):
+    path = write_table(
+        [GOOD.replace("p1", name) for name in ("Ren\u00e9", "Rene\u0301", " Ren\u00e9 ", "\u00a0Ren\u00e9")]
+    )
+    assert set(read_table(path, manifest).units.tolist()) == {"Ren\u00e9"}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("p1,,120,A,yes", "column 'age' is empty"),
+        ("p1,40,  ,A,yes", "column 'pressure' is empty"),
+        ("p1,40,120,,yes", "column 'blood' is empty"),
+        ("p1,40,nan,A,yes", "column 'pressure' is not a decimal number"),
+        ("p1,40,inf,A,yes", "not a decimal number"),
+        ("p1,40,1e999,A,yes", "outside the declared bounds"),
+        ("p1,40,-1e999,A,yes", "outside the declared bounds"),
+        ("p1,1e999,120,A,yes", "outside the declared bounds"),
+        ("p1,40,1_20,A,yes", "not a decimal number"),
+        ("p1,40, 120,A,yes", "not a decimal number"),
+        ("p1,40,١٢٠,A,yes", "not a decimal number"),
+        ("p1,40,0x78,A,yes", "not a decimal number"),
+        ("p1,40,1-2,A,yes", "not a decimal number"),
+        ("p1,40,e5,A,yes", "not a decimal number"),
+        ("p1,40,,A,yes", "is empty"),
+        ('p1,40,"120,5",A,yes', "not a decimal number"),
+        ("p1,40,59.999,A,yes", "outside the declared bounds 60.0 to 220.0"),
+        ("p1,40,220.001,A,yes", "outside the declared bounds 60.0 to 220.0"),
+        ("p1,40.5,120,A,yes", "column 'age' is not a whole number"),
+        ("p1,17,120,A,yes", "outside the declared bounds 18 to 98"),
+        ("p1,40,120,a,yes", "column 'blood' is not one of the declared categories"),
+        ("p1,40,120, A,yes", "not one of the declared categories"),
+        (",40,120,A,yes", "privacy unit is empty"),
+        ("  ,40,120,A,yes", "privacy unit is empty"),
+        ("p\u200b1,40,120,A,yes", "invisible characters"),
+        ('"p\n1",40,120,A,yes', "invisible characters"),
+        (f"{'p' * 201},40,120,A,yes", "longer than 200"),
+        ("p1,40,120,A", "does not have 5 fields"),
+        ("p1,40,120,A,yes,yes", "does not have 5 fields"),
+        ("", "does not have 5 fields"),
+        ('p1,40,120,A,"yes', "quotes"),
+        ('p1,40,120,A,"y"es', "quotes"),
+        (f"p1,40,120,A,{'y' * 200_000}", "too long"),
+    ],
+)
+def test_names_row_column_and_remedy(manifest, write_table, row, said):
+    message = refusal(write_table([GOOD, row]), manifest)
+    assert "row 3" in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("patient,age,pressure,blood,ill,salary\n", "column 6 of the header is not in the manifest"),
+        ("patient,age,pressure,blood\n", "column 'ill' of the manifest is missing"),
+        ("patient,age,age,pressure,blood,ill\n", "column 'age' stands there twice"),
+        ("patient;age;pressure;blood;ill\n", "column 1 of the header is not in the manifest"),
+        ("\n", "missing"),
+    ],
+)
+def test_refuses_another_header(manifest, write_table, header, said):
+    assert said in refusal(write_table([GOOD], header=header), manifest)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "empty"), (b"patient,age,pressure,blood,ill\n", "no rows")])
+def test_refuses_empty_files(manifest, tmp_path, content, said):
+    path = tmp_path / "empty.csv"
+    path.write_bytes(content)
+    assert said in refusal(path, manifest)
+
+
+@pytest.mark.parametrize(
+    "content", ["patient,age,pressure,blood,ill\np1,40,120,A,yé".encode("latin-1"), b"PAR1\xff\x00"]
+)
+def test_refuses_what_is_not_utf_8(manifest, tmp_path, content):
+    path = tmp_path / "latin.csv"
+    path.write_bytes(content)
+    assert "UTF-8" in refusal(path, manifest)
+
+
+def test_refuses_what_cannot_be_opened(manifest, tmp_path):
+    assert "cannot be read" in refusal(tmp_path / "absent.csv", manifest)
+    assert "cannot be read" in refusal(tmp_path, manifest)
+
+
+def test_shows_the_first_problems_in_the_order_of_rows(manifest, write_table):
+    rows = [GOOD, "p1,17,120,A,maybe", "p1,40,120,A"] + ["p1,40,500,A,yes"] * 50
+    message = refusal(write_table(rows), manifest)
+    lines = message.splitlines()[1:]
+    assert len(lines) == MAXIMUM_PROBLEMS
+    assert [line.split(":")[0].strip() for line in lines] == ["row 3", "row 3", *(f"row {n}" for n in range(4, 22))]
+
+
+def test_numbers_rows_across_chunks(manifest, write_table):
+    good = [GOOD] * (_ROWS_A_CHUNK + 5)
+    assert len(read_table(write_table(good), manifest).units) == len(good)
+    message = refusal(write_table([*good, "p1,40,120,Q,yes", "p1"]), manifest)
+    assert f"row {len(good) + 2}: column 'blood'" in message
+    assert f"row {len(good) + 3}: does not have" in message
+
+
+def test_numbers_rows_after_ragged_ones_in_earlier_chunks(manifest, write_table, monkeypatch):
+    monkeypatch.setattr("datasites.catalog.csv_reader._ROWS_A_CHUNK", 2)
+    message = refusal(write_table(["p1", GOOD, GOOD, "p1", GOOD, "p1,40,120,Q,yes"]), manifest)
+    assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["row 2", "row 5", "row 7"]
+
+
+def test_a_table_without_header_does_not_show_its_first_record(manifest, write_table):
+    message = refusal(write_table([GOOD], header="Anna Karenina,41,133.7,AB,no\n"), manifest)
+    assert not any(cell in message for cell in ("Karenina", "41", "133"))
+
+
+def test_neither_table_nor_error_shows_a_cell(manifest, write_table):
+    assert "p1" not in repr(read_table(write_table([GOOD]), manifest))
+    secret = "5ecret7"
+    cells = ["p1", "40", "120", "A", "yes"]
+    attempts = [
+        [*cells[:place], value, *cells[place + 1 :]] for place in range(1, 5) for value in (secret, f'"{secret}')
+    ]
+    attempts += [[secret], [*cells, secret], ["\u200b" + secret, *cells[1:]], [secret * 30, *cells[1:]]]
+    for attempt in attempts:
+        with pytest.raises(InvalidInputError) as caught:
+            read_table(write_table([",".join(attempt)]), manifest)
+        assert secret not in everything_said(caught.value)
+
+
+def test_undecodable_bytes_do_not_stay_in_the_error(manifest, tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes(b"patient,age,pressure,blood,ill\n5ecret7\xff,40,120,A,yes\n")
+    with pytest.raises(InvalidInputError) as caught:
+        read_table(path, manifest)
+    assert caught.value.__context__ is None
+
+
+texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
+cells = st.one_of(
+    texts, st.floats().map(repr), st.integers().map(str), st.sampled_from(["A", "0", "yes", "40", "120", "NA", "null"])
+)
+
+
+good_rows = st.tuples(
+    st.from_regex(r"[a-z]{1,9}", fullmatch=True),
+    st.integers(18, 98).map(str),
+    st.floats(60, 220).map(repr),
+    st.sampled_from(["A", "B", "AB", "0"]),
+    st.sampled_from(["no", "yes"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(good_rows, min_size=1, max_size=4),
+    place=st.tuples(st.integers(0, 3), st.integers(0, 4)),
+    cell=st.none() | cells,
+)
+def test_any_table_is_read_exactly_or_refused_without_its_values(tmp_path_factory, manifest, rows, place, cell):
+    rows = [list(row) for row in rows]
+    if cell is not None:
+        rows[place[0] % len(rows)][place[1]] = cell
+    text = io.StringIO()
+    csv.writer(text).writerows([["patient", "age", "pressure", "blood", "ill"], *rows])
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    path.write_bytes(text.getvalue().encode())
+    try:
+        table = read_table(path, manifest)
+    except InvalidInputError as error:
+        shown = [value for row in rows for value in row if len(value) > 8 and value in everything_said(error)]
+        if shown or cell is None:
+            pytest.fail("a table was refused that is right, or its refusal shows a value")
+        return
+    for number, row in enumerate(rows):
+        assert table.values["age"][number] == float(row[1])
+        assert table.values["pressure"][number] == float(row[2])
+        assert manifest.columns[2].categories[table.values["blood"][number]] == row[3]
+        assert manifest.columns[3].categories[table.values["ill"][number]] == row[4]
+        assert 18 <= table.values["age"][number] <= 98
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, manifest, data):
+    path = tmp_path_factory.getbasetemp() / "bytes.csv"
+    path.write_bytes(b"patient,age,pressure,blood,ill\n" + data)
+    try:
+        table = read_table(path, manifest)
+    except InvalidInputError:
+        return
+    assert len(table.units) > 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(values=st.lists(st.floats(60, 220), min_size=1, max_size=5))
+def test_numbers_keep_every_bit(tmp_path_factory, manifest, values):
+    path = tmp_path_factory.getbasetemp() / "numbers.csv"
+    rows = "".join(f"p1,40,{value!r},A,yes\n" for value in values)
+    path.write_text("patient,age,pressure,blood,ill\n" + rows)
+    assert read_table(path, manifest).values["pressure"].tolist() == values

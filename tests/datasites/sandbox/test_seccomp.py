@@ -1,0 +1,102 @@
+"""The seccomp program, run instruction by instruction for both architectures."""
+
+import errno
+import struct
+
+import pytest
+
+from datasites.sandbox.seccomp import build_filter
+from datasites.sandbox.system_calls import AARCH64, ALLOWED, ARCHITECTURES, FATAL, REFUSED, X86_64, Architecture
+
+ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+PROCESS = 4711
+BOTH = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
+
+
+def verdict(architecture: Architecture, number: int, *arguments: int, audit: int | None = None) -> int:
+    """What the kernel's interpreter of classic BPF would answer (linux/bpf_common.h)."""
+    data = struct.pack("<IIQ6Q", number, audit or architecture.audit, 0, *arguments, *[0] * (6 - len(arguments)))
+    code = build_filter(architecture, PROCESS)
+    program = [struct.unpack_from("=HBBI", code, offset) for offset in range(0, len(code), 8)]
+    place, accumulator = 0, 0
+    while True:
+        operation, if_true, if_false, value = program[place]
+        place += 1
+        match operation:
+            case 0x20:
+                (accumulator,) = struct.unpack_from("<I", data, value)
+            case 0x15:
+                place += if_true if accumulator == value else if_false
+            case 0x35:
+                place += if_true if accumulator >= value else if_false
+            case 0x45:
+                place += if_true if accumulator & value else if_false
+            case 0x06:
+                return value
+            case _:
+                raise AssertionError(f"unknown instruction {operation:#x}")
+
+
+@BOTH
+def test_each_named_call_gets_its_answer(architecture: Architecture) -> None:
+    for names, answer in ((ALLOWED, ALLOW), (REFUSED, ERRNO | errno.EACCES), (FATAL, KILL)):
+        for name in names:
+            if name in architecture.numbers:
+                assert verdict(architecture, architecture.numbers[name]) == answer, name
+
+
+@BOTH
+def test_no_call_is_in_two_lists_and_every_other_number_does_not_exist(architecture: Architecture) -> None:
+    assert len({*ALLOWED, *REFUSED, *FATAL}) == len(ALLOWED) + len(REFUSED) + len(FATAL)
+    special = {"clone", "tgkill", "ioctl", "fcntl", "prctl", "prlimit64"}
+    named = {
+        architecture.numbers[name] for name in (*ALLOWED, *REFUSED, *FATAL, *special) if name in architecture.numbers
+    }
+    for number in range(600):
+        if number not in named:
+            assert verdict(architecture, number) == ERRNO | errno.ENOSYS, number
+
+
+@BOTH
+def test_a_foreign_architecture_kills(architecture: Architecture) -> None:
+    other = AARCH64 if architecture is X86_64 else X86_64
+    assert verdict(architecture, architecture.numbers["read"], audit=other.audit) == KILL
+    assert verdict(architecture, architecture.numbers["read"], audit=0x40000003) == KILL  # 32-bit x86
+
+
+def test_the_x32_form_of_an_allowed_call_kills() -> None:
+    assert verdict(X86_64, 0x40000000 | X86_64.numbers["read"]) == KILL
+
+
+@BOTH
+def test_threads_may_be_made_and_processes_not(architecture: Architecture) -> None:
+    clone = architecture.numbers["clone"]
+    assert verdict(architecture, clone, 0x3D0F00) == ALLOW  # what pthread_create asks for
+    assert verdict(architecture, clone, 17) == KILL  # SIGCHLD: fork
+    assert verdict(architecture, clone, 0x01200011) == KILL
+
+
+@BOTH
+def test_signals_go_to_itself_only(architecture: Architecture) -> None:
+    assert verdict(architecture, architecture.numbers["tgkill"], PROCESS, PROCESS, 6) == ALLOW
+    assert verdict(architecture, architecture.numbers["tgkill"], 1, 1, 9) == KILL
+
+
+@BOTH
+def test_limits_may_be_read_and_not_changed(architecture: Architecture) -> None:
+    prlimit = architecture.numbers["prlimit64"]
+    assert verdict(architecture, prlimit, 0, 9, 0, 0x7FFF0000) == ALLOW
+    for pointer in (0x1000, 0x7FFF_0000_0000, 0x1_0000_0000):
+        assert verdict(architecture, prlimit, 0, 9, pointer, 0) == ERRNO | errno.EPERM
+
+
+@BOTH
+def test_descriptors_may_be_marked_and_not_made_to_signal_others(architecture: Architecture) -> None:
+    numbers = architecture.numbers
+    assert verdict(architecture, numbers["fcntl"], 1, 3) == ALLOW
+    for command in (8, 10, 1024, 1033):  # set owner, set signal, set lease, add seals
+        assert verdict(architecture, numbers["fcntl"], 1, command) == ERRNO | errno.EPERM
+    assert verdict(architecture, numbers["ioctl"], 0, 0x5401) == ALLOW
+    assert verdict(architecture, numbers["ioctl"], 0, 0x5412) == ERRNO | errno.EPERM  # TIOCSTI
+    assert verdict(architecture, numbers["prctl"], 15) == ALLOW
+    assert verdict(architecture, numbers["prctl"], 4, 1) == ERRNO | errno.EPERM  # dumpable again

@@ -1,0 +1,86 @@
+"""Small programs and data for the trainer's tests, built without the researcher's exporter."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from datasites.training.data import UnitData
+from datasites.training.prepared import PreparedProgram, prepare_program
+from policies.programs.format import Program
+
+FEATURES = 3
+
+
+def program(nodes: list[tuple[str, list[int], dict[str, Any]]], outputs: dict[str, int], target: str) -> Program:
+    """Values 0 bias [1], 1 weight [1, 3], 2 features [3], 3 target [], then one value a node."""
+    return Program.model_validate(
+        {
+            "version": "cloister-program/1",
+            "inputs": (
+                {"name": "bias", "kind": "parameter", "shape": (1,), "dtype": "float32"},
+                {"name": "weight", "kind": "parameter", "shape": (1, FEATURES), "dtype": "float32"},
+                {"name": "features", "kind": "feature", "shape": (FEATURES,), "dtype": "float32"},
+                {"name": "target", "kind": "target", "shape": (), "dtype": target},
+            ),
+            "nodes": tuple({"op": op, "args": tuple(args), "kwargs": kwargs} for op, args, kwargs in nodes),
+            "outputs": tuple({"name": name, "ref": ref} for name, ref in outputs.items()),
+        }
+    )
+
+
+def prepared(program: Program, kind: str) -> PreparedProgram:
+    values = {"bias": torch.zeros(1), "weight": torch.zeros(1, FEATURES)}
+    return prepare_program(program, kind=kind, values=values, memory_bytes=2**24)
+
+
+@pytest.fixture
+def make_loss() -> Callable[..., PreparedProgram]:
+    """Make a loss of nodes that start at value 4; the last one is the loss."""
+
+    def make(nodes: list[tuple[str, list[int], dict[str, Any]]], target: str = "float32") -> PreparedProgram:
+        return prepared(program(nodes, {"loss": 3 + len(nodes)}, target), "loss")
+
+    return make
+
+
+@pytest.fixture
+def logistic() -> PreparedProgram:
+    """Logistic regression on one record: BCE of w·x + b against the target, reported as a scalar."""
+    nodes: list[tuple[str, list[int], dict[str, Any]]] = [
+        ("linear", [2, 1, 0], {}),
+        ("select", [4], {"dim": 0, "index": 0}),
+        ("binary_cross_entropy_with_logits", [5, 3], {"reduction": "mean"}),
+    ]
+    return prepared(program(nodes, {"loss": 6}, "float32"), "loss")
+
+
+@pytest.fixture
+def two_metrics() -> PreparedProgram:
+    """`first` is the first feature, `target` the target itself: raw values, to be clipped by the trainer."""
+    nodes: list[tuple[str, list[int], dict[str, Any]]] = [
+        ("select", [2], {"dim": 0, "index": 0}),
+        ("to", [3], {"dtype": "float32"}),
+    ]
+    return prepared(program(nodes, {"first": 4, "target": 5}, "float32"), "metrics")
+
+
+@pytest.fixture
+def draw_units() -> Callable[..., UnitData]:
+    """Draw units with 1 to `records` records each, the other places masked and filled with rubbish."""
+
+    def draw(units: int, records: int = 3, seed: int = 1) -> UnitData:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator)
+
+        counts = torch.randint(1, records + 1, (units,), generator=generator)
+        mask = torch.arange(records)[None, :] < counts[:, None]
+        features = torch.where(mask[..., None], normal(units, records, FEATURES), torch.nan)
+        target = torch.where(mask, (normal(units, records) > 0).float(), torch.inf)
+        return UnitData(features, target, mask)
+
+    return draw

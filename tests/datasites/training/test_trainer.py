@@ -1,0 +1,171 @@
+"""Local training, step by step against an independent reference; its noise, its sampling and its sensitivity."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from datasites.training import trainer
+from datasites.training.data import UnitData
+from datasites.training.per_unit import unit_gradients
+from datasites.training.prepared import PreparedProgram
+from datasites.training.randomness import SecretStream
+from datasites.training.trainer import local_training
+from policies.terms import Training
+
+NEVER = 1e-7
+START = torch.tensor([0.1, -0.2, 0.3, 0.4])  # bias, then weight: by name
+
+
+def settings(**changes: float) -> Training:
+    values = {
+        "strategy": "fedavg",
+        "rounds": 1,
+        "local_steps": 1,
+        "sampling_rate": 0.5,
+        "noise_multiplier": 1.5,
+        "clipping_norm": 0.6,
+        "learning_rate": 0.25,
+    }
+    return Training.model_validate({**values, **changes})
+
+
+class Scripted(SecretStream):
+    """A stream whose draws are recorded before they are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coins: list[NDArray[np.bool_]] = []
+        self.noise: list[NDArray[np.float64]] = []
+
+    def bernoulli(self, count: int, probability: float) -> NDArray[np.bool_]:
+        self.coins.append(super().bernoulli(count, probability))
+        return self.coins[-1]
+
+    def normals(self, count: int) -> NDArray[np.float64]:
+        self.noise.append(super().normals(count))
+        return self.noise[-1]
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[Scripted]:
+    made: list[Scripted] = []
+
+    def make() -> Scripted:
+        made.append(Scripted())
+        return made[-1]
+
+    monkeypatch.setattr(trainer, "SecretStream", make)
+    return made
+
+
+def reference(data: UnitData, training: Training, nominal: int, streams: list[Scripted]) -> NDArray[np.float64]:
+    """DP-SGD on logistic regression in plain numpy, float64, one record after the other."""
+    noise = iter([draw for stream in streams for draw in stream.noise])
+    coins = iter([draw for stream in streams for draw in stream.coins])
+    model = START.double().numpy().copy()
+    for _ in range(training.local_steps):
+        total = np.zeros(4)
+        for unit in np.nonzero(next(coins))[0]:
+            gradient = np.zeros(4)
+            for x, y, present in zip(data.features[unit], data.target[unit], data.mask[unit], strict=True):
+                if present:
+                    row = np.array([1.0, *x.double().numpy()])
+                    gradient += (1 / (1 + np.exp(-row @ model)) - float(y)) * row
+            total += gradient * min(1.0, training.clipping_norm / np.linalg.norm(gradient))
+        drawn = np.concatenate([next(noise), next(noise)])
+        total += training.noise_multiplier * training.clipping_norm * drawn
+        model -= training.learning_rate * total / (training.sampling_rate * nominal)
+    return model - START.double().numpy()
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_every_step_agrees_with_the_reference(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted], chunk: int
+) -> None:
+    data, training = draw_units(24), settings(local_steps=6)
+    loss = PreparedProgram(logistic.program, logistic.run, logistic.constants, chunk)
+    change = local_training(loss, START, data, training, nominal_units=20)
+    assert change.dtype == torch.float32
+    np.testing.assert_allclose(change.numpy(), reference(data, training, 20, streams), atol=2e-5)
+    assert {len(stream.coins) for stream in streams} == {0, 6}  # sampling and noise never share a stream
+
+
+def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> None:
+    nobody = UnitData(torch.zeros(0, 1, 3), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
+    training = settings(noise_multiplier=2.0, clipping_norm=3.0, learning_rate=1.0, sampling_rate=0.1)
+    changes = np.concatenate([local_training(logistic, START, nobody, training, 100).numpy() for _ in range(400)])
+    deviation = 2.0 * 3.0 / (0.1 * 100)
+    assert stats.kstest(changes / deviation, "norm").pvalue > NEVER
+    square = np.sum((changes / deviation) ** 2)
+    assert min(stats.chi2.sf(square, len(changes)), stats.chi2.cdf(square, len(changes))) > NEVER
+
+
+def test_every_step_is_noised_even_if_nobody_was_sampled(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
+) -> None:
+    local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-9), 1000)
+    assert sum(draw.sum() for stream in streams for draw in stream.coins) == 0
+    assert sum(len(draw) for stream in streams for draw in stream.noise) == 9 * 4
+
+
+def test_the_divisor_does_not_depend_on_the_private_number_of_units(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
+    one, twin = draw_units(1), draw_units(1)
+    twins = UnitData(*(torch.cat([getattr(one, name), getattr(twin, name)]) for name in ("features", "target", "mask")))
+    training = settings(sampling_rate=1.0)
+    once = local_training(logistic, START, one, training, 10)
+    twice = local_training(logistic, START, twins, training, 10)
+    torch.testing.assert_close(twice, 2 * once)
+
+
+def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
+    data = draw_units(12)
+    data.features.mul_(1e4)
+    training = settings(sampling_rate=1.0, learning_rate=1.0, clipping_norm=0.6)
+
+    def clipped_sum(units: list[int]) -> torch.Tensor:
+        some = UnitData(data.features[units], data.target[units], data.mask[units])
+        return 12 * local_training(logistic, torch.zeros(4), some, training, 12).double()
+
+    everybody = clipped_sum(list(range(12)))
+    moves = [float((everybody - clipped_sum([u for u in range(12) if u != gone])).norm()) for gone in range(12)]
+    assert max(moves) <= 0.6 * (1 + 1e-5)
+    assert max(moves) > 0.5
+
+
+def test_a_global_model_without_finite_gradients_gives_a_finite_change(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData]
+) -> None:
+    change = local_training(logistic, torch.full((4,), 3e38), draw_units(10), settings(), 10)
+    assert torch.isfinite(change).all()
+
+
+def test_opacus_own_noise_is_never_drawn(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("torch's seedable generator was asked for noise")
+
+    monkeypatch.setattr("opacus.optimizers.optimizer._generate_noise", forbidden)
+    monkeypatch.setattr(torch, "normal", forbidden)
+    local_training(logistic, START, draw_units(10), settings(), 10)
+
+
+def test_units_already_shortened_pass_opacus_clipping_all_but_unchanged(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
+    data, training = draw_units(20), settings(sampling_rate=1.0, learning_rate=1.0, clipping_norm=0.3)
+    model = {"bias": START[:1], "weight": START[1:].reshape(1, 3)}
+    gradients = unit_gradients(logistic, model, data, 0.3)
+    expected = -torch.cat([gradients["bias"].sum(0), gradients["weight"].sum((0, 1))]) / 20
+    torch.testing.assert_close(local_training(logistic, START, data, training, 20), expected, rtol=1e-4, atol=1e-6)

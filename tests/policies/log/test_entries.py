@@ -1,0 +1,111 @@
+"""Entries: every kind survives the wire, and nothing but the declared fields in their one spelling is accepted."""
+
+import typing
+from typing import Any, get_args
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.decision import Decision, sign_decision
+from policies.errors import InvalidInputError
+from policies.log import entries as log
+from policies.statements.canonical import canonical_bytes
+
+HEX = "0f" * 32
+SIGNED = sign_decision(
+    Ed25519PrivateKey.generate(),
+    Decision(
+        version="cloister-decision/1",
+        site=HEX,
+        request=HEX,
+        data_set="registry",
+        snapshot_commitment=HEX,
+        population="patients",
+        training_units=1,
+        evaluation_units=2,
+        expires_at=9,
+        verdict="deny",
+        reason="No.",
+        decided_at=3,
+    ),
+)
+MECHANISM = log.Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
+EXAMPLES: list[log.LogEntry] = [
+    log.SiteOpened(at=1, site=HEX, name="Klinikum Süd", signing_key=HEX, log_key=HEX, owner_key=HEX),
+    log.PeerPinned(at=1, party=HEX, name="Researcher", role="researcher", card=HEX),
+    log.PopulationOpened(at=1, population=HEX, epsilon=3, delta=1e-6, filter_order=9, allowance_units=10),
+    log.DataSetRegistered(at=1, data_set="registry", population=HEX, manifest=HEX, snapshot_commitment=HEX),
+    log.RequestReceived(at=1, request=HEX, researcher=HEX, data_set="registry"),
+    log.DecisionTaken(at=1, signed=SIGNED),
+    log.ReservationOpened(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    log.ChargeMade(
+        at=1,
+        population=HEX,
+        request=HEX,
+        partition="evaluation",
+        step=log.round_step(3),
+        attempt=1,
+        mechanism=MECHANISM,
+        units=7,
+    ),
+    log.ReservationClosed(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    log.RoundComputed(at=1, request=HEX, round=3, attempt=1, round_context=HEX, model=HEX, output_commitment=HEX),
+    log.UpdateReleased(at=1, request=HEX, round=3, recipient=HEX, output_commitment=HEX),
+    log.RequestClosed(at=1, request=HEX, reason="All rounds are done."),
+    log.MessageGap(at=1, sender=HEX, expected=4, got=6),
+    log.MessageRefused(at=1, sender=HEX, message=HEX, reason="The signature does not hold."),
+]
+
+
+def test_the_examples_are_one_of_each_kind() -> None:
+    union = get_args(typing.cast(Any, log.LogEntry))[0]
+    assert {type(entry) for entry in EXAMPLES} == set(get_args(union))
+    assert len({entry.kind for entry in EXAMPLES}) == len(EXAMPLES)
+
+
+@pytest.mark.parametrize("entry", EXAMPLES, ids=lambda entry: entry.kind)
+def test_every_kind_survives_the_wire(entry: log.LogEntry) -> None:
+    assert log.parse_entry(entry.canonical()) == entry
+
+
+@pytest.mark.parametrize("entry", EXAMPLES, ids=lambda entry: entry.kind)
+def test_every_field_is_needed_and_no_other_is_taken(entry: log.LogEntry) -> None:
+    fields = entry.model_dump(mode="json")
+    for field in fields:
+        with pytest.raises(InvalidInputError):
+            log.parse_entry(canonical_bytes({name: value for name, value in fields.items() if name != field}))
+    with pytest.raises(InvalidInputError):
+        log.parse_entry(canonical_bytes(fields | {"patient": "Ada"}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b"[]",
+        b'{"at":1,"kind":"unknown"}',
+        b'{"kind":"request-closed","at":1,"reason":"x","request":"' + HEX.encode() + b'"}',
+        b'{"at":1, "kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
+        b'{"at":"1","kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
+        b'{"at":-1,"kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
+        b'{"at":1,"kind":"request-closed","reason":"' + b"x" * 70_000 + b'","request":"' + HEX.encode() + b'"}',
+    ],
+)
+def test_another_spelling_kind_type_or_size_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidInputError):
+        log.parse_entry(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(EXAMPLES), st.integers(0, 10_000), st.integers(1, 255))
+def test_a_flipped_byte_is_refused_or_changes_the_entry(entry: log.LogEntry, place: int, change: int) -> None:
+    data = bytearray(entry.canonical())
+    data[place % len(data)] ^= change
+    try:
+        parsed = log.parse_entry(bytes(data))
+    except InvalidInputError:
+        return
+    assert parsed != entry
+    assert parsed.canonical() == bytes(data)

@@ -1,0 +1,116 @@
+"""The journal in a real SQLite file: with its transaction or not at all, without holes, from many processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine, create_engine, delete, event, null
+
+from policies.errors import ConflictError, NotAuthenticError
+from policies.log import journal, merkle
+from policies.log.bundle import SiteFacts, read_bundle
+from policies.log.checkpoint import log_origin, open_checkpoint
+from policies.log.entries import RequestClosed
+
+HEX = "0f" * 32
+WRITER = """
+import sys
+from sqlalchemy import create_engine, event
+from policies.log import journal
+from policies.log.entries import RequestClosed
+engine = create_engine(sys.argv[1], connect_args={"timeout": 60})
+event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+for number in range(25):
+    with engine.begin() as connection:
+        journal.append(connection, RequestClosed(at=number, request="0f" * 32, reason=sys.argv[2]))
+"""
+
+
+def closing(reason: str) -> RequestClosed:
+    return RequestClosed(at=5, request=HEX, reason=reason)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'log.sqlite'}"
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url, connect_args={"timeout": 60})
+    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    journal.log_entries.create(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_entries_come_back_in_order_with_their_tree(engine: Engine) -> None:
+    written = [closing(reason) for reason in ("one", "two", "three")]
+    with engine.begin() as connection:
+        assert journal.tree_head(connection).size == 0
+        assert [journal.append(connection, entry) for entry in written] == [0, 1, 2]
+    with engine.begin() as connection:
+        assert list(journal.entries(connection)) == list(enumerate(written))
+        expected = merkle.tree_head(merkle.leaf_hash(entry.canonical()) for entry in written)
+        assert journal.tree_head(connection) == expected
+
+
+def test_an_entry_disappears_with_the_change_that_failed(engine: Engine) -> None:
+    def fail() -> None:
+        with engine.begin() as connection:
+            journal.append(connection, closing("lost"))
+            raise ConflictError("the change failed")
+
+    with pytest.raises(ConflictError):
+        fail()
+    with engine.begin() as connection:
+        assert journal.append(connection, closing("kept")) == 0
+
+
+def test_processes_that_write_at_once_leave_no_hole_and_lose_nothing(engine: Engine, url: str) -> None:
+    names = ("first", "second", "third")
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, url, name]) for name in names]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    with engine.begin() as connection:
+        entries = [entry for _, entry in journal.entries(connection)]
+        assert journal.tree_head(connection).size == 75
+    for name in names:
+        mine = [entry.at for entry in entries if isinstance(entry, RequestClosed) and entry.reason == name]
+        assert mine == list(range(25))
+
+
+def test_a_position_taken_meanwhile_is_a_conflict(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine.begin() as connection:
+        journal.append(connection, closing("one"))
+        monkeypatch.setattr("policies.log.journal.func", SimpleNamespace(max=lambda _: null()))
+        with pytest.raises(ConflictError, match="at the same time"):
+            journal.append(connection, closing("two"))
+
+
+def test_a_removed_row_is_noticed_before_anything_is_signed(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for reason in ("one", "two", "three"):
+            journal.append(connection, closing(reason))
+        connection.execute(delete(journal.log_entries).where(journal.log_entries.c.position == 1))
+        with pytest.raises(NotAuthenticError, match="rows were removed"):
+            journal.checkpoint(connection, Ed25519PrivateKey.generate(), HEX)
+
+
+def test_the_exported_file_holds_the_rows_and_their_signed_head(engine: Engine) -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    facts = SiteFacts(name="Klinikum Süd", signing_key="1a" * 32, log_key=public.hex(), owner_key="2b" * 32)
+    with engine.begin() as connection:
+        journal.append(connection, closing("a line\nand another"))
+        journal.append(connection, closing("two"))
+        bundle = read_bundle(journal.export_bundle(connection, key, facts))
+        assert list(bundle.entries) == journal.entry_bytes(connection)
+        head = open_checkpoint(bundle.header.checkpoint.encode(), log_origin(facts.site), public).head
+        assert head == journal.tree_head(connection)
+    assert bundle.header.site == facts

@@ -1,0 +1,143 @@
+"""The verifier: what it says with and without pinned keys, and the command that an auditor runs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.errors import InvalidInputError
+from policies.log import entries as log
+from policies.log import merkle
+from policies.log.bundle import SiteFacts, write_bundle
+from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.verify import Pinned, verify_bundle
+
+LOG_KEY = Ed25519PrivateKey.generate()
+LOG_PUBLIC = LOG_KEY.public_key().public_bytes_raw()
+FACTS = SiteFacts(name="Klinikum Süd", signing_key="1a" * 32, log_key=LOG_PUBLIC.hex(), owner_key="3c" * 32)
+OTHER = "ab" * 32
+ENTRIES: list[log.LogEntry] = [
+    log.SiteOpened(at=10, site=FACTS.site, **FACTS.model_dump()),
+    log.PeerPinned(at=11, party=OTHER, name="Researcher", role="researcher", card=OTHER),
+    log.MessageGap(at=12, sender=OTHER, expected=1, got=3),
+]
+
+
+def note(entries: Sequence[log.LogEntry]) -> bytes:
+    head = merkle.tree_head(merkle.leaf_hash(entry.canonical()) for entry in entries)
+    return sign_checkpoint(LOG_KEY, Checkpoint(log_origin(FACTS.site), head))
+
+
+def export(entries: Sequence[log.LogEntry]) -> bytes:
+    return write_bundle(FACTS, note(entries), [entry.canonical() for entry in entries])
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "policies.log", *map(str, arguments)], capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_sound_log_has_nothing_broken_and_says_what_stays_open() -> None:
+    report = verify_bundle(export(ENTRIES), Pinned())
+    assert report.broken == []
+    assert "at 3 entries" in report.proved[0]
+    for part in ("outside the datasite", "log key is this site's", "owner key is this owner's", "cut off", "witnesses"):
+        assert any(part in sentence for sentence in report.not_proved)
+
+
+def test_pinned_keys_and_an_earlier_checkpoint_leave_less_open() -> None:
+    pinned = Pinned(LOG_PUBLIC, bytes.fromhex(FACTS.owner_key), (note(ENTRIES[:1]), note(ENTRIES)))
+    report = verify_bundle(export(ENTRIES), pinned)
+    assert report.broken == []
+    assert any("each of the 2 earlier checkpoints" in sentence for sentence in report.proved)
+    for part in ("log key is this site's", "owner key is this owner's", "cut off"):
+        assert not any(part in sentence for sentence in report.not_proved)
+
+
+def test_a_bundle_under_other_keys_than_the_pinned_is_broken() -> None:
+    report = verify_bundle(export(ENTRIES), Pinned(bytes(32), bytes(32)))
+    assert [item.position for item in report.broken] == [None, None, None]
+    assert report.proved == []
+
+
+def test_a_cosignature_that_was_not_checked_is_not_counted_as_proof() -> None:
+    witness = sign_checkpoint(Ed25519PrivateKey.generate(), Checkpoint("witness.example", merkle.tree_head([])))
+    cosigned = note(ENTRIES) + witness.split(b"\n\n")[1]
+    report = verify_bundle(write_bundle(FACTS, cosigned, [entry.canonical() for entry in ENTRIES]), Pinned())
+    assert report.broken == []
+    assert any("1 other signatures" in sentence and "not checked" in sentence for sentence in report.not_proved)
+
+
+def test_an_empty_log_is_broken() -> None:
+    report = verify_bundle(export([]), Pinned())
+    assert "no entries" in report.broken[0].reason
+
+
+def test_a_clock_that_was_set_back_is_reported_and_not_a_break() -> None:
+    report = verify_bundle(export([*ENTRIES, ENTRIES[1]]), Pinned())
+    assert report.broken == []
+    assert any("dated before the one they follow: 1." in sentence for sentence in report.not_proved)
+
+
+def test_an_opening_entry_for_other_keys_or_in_another_place_is_a_break() -> None:
+    other = ENTRIES[0].model_copy(update={"owner_key": OTHER})
+    assert verify_bundle(export([other, *ENTRIES[1:]]), Pinned()).broken[0].position == 0
+    assert verify_bundle(export(ENTRIES[1:]), Pinned()).broken[0].position == 0
+    assert verify_bundle(export([*ENTRIES, ENTRIES[0]]), Pinned()).broken[0].position == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 100_000), st.integers(1, 255))
+def test_no_flipped_byte_of_a_bundle_survives(place: int, change: int) -> None:
+    data = bytearray(export(ENTRIES))
+    data[place % len(data)] ^= change
+    try:
+        report = verify_bundle(bytes(data), Pinned(LOG_PUBLIC))
+    except InvalidInputError:
+        return
+    assert report.broken
+
+
+def test_the_command_tells_sound_broken_and_unreadable_apart(tmp_path: Path) -> None:
+    sound, broken, foreign, earlier = (tmp_path / name for name in ("sound", "broken", "foreign", "earlier"))
+    sound.write_bytes(export(ENTRIES))
+    broken.write_bytes(export(ENTRIES).replace(b'"got":3', b'"got":2'))
+    foreign.write_bytes(b"something else\n")
+    earlier.write_bytes(note(ENTRIES[:2]))
+
+    result = command(sound, "--log-key", LOG_PUBLIC.hex(), "--checkpoint", earlier)
+    assert result.returncode == 0, result.stderr
+    assert "PROVED" in result.stdout
+    assert "NOT PROVED" in result.stdout
+    assert "BROKEN" not in result.stdout
+
+    result = command(broken, "--json")
+    assert result.returncode == 1
+    report = json.loads(result.stdout)
+    assert report["proved"] == []
+    assert report["broken"][0]["position"] is None
+    assert "do not hash to the signed root" in report["broken"][0]["reason"]
+
+    for arguments in ((foreign,), (tmp_path / "missing",), (sound, "--log-key", "zz"), (sound, "--log-key", "ab")):
+        result = command(*arguments)
+        assert result.returncode == 2
+        assert "Traceback" not in result.stderr
+        assert result.stderr
+
+
+def test_an_auditor_needs_neither_torch_nor_syft_nor_a_database() -> None:
+    program = (
+        "import sys, runpy; sys.argv = ['policies.log', '--help']\n"
+        "try: runpy.run_module('policies.log', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'syft', 'sqlalchemy', 'opacus', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr

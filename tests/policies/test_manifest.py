@@ -1,0 +1,113 @@
+"""The manifest: accepts what an owner declares, refuses what could not be read or would name people."""
+
+import pytest
+
+from policies.errors import InvalidInputError
+from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest, parse_published_manifest
+
+
+def test_reads_the_public_facts(manifest):
+    assert [column.name for column in manifest.feature_columns] == ["age", "pressure", "blood"]
+    assert manifest.feature_count == 1 + 1 + 4
+    assert (manifest.training_units, manifest.holdout_units) == (75, 25)
+    assert manifest.target_kind == "category"
+
+
+def test_a_numeric_target_is_a_number(clinic_toml):
+    manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "age"').encode())
+    assert manifest.target_kind == "number"
+    assert manifest.feature_count == 1 + 4 + 2
+
+
+def test_survives_publication(manifest):
+    published = parse_published_manifest(manifest.canonical())
+    assert published == manifest
+    assert published.digest() == manifest.digest()
+
+
+def test_the_digest_moves_with_every_declaration(clinic_toml, manifest):
+    for old, new in [("= 98", "= 99"), ("0.25", "0.2"), ('"AB", "0"', '"0", "AB"'), ("= 100", "= 101")]:
+        assert parse_manifest(clinic_toml.replace(old, new, 1).encode()).digest() != manifest.digest()
+
+
+def test_nominal_counts_add_up_at_both_ends(clinic_toml):
+    for fraction, holdout in [("0", 0), ("0.5", 50), ("0.006", 1)]:
+        manifest = parse_manifest(clinic_toml.replace("0.25", fraction).encode())
+        assert (manifest.training_units, manifest.holdout_units) == (100 - holdout, holdout)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("maximum = 98", "maximum = 18", "minimum must be below maximum"),
+        ("maximum = 98", "maximum = 98.5", "valid integer"),
+        ("maximum = 220.0", "maximum = inf", "canonical"),
+        ("maximum = 220.0", "maximum = nan", "canonical"),
+        ("maximum = 220.0", "maximum = 1e300", "less than or equal"),
+        ("maximum = 220.0", "maximum = 2020-01-01", "canonical"),
+        ("maximum = 220.0", 'maximum = "220"', "valid number"),
+        ('"A", "B", "AB", "0"', '"A"', "at least 2"),
+        ('"A", "B", "AB", "0"', '"A", "A"', "twice"),
+        ('"A", "B", "AB", "0"', '"A", " B"', "spaces"),
+        ('"A", "B", "AB", "0"', '"A", "e\\u0301"', "NFC"),
+        ('"A", "B", "AB", "0"', '"A", "B\\nC"', "one line"),
+        ('name = "blood"', 'name = "age"', "same name"),
+        ('name = "blood"', 'name = "patient"', "never a feature"),
+        ('target = "ill"', 'target = "dead"', "target"),
+        ('target = "ill"', 'target = "patient"', "target"),
+        ("fraction = 0.25", "fraction = 0.6", "fraction"),
+        ("fraction = 0.25", "fraction = 0.001", "less than one"),
+        ("nominal_units = 100", "nominal_units = 49", "nominal_units"),
+        ("maximum_records = 3", "maximum_records = 0", "maximum_records"),
+        ("maximum_records = 3", "maximum_records = 1001", "maximum_records"),
+        ("maximum_records = 3", "maximum_records = true", "maximum_records"),
+        ('name = "clinic-a"', 'name = "../clinic"', "name"),
+        ('title = "Clinic A"', 'title = "Clinic \\u202e A"', "title"),
+        ('title = "Clinic A"', 'title = "Clinic A"\nsecret = 1', "secret"),
+        ('title = "Clinic A"', "", "title"),
+        ('type = "number"', 'type = "image"', "image"),
+        ('name = "clinic-a"', 'name = "clinic-a"\nname = "b"', "TOML"),
+    ],
+)
+def test_refuses(clinic_toml, old, new, said):
+    assert old in clinic_toml
+    with pytest.raises(InvalidInputError, match=said):
+        parse_manifest(clinic_toml.replace(old, new, 1).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[" * 100_000, b"#" * (MAXIMUM_MANIFEST_BYTES + 1)])
+def test_refuses_what_is_no_manifest(data):
+    with pytest.raises(InvalidInputError, match="manifest"):
+        parse_manifest(data)
+
+
+def test_refuses_more_features_than_a_program_may_take(clinic_toml):
+    categories = ", ".join(f'"c{number}"' for number in range(999))
+    wide = "".join(
+        f'[[columns]]\nname = "w{number}"\ntype = "category"\ncategories = [{categories}]\n' for number in range(11)
+    )
+    with pytest.raises(InvalidInputError, match="features"):
+        parse_manifest((clinic_toml + wide).encode())
+
+
+def test_what_is_accepted_can_be_published(clinic_toml):
+    """Also just below the limit, where the fields that are published as null make the difference."""
+    short = "".join(f'[[columns]]\nname="{number}"\ntype="number"\nminimum=0\nmaximum=1\n' for number in range(850))
+    description = "x\n" * 950
+    outcomes = []
+    for count in range(60, 85):
+        long = "".join(
+            f'[[columns]]\nname="d{n}"\ntype="number"\nminimum=0\nmaximum=1\ndescription="""{description}"""\n'
+            for n in range(count)
+        )
+        text = (clinic_toml + short + long).encode()
+        assert len(text) <= MAXIMUM_MANIFEST_BYTES
+        try:
+            manifest = parse_manifest(text)
+        except InvalidInputError:
+            outcomes.append(False)
+            continue
+        assert parse_published_manifest(manifest.canonical()) == manifest
+        outcomes.append(True)
+    assert outcomes[0]
+    assert not outcomes[-1]

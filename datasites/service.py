@@ -1,7 +1,5 @@
 """`datasite serve`: takes mail, sends mail, and wakes the use cases that have work; no rule lives here."""
 
-import contextlib
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -33,6 +31,7 @@ from datasites.requests.withdraw import withdraw
 from datasites.site import Site
 from datasites.store.outbox import enqueue, oldest, sent
 from datasites.store.peers import pinned_card, require_card, take_number
+from datasites.store.waking import wake_calls
 from datasites.syft_bridge.mirror import Mirror
 from policies.errors import (
     CloisterError,
@@ -88,14 +87,8 @@ class Service:
             self.stop()
 
     def _listen(self) -> None:
-        path = self._site.home.wake_socket
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-            listener.bind(str(path))
-            path.chmod(0o600)
-            while not self._stop.is_set():
-                listener.recv(1)
-                self._wake()
+        for _ in wake_calls(self._site.home):
+            self._wake()
 
     def _wake(self) -> None:
         self._mail_waits.set()
@@ -213,12 +206,6 @@ class Service:
             self._mail_waits.set()
             if not busy:
                 self._work_waits.wait(self._worker.seconds_to_next_expiry())
-
-
-def wake(site: Site) -> None:
-    """Tell a running service of this datasite to look at the database again; without one, nothing happens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker, contextlib.suppress(OSError):
-        speaker.sendto(b"\0", str(site.home.wake_socket))
 
 
 def _refuse(connection: Connection, opened: Opened, reason: str, now: int) -> None:

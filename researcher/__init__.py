@@ -1,1 +1,26 @@
 """The researcher's notebook side: look at mock data, submit a study, run its rounds, read the result."""
+
+from datasites.protocol.identity import IdentityCard
+from policies.terms import Deadlines, Privacy, SecureAveraging
+from researcher.catalog import DataSet
+from researcher.federation import Federation, connect
+from researcher.plan import TrainingPlan
+from researcher.results import Result, RoundRecord
+from researcher.study import SiteStatus, Study
+from researcher.submission import Ask
+
+__all__ = [
+    "Ask",
+    "DataSet",
+    "Deadlines",
+    "Federation",
+    "IdentityCard",
+    "Privacy",
+    "Result",
+    "RoundRecord",
+    "SecureAveraging",
+    "SiteStatus",
+    "Study",
+    "TrainingPlan",
+    "connect",
+]

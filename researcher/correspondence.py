@@ -68,6 +68,11 @@ class Correspondence:
                 return taken
             self._poll(min(left, _LONGEST_POLL_SECONDS))
 
+    def discard(self, unwanted: Callable[[IdentityCard, Message], bool]) -> None:
+        """Forget the messages of this kind that came so far: answers to an earlier try."""
+        self._poll(0)
+        self.collect(unwanted, lambda _taken: True, 0)
+
     def _poll(self, seconds: float) -> None:
         sites = self.state.sites()
         newest = 0

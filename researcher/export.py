@@ -1,5 +1,6 @@
 """From a training plan to what a site runs: two tensor programs and initial parameters, compared with the plan."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.load import save_parameters
 from policies.errors import InvalidInputError
-from policies.programs.format import DType, Input, Kind, Program
+from policies.programs.format import WORD, DType, Input, Kind, Program
 from policies.statements.schema import describe_validation_error
 from researcher.faithfulness import Sample, check_faithful, draw_sample
 from researcher.plan import TrainingPlan
@@ -23,6 +24,7 @@ from researcher.translation.graph import DTYPES, translate
 from researcher.translation.table import HANDLERS
 
 _MODEL = "model."
+_MAXIMUM_METRICS = 64
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,13 @@ def _metric_names(plan: TrainingPlan, model: nn.Module, sample: Sample) -> tuple
         loss, metrics = plan.loss(output, sample.targets[:1]), plan.metrics(output, sample.targets[:1])
     if not isinstance(loss, Tensor) or loss.shape != () or loss.dtype != torch.float32:
         raise InvalidInputError("The plan's loss must return one float32 number: the mean or the sum over the batch.")
-    if not isinstance(metrics, dict) or not all(
-        isinstance(value, Tensor) and value.numel() == 1 for value in metrics.values()
-    ):
-        raise InvalidInputError(
-            "The plan's metrics must return a dict of tensors: a mean over the batch, or [B] values."
-        )
+    if not isinstance(metrics, dict) or not 1 <= len(metrics) <= _MAXIMUM_METRICS:
+        raise InvalidInputError(f"The plan's metrics must return a dict of 1 to {_MAXIMUM_METRICS} named tensors.")
+    for name, value in metrics.items():
+        if not isinstance(name, str) or not re.match(WORD, name):
+            raise InvalidInputError(f"The metric name {name!r} must be lower-case letters, digits and underscores.")
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise InvalidInputError(f"The metric {name!r} must be a tensor: a mean over the batch, or [B] values.")
     return tuple(metrics)
 
 
@@ -186,7 +189,8 @@ def _named(exported: ExportedProgram, record: _Record, aliases: Mapping[str, str
         name = aliases.get(target.removeprefix(_MODEL), f"{what}.{target}")
         placeholders[placeholder] = name
         value = values[target] if target in values else exported.constants[target]
-        if placeholder in used and not value.requires_grad:
+        trained = spec.kind == InputKind.PARAMETER and value.requires_grad
+        if placeholder in used and not trained:
             constants[name] = value.detach()
     return _Traced(exported, placeholders, constants)
 

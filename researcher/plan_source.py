@@ -2,15 +2,18 @@
 
 import ast
 import inspect
+import sysconfig
 import textwrap
 from collections.abc import Iterable, Sequence
+from types import FunctionType
 
 from torch import nn
 
 from policies.errors import InvalidInputError
 from researcher.plan import TrainingPlan
 
-_LIBRARIES = ("torch", "builtins", "abc", "typing", "researcher.plan")
+_WITHOUT_SOURCE = ("builtins", "abc", "typing")
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
@@ -26,16 +29,21 @@ def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
 
 
 def _own(classes: Sequence[type]) -> Iterable[type]:
-    return (
-        cls
-        for cls in classes
-        if not cls.__module__.startswith(tuple(f"{name}." for name in _LIBRARIES)) and cls.__module__ not in _LIBRARIES
-    )
+    """The researcher's classes: the first, and those that neither Python nor an installed package defines."""
+    for number, cls in enumerate(classes):
+        method = _method(cls)
+        installed = method is not None and method.__code__.co_filename.startswith(_INSTALLED)
+        if cls is not TrainingPlan and cls.__module__ not in _WITHOUT_SOURCE and (number == 0 or not installed):
+            yield cls
+
+
+def _method(cls: type) -> FunctionType | None:
+    return next((value for value in vars(cls).values() if isinstance(value, FunctionType)), None)
 
 
 def _class_source(cls: type) -> str:
     # inspect.getsource(cls) needs a file and fails for a notebook's __main__; a method's code knows its cell.
-    method = next((value for value in vars(cls).values() if inspect.isfunction(value)), None)
+    method = _method(cls)
     if method is None:
         return f"class {cls.__name__}({', '.join(base.__name__ for base in cls.__bases__)}):\n    pass\n"
     try:

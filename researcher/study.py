@@ -11,7 +11,14 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.messages import AdvertisementMessage, Message, SetupStart, StudyClose, StudySubmission
+from datasites.protocol.messages import (
+    AdvertisementMessage,
+    Message,
+    RoundRefused,
+    SetupStart,
+    StudyClose,
+    StudySubmission,
+)
 from datasites.protocol.messages import Roster as RosterMessage
 from datasites.secure_averaging.advertisement import Advertisement, check_roster
 from datasites.tensor_programs.load import load_parameters, unflatten
@@ -183,10 +190,14 @@ class Study:
                 card.party, SetupStart(study=self.identifier, run=run, terms_digest=self.terms.digest())
             )
         answers = self.correspondence.collect(
-            lambda _card, message: self._is_advertisement(message, run),
-            lambda taken: len(_by_site(taken)) == len(self.cohort),
+            lambda _card, message: self._concerns_setup(message, run),
+            lambda taken: len(_by_site(taken)) == len(self.cohort) or len(_by_site(taken)) < len(taken),
             self.terms.deadlines.setup_seconds,
         )
+        for card, message in answers:
+            if isinstance(message, RoundRefused):
+                self._forget_run()
+                raise RefusedError(f"{card.name} refused to set up the run: {message.reason}")
         found = _by_site(answers)
         missing = [card.name for card in self.cohort if card.party not in found]
         if missing:
@@ -212,8 +223,14 @@ class Study:
             connection.execute("UPDATE studies SET run = ? WHERE study = ?", (run, self.identifier))
         return run
 
-    def _is_advertisement(self, message: Message, run: str) -> bool:
-        return isinstance(message, AdvertisementMessage) and (message.study, message.run) == (self.identifier, run)
+    def _forget_run(self) -> None:
+        """Let the next attempt be a run of its own, so that late answers to this one are never taken for its."""
+        with self.correspondence.state.transaction() as connection:
+            connection.execute("UPDATE studies SET run = NULL WHERE study = ?", (self.identifier,))
+
+    def _concerns_setup(self, message: Message, run: str) -> bool:
+        expected = (self.identifier, run)
+        return isinstance(message, AdvertisementMessage | RoundRefused) and (message.study, message.run) == expected
 
     def _row(self) -> sqlite3.Row:
         return study_row(self.correspondence, self.identifier)

@@ -8,8 +8,8 @@ import typer
 from datasites.catalog.registration import register_data_set
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import print_json, print_table, reporting, say
-from datasites.service import wake
 from datasites.store.data_sets import DataSet, all_data_sets
+from datasites.store.waking import wake
 
 app = typer.Typer(help="Register data sets, and list them.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def add(
     with reporting(as_json):
         site = site_at(home)
         data_set = register_data_set(site, manifest, table, epsilon)
-        wake(site)
+        wake(site.home)
         if as_json:
             print_json(_facts(data_set))
         else:

@@ -17,7 +17,7 @@ from datasites.cli.options import (
 from datasites.cli.output import print_json, reporting, say
 from datasites.requests import decide
 from datasites.requests.records import Request
-from datasites.service import wake
+from datasites.store.waking import wake
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def approve(
         site, key = site_at(home), owner_key(owner, passphrase_file)
         with site.engine.begin() as connection:
             request = decide.approve(connection, site, digest, key)
-        wake(site)
+        wake(site.home)
         _tell(request, "approved", as_json)
 
 
@@ -55,7 +55,7 @@ def deny(
         site, key = site_at(home), owner_key(owner, passphrase_file)
         with site.engine.begin() as connection:
             request = decide.deny(connection, site, number, reason, key)
-        wake(site)
+        wake(site.home)
         _tell(request, "denied", as_json)
 
 

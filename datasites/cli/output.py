@@ -29,7 +29,7 @@ EXIT_CODES: Mapping[type[CloisterError], int] = {
 }
 """0 is success and 1 a check that did not hold, such as a broken log."""
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False)
 _error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -54,7 +54,9 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of text; nothing in them is taken as markup."""
-    table = Table(*columns, title=escape(title), title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)
@@ -63,6 +65,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def print_facts(title: str, facts: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
     table = Table(show_header=False, title=escape(title), title_justify="left")
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(f"[bold]{escape(name)}[/]", escape(value))
     console.print(table)
@@ -70,4 +74,4 @@ def print_facts(title: str, facts: Mapping[str, str]) -> None:
 
 def say(sentence: str) -> None:
     """Print one sentence; nothing in it is taken as markup."""
-    console.print(f"[bold green]✓[/] {escape(sentence)}")
+    console.print(f"[bold green]✓[/] {escape(sentence)}", soft_wrap=True)

@@ -9,8 +9,6 @@ from datasites.cli.options import JsonOption
 from datasites.cli.output import print_json, reporting, say
 from datasites.cli.peers import read_card
 from datasites.protocol.identity import parse_card
-from datasites.relay.run import run_relay
-from datasites.relay.store import admit as admit_member
 
 app = typer.Typer(help="Run a relay; anyone may, since it sees sealed mail only.", no_args_is_help=True)
 
@@ -28,6 +26,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Serve until told to stop; `relay.json` in the folder has the URL while it listens."""
+    from datasites.relay.run import run_relay  # with the web server, which no other command needs
+
     with reporting(as_json):
         run_relay(folder.expanduser(), host, port, public_url)
 
@@ -39,6 +39,8 @@ def admit(
     as_json: JsonOption = False,
 ) -> None:
     """Admit parties; strangers are turned away before anything of theirs is read."""
+    from datasites.relay.store import admit as admit_member  # as above
+
     with reporting(as_json):
         for path in cards:
             card = parse_card(read_card(path))

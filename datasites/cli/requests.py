@@ -193,4 +193,4 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
     console.print(Syntax(request.source, "python", line_numbers=True, word_wrap=True))
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
-    console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}")
+    console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)

@@ -19,7 +19,6 @@ from datasites.cli.options import (
 from datasites.cli.output import print_facts, print_json, reporting, say
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.owner_key import create_owner_key
-from datasites.service import Service
 from datasites.site import create_site
 from datasites.store.home import Home, Settings
 from policies.errors import InvalidInputError
@@ -64,6 +63,8 @@ def card(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
 
 def serve(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Run the datasite until it is told to stop (Ctrl-C or SIGTERM)."""
+    from datasites.service import Service  # with Syft and the mail client, which no other command needs
+
     with reporting(as_json):
         site = site_at(home)
         service = Service(site)

@@ -20,7 +20,7 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     if request is None or request.sender != sender:
         raise RefusedError("This site knows no such study of yours.")
     if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or request.decision is None:
-        raise RefusedError(f"The study is {request.status} here, not approved: {request.detail}")
+        raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
     decision = verify_decision(request.decision, bytes.fromhex(site.identity.card.owner_key or ""))
     covered = (decision.verdict, decision.site, decision.request, decision.data_set, decision.snapshot_commitment)

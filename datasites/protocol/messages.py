@@ -107,7 +107,7 @@ class DataSetOffer(StrictModel):
 
 
 class CatalogReply(_Message):
-    """Site → researcher: what may be asked for; a catalog of `total` data sets comes in as many messages as it needs."""
+    """Site → researcher: what may be asked for; `total` data sets come in as many messages as they need."""
 
     type: Literal["catalog-reply"] = "catalog-reply"
     total: Annotated[int, Field(ge=0, le=10_000)]

@@ -9,31 +9,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from policies.budget.balance import Balance, PartitionBalance, balance, charged
-from policies.budget.chain import FIRST_PREVIOUS_HASH, Charge, verify_chain
-from policies.budget.costs import Cost, Partition, request_cost, request_epsilon, round_mechanisms
+from policies.budget.balance import balance, charged
+from policies.budget.chain import FIRST_PREVIOUS_HASH, Charge
+from policies.budget.costs import Cost, Partition
 from policies.budget.filter import allowance_units, filter_order
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges, populations, reservations
 from policies.errors import ConflictError, RefusedError
-
-__all__ = [
-    "Balance",
-    "Charge",
-    "Cost",
-    "Partition",
-    "PartitionBalance",
-    "Population",
-    "balance",
-    "charge",
-    "close",
-    "open_population",
-    "request_cost",
-    "request_epsilon",
-    "reserve",
-    "round_mechanisms",
-    "verify_chain",
-]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def _is_shape(value: Option) -> bool:
     return (
         isinstance(value, tuple)
         and len(value) <= _MAXIMUM_RANK
-        and all(1 <= size <= MAXIMUM_ELEMENTS for size in value)
+        and all(_is_integer(size, 1, MAXIMUM_ELEMENTS) for size in value)
         and prod(value) <= MAXIMUM_ELEMENTS
     )
 
@@ -54,7 +54,7 @@ def _is_dims(value: Option) -> bool:
     return (
         isinstance(value, tuple)
         and len(set(value)) == len(value) <= _MAXIMUM_RANK
-        and all(0 <= dim < _MAXIMUM_RANK for dim in value)
+        and all(_is_integer(dim, 0, _MAXIMUM_RANK - 1) for dim in value)
     )
 
 

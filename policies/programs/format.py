@@ -19,13 +19,16 @@ MAXIMUM_INPUTS = 4_000
 MAXIMUM_ELEMENTS = 50_000_000
 """Most elements of all parameters together, of all constants together, and of any one value."""
 
+WORD = r"^[a-z][a-z0-9_]{0,62}$"
+"""What names of operations, options and outputs look like."""
+
 DType = Literal["float32", "int64", "bool"]
 Kind = Literal["parameter", "constant", "feature", "target"]
 
 _Dimension = Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
 _Reference = Annotated[int, Field(ge=0, lt=MAXIMUM_INPUTS + MAXIMUM_NODES)]
 _Integer = Annotated[int, Field(gt=-(2**53), lt=2**53)]
-_Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+_Word = Annotated[str, StringConstraints(pattern=WORD)]
 _Path = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=200)]
 
 Option = None | bool | _Integer | float | _Word | Annotated[tuple[_Integer, ...], Field(max_length=8)]

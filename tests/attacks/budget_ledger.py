@@ -7,9 +7,10 @@ from dp_accounting.rdp import RdpAccountant
 from sqlalchemy import Engine, select
 
 from datasites.store.engine import open_engine
+from policies.budget.balance import balance
 from policies.budget.chain import verify_chain
-from policies.budget.costs import PARTITIONS
-from policies.budget.ledger import Cost, balance, open_population
+from policies.budget.costs import PARTITIONS, Cost
+from policies.budget.ledger import open_population
 from policies.budget.renyi import ORDERS, GaussianMechanism, cost_units
 from policies.budget.tables import charges, populations, reservations
 from policies.database import metadata

@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import Engine, update
 
+from policies.budget.balance import balance
 from policies.budget.chain import verify_chain
 from policies.budget.costs import PARTITIONS, Cost
-from policies.budget.ledger import balance, charge, close, open_population, reserve
+from policies.budget.ledger import charge, close, open_population, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError

@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.exc import OperationalError
 
+from policies.budget.balance import balance
 from policies.budget.chain import verify_chain
-from policies.budget.ledger import Cost, balance, charge, reserve
+from policies.budget.costs import Cost
+from policies.budget.ledger import charge, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges
 from policies.errors import RefusedError
@@ -24,7 +26,8 @@ REPOSITORY = Path(__file__).parents[2]
 GREEDY = """
 import sys
 from datasites.store.engine import open_engine
-from policies.budget.ledger import Cost, balance, charge, close, reserve
+from policies.budget.costs import Cost
+from policies.budget.ledger import charge, close, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.errors import RefusedError
 engine, name = open_engine("sqlite:///" + sys.argv[1]), int(sys.argv[2])
@@ -49,11 +52,11 @@ import os, sys
 from datasites.store.engine import open_engine
 from policies.budget.ledger import charge
 from policies.budget.renyi import GaussianMechanism
-engine, first = open_engine("sqlite:///" + sys.argv[1]), int(sys.argv[3])
+engine, first, noise = open_engine("sqlite:///" + sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
 touched = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 for number in range(first, first + 100_000):
     with engine.begin() as connection:
-        charge(connection, "1" * 64, "training", f"round {number}", 1, GaussianMechanism(300.0, 1.0, 1), number)
+        charge(connection, "1" * 64, "training", f"round {number}", 1, GaussianMechanism(noise, 1.0, 1), number)
     os.write(touched, f"{number}\\n".encode())
     os.fsync(touched)
 """
@@ -83,7 +86,7 @@ def test_concurrent_processes_race_for_the_rest(engine, path):
 def test_threads_whose_transactions_begin_as_readers(engine, path):
     """Even a caller that forgets to take the write lock first cannot act on a balance that another is using."""
     careless = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
-    mechanism, start, admitted = GaussianMechanism(7.0, 1.0, 1), threading.Barrier(8), []
+    mechanism, start, admitted = GaussianMechanism(2.5, 1.0, 1), threading.Barrier(8), []
 
     def ask(number: int) -> None:
         start.wait()
@@ -108,13 +111,16 @@ def test_threads_whose_transactions_begin_as_readers(engine, path):
 
 
 def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(engine, path, tmp_path):
-    step = GaussianMechanism(300.0, 1.0, 1)
+    small, large = "300.0", GaussianMechanism(15.0, 1.0, 1)
+    reserved = 10 * cost_units(large, 9)
     with engine.begin() as connection:
-        reserve(connection, PEOPLE, "1" * 64, Cost(400 * cost_units(step, 9), 0), 1)
+        reserve(connection, PEOPLE, "1" * 64, Cost(reserved, 0), 1)
     touched, first = tmp_path / "touched", 1
     for _ in range(3):
         before = touched.stat().st_size if touched.exists() else 0
-        victim = subprocess.Popen([sys.executable, "-c", TOUCHING, str(path), str(touched), str(first)], cwd=REPOSITORY)
+        victim = subprocess.Popen(
+            [sys.executable, "-c", TOUCHING, str(path), str(touched), str(first), small], cwd=REPOSITORY
+        )
         deadline = time.monotonic() + 60
         while (not touched.exists() or touched.stat().st_size < before + 40) and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -128,7 +134,7 @@ def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(eng
         assert set(touches) <= charged
         first = 1 + max(int(one.removeprefix("round ")) for one in charged)
     last = subprocess.run(
-        [sys.executable, "-c", TOUCHING, str(path), str(touched), str(first)],
+        [sys.executable, "-c", TOUCHING, str(path), str(touched), str(first), str(large.noise_multiplier)],
         cwd=REPOSITORY,
         capture_output=True,
         timeout=120,
@@ -137,6 +143,6 @@ def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(eng
     assert b"RefusedError" in last.stderr
     with engine.begin() as connection:
         standing = balance(connection, PEOPLE).training
-        assert standing.spent_units == 400 * cost_units(step, 9)
-        assert standing.reserved_units == 0
+        assert standing.spent_units + standing.reserved_units == reserved
+        assert standing.reserved_units < cost_units(large, 9)
     assert_promise_kept(engine)

@@ -222,9 +222,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"loss": lambda o, t: torch.add(o.mean(), o.sum(), alpha=2)}, "alpha"),
     ({"metrics": lambda o, t: {"error": F.cross_entropy(o * 9, t)}}, r"leaves \[0, 1\]"),
     ({"metrics": lambda o, t: {"share": (o.argmax(1) == 0).float().sum() / 9}}, "not the mean"),
-    ({"metrics": lambda o, t: {"Not A Name": (o.argmax(1) == t).float().mean()}}, "outputs"),
-    ({"metrics": lambda o, t: {}}, "outputs"),
-    ({"metrics": lambda o, t: 0.5}, "dict of tensors"),
+    ({"metrics": lambda o, t: {"Not A Name": (o.argmax(1) == t).float().mean()}}, "lower-case"),
+    ({"metrics": lambda o, t: {}}, "1 to 64"),
+    ({"metrics": lambda o, t: {"accuracy": 0.5}}, "must be a tensor"),
+    ({"metrics": lambda o, t: 0.5}, "dict of 1 to 64"),
 ]
 
 

@@ -23,7 +23,7 @@ SCORE = [
 
 
 def program(nodes: list[dict[str, Any]], output: str) -> str:
-    """Values 0 weight [1, 3], 1 features [3], 2 target [], 3 and 4 the score; `nodes` follow, the last is the output."""
+    """Values 0 weight [1, 3], 1 features [3], 2 target [], 3 and 4 the score, then `nodes`; the last is the output."""
     document = {
         "version": "cloister-program/1",
         "inputs": INPUTS,

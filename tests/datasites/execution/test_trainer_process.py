@@ -50,6 +50,8 @@ def test_a_study_from_its_first_round_to_its_last(
     nominal: Load,
 ) -> None:
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
+    with pytest.raises(ConflictError, match="prepare"):
+        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=1)
     trainer.prepare(study, parameters, seconds=30)
     trainer.load(training_data, holdout_data, nominal, seconds=30)
     model = np.zeros(3, np.float32)
@@ -91,8 +93,8 @@ def test_a_study_that_does_not_fit_is_refused_with_its_reason_and_the_trainer_en
     assert not is_running(child)
 
 
-def test_the_child_inherits_neither_environment_nor_files_nor_directory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_child_inherits_neither_environment_nor_files_nor_directory_and_ends_when_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, study: Prepare
 ) -> None:
     monkeypatch.setenv("OWNER_PASSPHRASE", "hunter2")
     monkeypatch.chdir(tmp_path)
@@ -104,22 +106,12 @@ def test_the_child_inherits_neither_environment_nor_files_nor_directory(
         assert (child / "cwd").readlink() == Path("/")
         targets = [str(entry.readlink()) for entry in (child / "fd").iterdir()]
         assert all(target.startswith("pipe:") or target == "/dev/null" for target in targets), targets
-        assert os.getsid(process_id(trainer)) == process_id(trainer)
+        pid = process_id(trainer)
+        assert os.getsid(pid) == pid
     os.close(secret)
-
-
-def test_leaving_ends_the_child(study: Prepare, parameters: bytes) -> None:
-    with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer:
-        child = process_id(trainer)
-        assert is_running(child)
-    assert not is_running(child)
+    assert not is_running(pid)
     with pytest.raises(ConflictError, match="not running"):
-        trainer.prepare(study, parameters, seconds=1)
-
-
-def test_a_round_before_its_study_is_refused(trainer: TrainerProcess) -> None:
-    with pytest.raises(ConflictError, match="prepare"):
-        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=1)
+        trainer.prepare(study, b"", seconds=1)
 
 
 def test_a_round_past_its_deadline_is_stopped(

@@ -103,7 +103,7 @@ else:
         "socket.socket(socket.AF_UNIX)",
         "socket.socketpair()",
         "os.fork()",
-        "subprocess.run(['true'])",
+        "os.posix_spawn('/bin/true', ['true'], {})",
         "os.execv('/bin/true', ['true'])",
         "os.kill(victim, signal.SIGKILL)",
         "os.kill(os.getppid(), signal.SIGKILL)",
@@ -135,6 +135,37 @@ def test_a_process_with_threads_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "several threads" in done.stderr
+
+
+def test_landlock_and_the_network_namespace_hold_without_the_filter(tmp_path: Path) -> None:
+    code = """
+from datasites.sandbox import seccomp
+seccomp.install = lambda: None
+layers = lock_down(2**30)
+def denied(attempt):
+    try:
+        attempt()
+    except OSError:
+        return True
+    return False
+if any(layer.startswith("landlock") for layer in layers):
+    assert denied(lambda: open(folder + "/key.pem"))
+    assert denied(lambda: os.open("key.pem", os.O_RDONLY, dir_fd=opened))
+    assert denied(lambda: open(folder + "/new", "w"))
+    assert denied(lambda: os.unlink(folder + "/key.pem"))
+    assert denied(lambda: os.execv("/bin/true", ["true"]))
+if "network-namespace" in layers:
+    assert [name for _, name in socket.if_nameindex()] == ["lo"]
+    assert denied(lambda: socket.create_connection(("127.0.0.1", 1)))
+    assert denied(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.0.0.1", 9)))
+print("held", *layers)
+"""
+    (tmp_path / "key.pem").write_text("private")
+    start = PREFIX.replace("layers = lock_down(2**30)", "")
+    done = subprocess.run(
+        [sys.executable, "-c", start + code, "1", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("held"), done.stderr
 
 
 def test_without_seccomp_nothing_runs(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import delete, text, update
 
 from policies.budget.chain import Charge, verify_chain
-from policies.budget.ledger import Cost, charge, open_population, reserve
+from policies.budget.costs import Cost
+from policies.budget.ledger import charge, open_population, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges, populations, reservations
 from policies.errors import NotAuthenticError

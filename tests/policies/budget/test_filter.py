@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 from dp_accounting.rdp import rdp_privacy_accountant as google
 from hypothesis import given, settings
@@ -32,6 +33,16 @@ def test_no_neighbouring_order_allows_more_plain_gaussians(epsilon, delta):
             assert allowance_units(epsilon, delta, other) / other <= here * (1 + 1e-12)
         except RefusedError:
             continue
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.02, 100), st.floats(1e-12, 1e-6))
+def test_the_allowance_is_the_formula_rounded_down(epsilon, delta):
+    order = filter_order(epsilon, delta)
+    with mpmath.workdps(80):
+        exact = epsilon - mpmath.log(mpmath.mpf(order - 1) / order)
+        exact += (mpmath.log(delta) + mpmath.log(order)) / (order - 1)
+        assert allowance_units(epsilon, delta, order) == int(mpmath.floor(exact * UNITS_PER_NAT))
 
 
 def test_known_orders():

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 from sqlalchemy.exc import IntegrityError
 
+from policies.budget.balance import balance
 from policies.budget.chain import verify_chain
-from policies.budget.costs import request_cost, round_mechanisms
+from policies.budget.costs import Cost, request_cost, round_mechanisms
 from policies.budget.filter import allowance_units
-from policies.budget.ledger import Cost, balance, charge, close, open_population, reserve
+from policies.budget.ledger import charge, close, open_population, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges, populations, reservations
 from policies.database import metadata

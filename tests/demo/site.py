@@ -1,0 +1,93 @@
+"""One hospital of the demo: its folders, and the commands that its owner types."""
+
+import secrets
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.demo.commands import datasite, start
+
+LIFETIME_EPSILON = 10
+
+
+@dataclass(frozen=True)
+class Site:
+    """A hospital's datasite; `folder` holds its table and manifest, its datasite's home and its owner's own folder."""
+
+    name: str
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """The datasite's folder."""
+        return self.folder / "datasite"
+
+    @property
+    def card(self) -> Path:
+        """The public card."""
+        return self.home / "card.json"
+
+    @property
+    def bundle(self) -> Path:
+        """Where the log is exported to."""
+        return self.folder / "log-bundle"
+
+    def init(self, relay: str) -> Any:
+        """Make the datasite, with a fresh passphrase for the owner's key."""
+        passphrase = self.folder / "passphrase"
+        passphrase.write_text(secrets.token_urlsafe(24))
+        passphrase.chmod(0o600)
+        return datasite(
+            "init", "--name", self.name, "--relay", relay, "--contact", f"data-office@{self.name}.example",
+            *self._home, *self._owner,
+        )  # fmt: skip
+
+    def register(self) -> Any:
+        """Register the hospital's table."""
+        manifest, table = self.folder / "manifest.toml", self.folder / "patients.csv"
+        return datasite("data", "add", manifest, table, "--epsilon", str(LIFETIME_EPSILON), *self._home)
+
+    def pin(self, card: Path, fingerprint: str) -> None:
+        """Pin another party's card, whose fingerprint was read aloud."""
+        datasite("peers", "add", card, "--fingerprint", fingerprint, *self._home)
+
+    def serve(self) -> subprocess.Popen[bytes]:
+        """Start the service."""
+        return start("serve", *self._home, log=self.folder / "serve.log")
+
+    def wait_for_request(self, number: int) -> Any:
+        """Wait until request `number` waits for the owner, and show it."""
+        for _ in range(200):
+            requests = {it["number"]: it for it in datasite("requests", *self._home)}
+            if requests.get(number, {}).get("status") == "pending":
+                return datasite("show", str(number), *self._home)
+            time.sleep(0.1)
+        raise TimeoutError(f"request {number} did not become pending at {self.name}: {requests}")
+
+    def approve(self, digest: str) -> Any:
+        """Approve what was shown."""
+        return datasite("approve", digest, *self._home, *self._owner)
+
+    def deny(self, number: int, reason: str) -> Any:
+        """Deny a request."""
+        return datasite("deny", str(number), "--reason", reason, *self._home, *self._owner)
+
+    def budget(self) -> Any:
+        """The budget of the one population."""
+        (population,) = datasite("budget", *self._home)
+        return population
+
+    def export_and_verify(self) -> Any:
+        """Export the log, and verify it as an auditor with the site's card would."""
+        datasite("log", "export", self.bundle, *self._home)
+        return datasite("verify", self.bundle, "--card", self.card)
+
+    @property
+    def _home(self) -> tuple[str, str]:
+        return "--home", str(self.home)
+
+    @property
+    def _owner(self) -> tuple[str, ...]:
+        return "--owner", str(self.folder / "owner"), "--passphrase-file", str(self.folder / "passphrase")

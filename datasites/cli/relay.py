@@ -42,10 +42,12 @@ def admit(
     from datasites.relay.store import admit as admit_member  # as above
 
     with reporting(as_json):
+        admitted = []
         for path in cards:
             card = parse_card(read_card(path))
             admit_member(folder.expanduser(), card)
-            if as_json:
-                print_json({"admitted": card.party})
-            else:
+            admitted.append(card.party)
+            if not as_json:
                 say(f"«{card.name}» may use this relay ({card.fingerprint}).")
+        if as_json:
+            print_json({"admitted": admitted})

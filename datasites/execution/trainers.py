@@ -9,6 +9,7 @@ from datasites.execution.trainer_process import RoundResult, TrainerProcess
 from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
+from policies.errors import CloisterError
 
 _MEMORY_BYTES = 8 << 30
 _START_SECONDS = 120.0
@@ -23,24 +24,23 @@ class Trainers:
         self._running: dict[str, TrainerProcess] = {}
         self._loaded: set[str] = set()
 
-    def rehearse(self, request: Request, data_set: DataSet) -> None:
-        """Try a study's programs in a fresh trainer without any data.
+    def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
+        """The study's trainer, started and its programs checked if it is not running; it has no data yet.
 
         Raises:
-            InvalidInputError: the trainer refused them; the reason may be told.
+            InvalidInputError: the trainer refused the programs; the reason may be told.
             TrainerFailedError: it ended without an answer.
         """
-        with _new_trainer() as trainer:
-            _prepare(trainer, request, data_set)
-
-    def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
-        """The study's trainer, started and prepared if it is not running; it has no data yet."""
         trainer = self._running.get(request.digest)
         if trainer is None:
-            trainer = _new_trainer()
+            trainer = TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=_START_SECONDS)
             trainer.__enter__()
             self._running[request.digest] = trainer
-            _prepare(trainer, request, data_set)
+            try:
+                _prepare(trainer, request, data_set)
+            except CloisterError:
+                self.end(request.digest)
+                raise
         return trainer
 
     def compute(self, assignment: Assignment) -> RoundResult:
@@ -84,10 +84,6 @@ class Trainers:
         """End every trainer but those of the requests with these digests."""
         for digest in self._running.keys() - digests:
             self.end(digest)
-
-
-def _new_trainer() -> TrainerProcess:
-    return TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=_START_SECONDS)
 
 
 def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:

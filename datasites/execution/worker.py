@@ -66,7 +66,7 @@ class Worker:
     def _check_programs(self) -> bool:
         for request, data_set in self._requests(Status.RECEIVED):
             try:
-                self.trainers.rehearse(request, data_set)
+                self.trainers.start(request, data_set)
             except (InvalidInputError, TrainerFailedError) as error:
                 with self.site.engine.begin() as connection:
                     refuse(connection, request, str(error), self.site.now)
@@ -78,7 +78,10 @@ class Worker:
 
     def _end_idle_trainers(self) -> None:
         with self.site.engine.begin() as connection:
-            needed = {it.digest for it in all_requests(connection) if it.status in (Status.APPROVED, Status.RUNNING)}
+            found = all_requests(connection)
+        needed = {it.digest for it in found if it.status in (Status.APPROVED, Status.RUNNING)}
+        # The newest request keeps the trainer that checked it, for its owner may approve it soon.
+        needed |= set([it.digest for it in found if it.status is Status.PENDING][-1:])
         self.trainers.end_all_but(needed)
 
     def _requests(self, status: Status) -> list[tuple[Request, DataSet]]:

@@ -103,8 +103,9 @@ def _open_hospitals(demo: Demo, relay: str, researcher_folder: Path, running: Ex
         fingerprints = {site.card: cards[site.name]["fingerprint"] for site in demo.sites}
         fingerprints[researcher_folder / "card.json"] = researcher_card.fingerprint
 
+        datasite("relay", "admit", demo.folder / "relay", *fingerprints)
+
         def join(site: Site) -> int:
-            datasite("relay", "admit", demo.folder / "relay", site.card)
             for card, fingerprint in fingerprints.items():
                 if card != site.card:
                     site.pin(card, fingerprint)
@@ -113,7 +114,6 @@ def _open_hospitals(demo: Demo, relay: str, researcher_folder: Path, running: Ex
             return process.pid
 
         demo.report["processes"] |= demo.at_each_site(join)
-        datasite("relay", "admit", demo.folder / "relay", researcher_folder / "card.json")
     with demo.phase("Each registers its patients: a snapshot stays private, mock data is drawn from the manifest"):
         registered = demo.at_each_site(Site.register)
         for site in demo.sites:

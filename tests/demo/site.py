@@ -59,11 +59,11 @@ class Site:
 
     def wait_for_request(self, number: int) -> Any:
         """Wait until request `number` waits for the owner, and show it."""
-        for _ in range(200):
+        for _ in range(60):
             requests = {it["number"]: it for it in datasite("requests", *self._home)}
             if requests.get(number, {}).get("status") == "pending":
                 return datasite("show", str(number), *self._home)
-            time.sleep(0.1)
+            time.sleep(1)
         raise TimeoutError(f"request {number} did not become pending at {self.name}: {requests}")
 
     def approve(self, digest: str) -> Any:

@@ -29,6 +29,7 @@ from datasites.requests.catalog import answer_catalog
 from datasites.requests.receive import receive_study
 from datasites.requests.withdraw import withdraw
 from datasites.site import Site
+from datasites.store.migrate import migrate
 from datasites.store.outbox import enqueue, oldest, sent
 from datasites.store.peers import pinned_card, require_card, take_number
 from datasites.store.waking import wake_calls
@@ -64,7 +65,8 @@ class Service:
         self._work_waits = threading.Event()
 
     def run(self) -> None:
-        """Serve until `stop` is called. Interrupted rounds are burned first."""
+        """Serve until `stop` is called. The schema is brought up to date, and interrupted rounds burned, first."""
+        migrate(self._site.engine)
         with self._site.engine.begin() as connection:
             burn_interrupted_rounds(connection, self._site.now)
         loops = (self._listen, self._receive, self._send, self._work)

@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
-from datasites.store.engine import migrate, open_engine
+from datasites.store.engine import open_engine
 from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings
+from datasites.store.migrate import migrate
 from policies.house_rules import DEFAULT_HOUSE_RULES, HouseRules, parse_house_rules
 from policies.log.entries import SiteOpened
 from policies.log.journal import append
@@ -37,16 +38,14 @@ class Site:
 
 
 def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
-    """Open the datasite in `home`, bringing its database to the newest schema.
+    """Open the datasite in `home`; `serve` brings its database to the newest schema.
 
     Raises:
         InvalidInputError: there is no datasite there, or its files are damaged.
     """
     settings = read_settings(home)
     identity = Identity.load(home.keys)
-    engine = open_engine(home.database_url)
-    migrate(engine)
-    return Site(home, settings, engine, identity, read_catalog_keys(home), clock)
+    return Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), clock)
 
 
 def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callable[[], float] = time.time) -> Site:
@@ -59,6 +58,7 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
     create_home(home, settings, DEFAULT_HOUSE_RULES)
     identity = Identity.create(home.keys, settings.name, "datasite", owner_key)
     site = open_site(home, clock)
+    migrate(site.engine)
     card = identity.card
     opened = SiteOpened(
         at=site.now,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from datasites.execution.rounds import answer_round, burn_round, charge_next_round
-from datasites.execution.trainer_process import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired
 from datasites.requests.finish_check import admit, refuse
@@ -13,7 +12,7 @@ from datasites.requests.records import OPEN, Request, Status, all_requests
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.tables import runs
-from policies.errors import CloisterError, InvalidInputError
+from policies.errors import CloisterError
 
 _TRAINER_FAILED = "The trainer could not compute this round; its charge is spent."
 
@@ -47,7 +46,7 @@ class Worker:
             result = self.trainers.compute(assignment)
             with self.site.engine.begin() as connection:
                 answer_round(connection, self.site, assignment, result.update, result.metrics, self.site.now)
-        except (CloisterError, TrainerFailedError):
+        except CloisterError:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:
                 burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
@@ -67,7 +66,7 @@ class Worker:
         for request, data_set in self._requests(Status.RECEIVED):
             try:
                 self.trainers.start(request, data_set)
-            except (InvalidInputError, TrainerFailedError) as error:
+            except CloisterError as error:
                 with self.site.engine.begin() as connection:
                     refuse(connection, request, str(error), self.site.now)
             else:

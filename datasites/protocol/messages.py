@@ -9,7 +9,7 @@ from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecision
 from policies.errors import InvalidInputError
 from policies.statements.canonical import parse_canonical
-from policies.statements.schema import Digest, Name, StrictModel, Text, describe_validation_error
+from policies.statements.schema import PLAIN_TEXT, Digest, Name, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES
 
 MAXIMUM_MESSAGE_BYTES = 1024 * 1024
@@ -46,7 +46,7 @@ class StudySubmission(_Message):
     terms: Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_TERMS_BYTES)]
     loss_program: Document
     metrics_program: Document
-    source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS)]
+    source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS, pattern=PLAIN_TEXT)]
     initial_parameters: BlobReference
 
 

@@ -1,10 +1,7 @@
 """Opens the datasite's database so that a commit is durable and two processes never interleave their changes."""
 
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 
 _BUSY_SECONDS = 60
@@ -25,12 +22,3 @@ def open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the database to the newest schema, in one transaction; a database already there is left as it is."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

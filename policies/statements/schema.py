@@ -16,21 +16,17 @@ PartyId = Digest
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """A machine name: lower-case letters, digits and hyphens, at most 63."""
 
-Text = Annotated[
-    str,
-    StringConstraints(
-        min_length=1,
-        max_length=2000,
-        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$",
-    ),
-]
+PLAIN_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\x{e0000}-\x{e007f}]*$"
+"""A pattern for text that shows what it says: no control, invisible or direction-changing characters."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=PLAIN_TEXT)]
 """A sentence or paragraph for people: no control, zero-width or direction-changing characters."""
 
 
 class StrictModel(BaseModel):
     """A frozen value with exactly the declared fields, no coercion, no NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     def canonical(self) -> bytes:
         """The canonical JSON bytes of this value, as digested and signed."""

@@ -284,6 +284,7 @@ LOSSES: list[Any] = [
 """Losses as people write them."""
 
 EXPRESSIONS: list[Any] = [
+    lambda o, t: o * (o >= o * 2) + o * (o > -o) + o * (o <= 2 * o) + o * (o < -o) + o * (o != -o) + o[:, :1].squeeze(),
     lambda o, t: o.abs() + o.ceil() + o.floor() + o.round() + o.sign() + o.sgn() - o.neg(),
     lambda o, t: o.erf() + o.exp() + o.expm1() + o.square() + (2 + o.square()).log() + (1 + o.square()).rsqrt(),
     lambda o, t: (2 + o.square()).reciprocal() + (1 / (2 + o.square())).sqrt() + o.square().log1p(),
@@ -323,11 +324,19 @@ EXPRESSIONS: list[Any] = [
     lambda o, t: (
         o * torch.ones_like(o) + torch.zeros_like(o) + torch.full_like(o, 0.5) + o.new_ones(3) + o.new_full((3,), 2)
     ),
-    lambda o, t: o.new_zeros(1, 3) + o @ torch.eye(3) + torch.mm(o, torch.eye(3)) + torch.addmm(o, o, torch.eye(3)),
-    lambda o, t: torch.bmm(o[:, None], torch.eye(3).expand(len(o), 3, 3))[:, 0] + torch.mv(o, torch.ones(3))[:, None],
+    lambda o, t: (
+        o.new_zeros(1, 3) + o @ torch.ones(3, 3) + torch.mm(o, torch.ones(3, 3)) + torch.addmm(o, o, torch.ones(3, 3))
+    ),
+    lambda o, t: (
+        torch.bmm(o[:, None], torch.ones(3, 3).expand(len(o), 3, 3))[:, 0] + torch.mv(o, torch.ones(3))[:, None]
+    ),
     lambda o, t: torch.stack([torch.dot(one, one) for one in o.unbind(0)]),
     lambda o, t: F.embedding(t, torch.arange(6.0).reshape(3, 2)) * o[:, :2] + F.prelu(o, torch.tensor([0.3]))[:, :2],
-    lambda o, t: F.group_norm(o[..., None], 3, torch.ones(3), torch.zeros(3)).squeeze(-1) + F.layer_norm(o, (3,)) + o,
+    lambda o, t: (
+        F.group_norm(o[..., None] * torch.arange(2.0), 3, torch.ones(3), torch.zeros(3)).sum(-1)
+        + F.layer_norm(o, (3,))
+        + o
+    ),
     lambda o, t: o + t.to(torch.float32)[:, None] - t.long()[:, None] + (t.clamp(0, 1) == 1).float()[:, None] + (5 - o),
     lambda o, t: (
         torch.rsub(o, o * 3)

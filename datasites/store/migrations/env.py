@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs migrations on the connection that `datasites.store.engine.migrate` hands over."""
+"""Alembic's entry point: runs migrations on the connection that `datasites.store.migrate.migrate` hands over."""
 
 from alembic import context
 

@@ -1,6 +1,7 @@
 """From a training plan to what a site runs: two tensor programs and initial parameters, compared with the plan."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -147,6 +148,12 @@ def _metric_names(plan: TrainingPlan, model: nn.Module, sample: Sample) -> tuple
 
 
 def _trace(record: _Record, sample: Sample, aliases: Mapping[str, str], what: str) -> _Traced:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own use of pytrees
+        return _named(_functional(record, sample, what), record, aliases, what)
+
+
+def _functional(record: _Record, sample: Sample, what: str) -> ExportedProgram:
     try:
         exported = torch.export.export(record, (sample.features[0], sample.targets[0]))
     except (RuntimeError, TypeError, ValueError) as error:
@@ -159,16 +166,16 @@ def _trace(record: _Record, sample: Sample, aliases: Mapping[str, str], what: st
             f"The plan's {what} uses torch.no_grad(), which export cannot keep; write .detach() on its result instead."
         )
     # Without any decomposition this only makes the graph functional: no writes in place, `detach` kept.
-    exported = exported.run_decompositions({})
+    functional: ExportedProgram = exported.run_decompositions({})
     written = [
-        *exported.graph_signature.buffers_to_mutate.values(),
-        *exported.graph_signature.user_inputs_to_mutate.values(),
+        *functional.graph_signature.buffers_to_mutate.values(),
+        *functional.graph_signature.user_inputs_to_mutate.values(),
     ]
     if written:
         raise InvalidInputError(
             f"The plan's {what} writes to {written[0]!r}, so that one record would see another; compute without state."
         )
-    return _named(exported, record, aliases, what)
+    return functional
 
 
 def _named(exported: ExportedProgram, record: _Record, aliases: Mapping[str, str], what: str) -> _Traced:

@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ _WITHOUT_MEANING = {
     "device", "layout", "pin_memory", "memory_format", "non_blocking", "cudnn_enable", "cudnn_enabled", "implicit",
     "sparse_grad",
 }  # fmt: skip
+_CALLER = str(Path(__file__).parent.parent / "export.py")
 _GUARDS = ("aten._assert_tensor_metadata.default",)
 
 Values = int | list[int]
@@ -235,8 +237,7 @@ def _item(values: Values, index: Any) -> int:
 
 def _refusal(node: fx.Node, where: str, problem: str) -> InvalidInputError:
     name = str(node.target).removeprefix("aten.").split(".")[0]
-    code = next(
-        (line.strip() for line in reversed(str(node.meta.get("stack_trace", "")).splitlines()) if line.strip()), ""
-    )
-    place = f" (at `{code[:120]}`)" if code else ""
-    return InvalidInputError(f"{where} uses {name}{place} {problem}.")
+    frames = [line.strip() for line in str(node.meta.get("stack_trace", "")).splitlines() if line.strip()]
+    # The graph knows lines of modules only; for plan.loss and plan.metrics it names the line that called them.
+    known = len(frames) >= 2 and _CALLER not in frames[-2]
+    return InvalidInputError(f"{where} uses {name}{f' (at `{frames[-1][:120]}`)' if known else ''} {problem}.")

@@ -115,12 +115,9 @@ def over_all(op: str) -> Handler:
 
 
 def variance(call: Call) -> int:
-    name = "correction" if call.has("correction") else "unbiased"
-    got = call.get(name)
+    got = call.get("correction" if call.has("correction") else "unbiased")
     correction = 1 if got is None else int(got)
-    keep = call.get("keepdim") if call.has("keepdim") else False
-    dims = call.dims() if call.has("dim") else ()
-    return call.emit("var", call.ref("self"), dims=dims, keep=keep, correction=correction)
+    return call.emit("var", call.ref("self"), dims=call.dims(), keep=call.get("keepdim"), correction=correction)
 
 
 def extreme(op: str) -> Handler:

@@ -4,14 +4,14 @@ from researcher.translation.graph import Call, Handler, Values
 
 
 def reshape(call: Call) -> int:
-    call.skip("size", "shape", "dim", "start_dim", "end_dim", "sizes")
+    call.skip("size", "dim")
     if call.shape() == tuple(call.tensor("self").shape):
         return call.ref("self")
     return call.emit("reshape", call.ref("self"), shape=call.shape())
 
 
 def expand(call: Call) -> int:
-    call.skip("size", "other")
+    call.skip("size")
     return call.emit("expand", call.ref("self"), shape=call.shape())
 
 
@@ -29,11 +29,6 @@ def transpose(call: Call) -> int:
     if order:
         order[first], order[second] = order[second], order[first]
     return call.emit("permute", call.ref("self"), dims=tuple(order))
-
-
-def matrix_transpose(call: Call) -> int:
-    *leading, rows, columns = range(call.tensor("self").ndim)
-    return call.emit("permute", call.ref("self"), dims=(*leading, columns, rows))
 
 
 def flipped(call: Call) -> int:
@@ -54,7 +49,7 @@ def sliced(call: Call) -> int:
 
 
 def pieces(call: Call) -> Values:
-    call.skip("split_size", "split_sizes", "chunks")
+    call.skip("split_size", "split_sizes")
     dim, start, pieces = call.dim(), 0, []
     for index in range(call.results()):
         end = start + call.shape(index)[dim]

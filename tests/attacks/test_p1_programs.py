@@ -8,16 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import safetensors.numpy
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
 from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.interpret import interpret
-from datasites.tensor_programs.load import load_parameters
 from policies.errors import InvalidInputError
 from policies.programs.check import check_pair, check_program
 from policies.programs.format import Input, Node, Output, Program, parse_program
@@ -246,43 +243,3 @@ def test_nothing_is_remembered_from_one_record_to_the_next() -> None:
     run(weight, torch.full((4,), 1e30), torch.tensor(7))
     assert torch.equal(run(weight, torch.ones(4), torch.tensor(0))[0], first[0])
     assert torch.equal(weight["weight"], torch.ones(4))
-
-
-def test_two_spellings_of_one_program_do_not_both_parse() -> None:
-    data = program(MUL, SUM).canonical()
-    for other in (
-        data.replace(b":", b": ", 1),
-        data.replace(b'{"inputs"', b'{ "inputs"'),
-        data[:-1] + b',"version":"cloister-program/1"}',
-        data + b"\n",
-        b"\xef\xbb\xbf" + data,
-        data.replace(b'"keep":false', b'"keep":0'),
-    ):
-        with pytest.raises(InvalidInputError):
-            check_program(parse_program(other), kind="loss")
-
-
-@pytest.mark.parametrize(
-    "bomb", [b"[" * 100_000, b'{"a":' * 50_000, b"9" * 900_000, b'"\\ud800"', b"\x80\x04K\x01.", b""]
-)
-def test_hostile_json_is_refused_as_input(bomb: bytes) -> None:
-    with pytest.raises(InvalidInputError):
-        parse_program(bomb)
-
-
-def test_a_parameter_file_cannot_smuggle_tensors_or_another_format() -> None:
-    good = {"weight": np.ones(4, dtype=np.float32)}
-    candidate = program(MUL, SUM)
-    assert load_parameters(safetensors.numpy.save(good), candidate, maximum_bytes=1_000)["weight"].sum() == 4
-    pickled = b"\x80\x04cposix\nsystem\n(S'touch /tmp/owned'\ntR."
-    for data in (
-        safetensors.numpy.save({**good, "feature": np.ones(4, dtype=np.float32)}),
-        safetensors.numpy.save({"weight": np.full(4, np.nan, dtype=np.float32)}),
-        safetensors.numpy.save(good) + b"tail",
-        safetensors.numpy.save(good)[:-1],
-        (2**63).to_bytes(8, "little") + b"{}",
-        pickled,
-        b"PK\x03\x04" + bytes(64),
-    ):
-        with pytest.raises(InvalidInputError):
-            load_parameters(data, candidate, maximum_bytes=1_000)

@@ -1,0 +1,373 @@
+"""A real datasite in a folder, with its owner, researchers and two partner sites, driven through its use cases."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from safetensors.numpy import save
+from sqlalchemy import func, select, text
+
+from datasites.catalog.registration import register_data_set
+from datasites.execution.rounds import Assignment, answer_round, ask_round, charge_next_round
+from datasites.execution.setup import accept_roster, start_run
+from datasites.protocol.blobs import BlobReference, seal_blob
+from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.messages import (
+    AdvertisementMessage,
+    MaskedUpdateMessage,
+    Message,
+    Roster,
+    RoundStart,
+    SetupStart,
+    StudySubmission,
+    parse_message,
+)
+from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.requests.decide import approve
+from datasites.requests.finish_check import admit
+from datasites.requests.receive import receive_study
+from datasites.requests.records import Request, find_request
+from datasites.requests.review import review
+from datasites.secure_averaging.advertisement import Advertisement, create
+from datasites.site import Site, create_site, open_site
+from datasites.store.home import Home, Settings
+from datasites.store.peers import pin
+from datasites.store.tables import outbox
+from policies.budget.balance import Balance, balance
+from policies.log.bundle import SiteFacts
+from policies.log.journal import export_bundle
+from policies.log.verify import Pinned, Report, verify_bundle
+from policies.programs.digests import parameters_digest, source_digest
+from policies.programs.format import parse_program
+from policies.statements.canonical import canonical_bytes
+from policies.terms import Terms
+from tests.conftest import CLINIC, HEADER
+
+NOW = 1_900_000_000
+PASSPHRASE = b"three wards and a garden"
+STUDY, OTHER_STUDY = "1" * 32, "2" * 32
+RUN, OTHER_RUN = "a" * 32, "b" * 32
+PARAMETERS = 6
+LIFETIME_EPSILON = 10.0
+SOURCE = "class Plan: ...\n"
+
+
+def program(output: str, *nodes: dict[str, Any]) -> str:
+    """Over value 0 weight [1, 6], 1 features [6], 2 target []; 3 and 4 are the score, 5 the target as a number."""
+    score = [
+        {"op": "linear", "args": [1, 0], "kwargs": {}},
+        {"op": "select", "args": [3], "kwargs": {"dim": 0, "index": 0}},
+        {"op": "to", "args": [2], "kwargs": {"dtype": "float32"}},
+    ]
+    document = {
+        "version": "cloister-program/1",
+        "inputs": [
+            {"name": "weight", "kind": "parameter", "shape": [1, PARAMETERS], "dtype": "float32"},
+            {"name": "features", "kind": "feature", "shape": [PARAMETERS], "dtype": "float32"},
+            {"name": "target", "kind": "target", "shape": [], "dtype": "int64"},
+        ],
+        "nodes": [*score, *nodes],
+        "outputs": [{"name": output, "ref": 5 + len(nodes)}],
+    }
+    return canonical_bytes(document).decode()
+
+
+LOSS = program("loss", {"op": "binary_cross_entropy_with_logits", "args": [4, 5], "kwargs": {"reduction": "mean"}})
+OTHER_LOSS = program("loss", {"op": "mse_loss", "args": [4, 5], "kwargs": {"reduction": "mean"}})
+METRICS = program("probability", {"op": "sigmoid", "args": [4], "kwargs": {}})
+INITIAL = save({"weight": np.zeros((1, PARAMETERS), np.float32)})
+OTHER_INITIAL = save({"weight": np.ones((1, PARAMETERS), np.float32)})
+
+
+def model(value: float = 0.0) -> bytes:
+    """A global model as it travels."""
+    return np.full(PARAMETERS, value, "<f4").tobytes()
+
+
+@dataclass
+class Clock:
+    """The site's clock, which tests turn."""
+
+    seconds: float = NOW
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Scene:
+    """One datasite and the people around it; `driver` is who sends the coordinator's messages."""
+
+    site: Site
+    owner: Path
+    owner_key: Ed25519PrivateKey
+    researcher: Identity
+    other_researcher: Identity
+    partners: tuple[Identity, Identity]
+    clock: Clock
+    mask_keys: dict[str, list[bytes]] = field(default_factory=dict)
+
+    @property
+    def now(self) -> int:
+        return self.site.now
+
+    def terms(self, study: str = STUDY, **changes: Any) -> Terms:
+        """Terms of a study of three rounds over the three sites; `changes` replace top-level fields or merge into
+        sections."""
+        parties = (self.site.identity.party, *(it.party for it in self.partners))
+        document: dict[str, Any] = {
+            "version": "cloister-terms/1",
+            "study": study,
+            "title": "Sepsis",
+            "researcher": self.researcher.party,
+            "purpose": "Early warning",
+            "recipients": "The study group",
+            "onward_use": "None",
+            "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties],
+            "programs": {
+                "loss": parse_program(LOSS.encode()).digest(),
+                "metrics": parse_program(METRICS.encode()).digest(),
+                "initial_parameters": parameters_digest(INITIAL),
+                "source": source_digest(SOURCE),
+                "parameter_count": PARAMETERS,
+            },
+            "training": {
+                "strategy": "fedavg",
+                "rounds": 3,
+                "local_steps": 2,
+                "sampling_rate": 0.5,
+                "noise_multiplier": 4.0,
+                "clipping_norm": 1.0,
+                "learning_rate": 0.1,
+            },
+            "evaluation": {"models": [0, 3], "metrics": ["probability"], "noise_multiplier": 8.0},
+            "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 20, "update_range": 4.0},
+            "privacy": {"epsilon": 5.0, "delta": 1e-6},
+            "deadlines": {"setup_seconds": 60, "round_seconds": 60},
+            "expires_at": NOW + 86_400,
+        }
+        for name, value in changes.items():
+            document[name] = {**document[name], **value} if isinstance(value, dict) else value
+        return Terms.model_validate_json(json.dumps(document))
+
+    def submission(self, terms: Terms, **changes: Any) -> StudySubmission:
+        """The message that submits `terms`; its parameters are `INITIAL`, handed to `receive` beside it."""
+        fields = {
+            "study": terms.study,
+            "terms": terms.canonical().decode(),
+            "loss_program": LOSS,
+            "metrics_program": METRICS,
+            "source": SOURCE,
+            "initial_parameters": reference(),
+        }
+        return StudySubmission(**{**fields, **changes})
+
+    def receive(
+        self,
+        terms: Terms,
+        sender: IdentityCard | None = None,
+        parameters: bytes = INITIAL,
+        **changes: Any,
+    ) -> Request:
+        message = self.submission(terms, **changes)
+        with self.site.engine.begin() as connection:
+            receive_study(connection, self.site, sender or self.researcher.card, message, parameters, self.now)
+            found = find_request(connection, terms.digest())
+        assert found is not None
+        return found
+
+    def submit(self, study: str = STUDY, **changes: Any) -> Request:
+        """Receive a study and let its check succeed: it is pending."""
+        request = self.receive(self.terms(study, **changes))
+        with self.site.engine.begin() as connection:
+            admit(connection, request, self.now)
+        return self.request(request.digest)
+
+    def request(self, digest: str) -> Request:
+        with self.site.engine.begin() as connection:
+            found = find_request(connection, digest)
+        assert found is not None
+        return found
+
+    def shown_digest(self, request: Request) -> str:
+        with self.site.engine.begin() as connection:
+            return review(connection, self.site, self.request_in(connection, request)).approval_digest
+
+    def request_in(self, connection: Any, request: Request) -> Request:
+        found = find_request(connection, request.digest)
+        assert found is not None
+        return found
+
+    def approve(self, request: Request) -> Request:
+        digest = self.shown_digest(request)
+        with self.site.engine.begin() as connection:
+            approve(connection, self.site, digest, self.owner_key)
+        return self.request(request.digest)
+
+    def approved(self, study: str = STUDY, **changes: Any) -> Request:
+        return self.approve(self.submit(study, **changes))
+
+    def start(self, request: Request, run: str = RUN, sender: str | None = None) -> Advertisement:
+        message = SetupStart(study=request.terms.study, run=run, terms_digest=request.digest)
+        with self.site.engine.begin() as connection:
+            start_run(connection, self.site, sender or self.researcher.party, message, self.now)
+        answer = self.letters(AdvertisementMessage)[-1]
+        assert isinstance(answer, AdvertisementMessage)
+        return answer.advertisement
+
+    def roster(self, request: Request, own: Advertisement, run: str = RUN) -> Roster:
+        """A roster of the whole cohort; the partners' private mask keys are kept, so that sums can be opened."""
+        entries = [own]
+        for partner in self.partners:
+            entry, keys = create(partner.signing, partner.party, request.digest, run, request.terms.sums)
+            entries.append(entry)
+            self.mask_keys[partner.party] = keys
+        return Roster(study=request.terms.study, run=run, advertisements=tuple(entries))
+
+    def accept(self, roster: Roster, sender: str | None = None) -> None:
+        with self.site.engine.begin() as connection:
+            accept_roster(connection, self.site, sender or self.researcher.party, roster, self.now)
+
+    def set_up(self, request: Request) -> Roster:
+        """Start the run and accept a roster."""
+        roster = self.roster(request, self.start(request))
+        self.accept(roster)
+        return roster
+
+    def ready(self, study: str = STUDY, **changes: Any) -> Request:
+        """An approved study whose run is set up."""
+        request = self.approved(study, **changes)
+        self.set_up(request)
+        return request
+
+    def ask(
+        self, request: Request, number: int, content: bytes = b"", run: str = RUN, sender: str | None = None
+    ) -> bool:
+        message = RoundStart(study=request.terms.study, run=run, round=number, model=reference())
+        with self.site.engine.begin() as connection:
+            return ask_round(
+                connection, self.site, sender or self.researcher.party, message, content or model(), self.now
+            )
+
+    def charge(self) -> Assignment | None:
+        with self.site.engine.begin() as connection:
+            return charge_next_round(connection, self.site, self.now)
+
+    def answer(self, assignment: Assignment, value: float = 0.25) -> None:
+        terms, number = assignment.request.terms, assignment.round_number
+        update = np.full(PARAMETERS, value, np.float32) if terms.trains_in(number) else None
+        metrics = np.array([20.0, 5.0]) if terms.evaluates_in(number) else None
+        with self.site.engine.begin() as connection:
+            answer_round(connection, self.site, assignment, update, metrics, self.now)
+
+    def compute(self, request: Request, number: int) -> MaskedUpdateMessage:
+        """Ask, charge and answer a round; what the site answered."""
+        assert self.ask(request, number)
+        assignment = self.charge()
+        assert assignment is not None
+        self.answer(assignment)
+        return self.updates()[-1]
+
+    def letters(self, *kinds: type[Message]) -> list[Message]:
+        """What waits in the outbox, oldest first, of these kinds."""
+        with self.site.engine.begin() as connection:
+            rows = connection.execute(select(outbox.c.message).order_by(outbox.c.id)).scalars().all()
+        found = [parse_message(row.encode()) for row in rows]
+        return [it for it in found if not kinds or isinstance(it, kinds)]
+
+    def updates(self) -> list[MaskedUpdateMessage]:
+        return [it for it in self.letters() if isinstance(it, MaskedUpdateMessage)]
+
+    def balance(self) -> Balance:
+        with self.site.engine.begin() as connection:
+            population = connection.execute(text("SELECT population FROM data_sets")).scalars().first()
+            return balance(connection, str(population))
+
+    def count(self, table: str) -> int:
+        with self.site.engine.begin() as connection:
+            return int(connection.execute(select(func.count()).select_from(text(table))).scalar_one())
+
+    def tamper(self, statement: str, **values: Any) -> None:
+        """Change the database behind the datasite's back; at least one row must be hit."""
+        with self.site.engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+            assert connection.execute(text(statement), values).rowcount
+
+    def audit(self) -> Report:
+        """What an auditor with the site's card finds in its exported log."""
+        card, key = self.site.identity.card, self.site.identity.log
+        assert key is not None
+        assert card.log_key is not None
+        assert card.owner_key is not None
+        facts = SiteFacts(
+            name=card.name, signing_key=card.signing_key, log_key=card.log_key, owner_key=card.owner_key
+        )
+        with self.site.engine.begin() as connection:
+            bundle = export_bundle(connection, key, facts)
+        return verify_bundle(bundle, Pinned(bytes.fromhex(card.log_key), bytes.fromhex(card.owner_key)))
+
+
+def reference() -> BlobReference:
+    """Some content's reference; what it refers to is handed to the use case directly."""
+    return seal_blob(b"elsewhere")[0]
+
+
+def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
+    """One visit of each patient."""
+    return [f"p{number:04},{30 + number % 50},120,A,{('no', 'yes')[number % 2]}" for number in range(first, first + patients)]
+
+
+def write_table(path: Path, patients: int = 100, first: int = 0) -> Path:
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows(patients, first)))
+    return path
+
+
+def write_manifest(path: Path, name: str = "clinic-a", holdout: float = 0.25) -> Path:
+    path.write_text(CLINIC.replace('"clinic-a"', f'"{name}"').replace("fraction = 0.25", f"fraction = {holdout}"))
+    return path
+
+
+@cache
+def _template() -> tempfile.TemporaryDirectory[str]:
+    keep = tempfile.TemporaryDirectory(prefix="site")
+    folder = Path(keep.name)
+    settings = Settings(name="Clinic A", relay="http://127.0.0.1:9", contact="owner@clinic-a.example")
+    site = create_site(Home(folder / "home"), settings, create_owner_key(folder / "owner", PASSPHRASE), Clock())
+    for name in ("ada", "eve"):
+        with site.engine.begin() as connection:
+            pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
+    for name in ("bern", "cadiz"):
+        partner = Identity.create(folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+        with site.engine.begin() as connection:
+            pin(connection, partner.card, NOW)
+    table, manifest = write_table(folder / "table.csv"), write_manifest(folder / "manifest.toml")
+    register_data_set(site, manifest, table, LIFETIME_EPSILON)
+    site.engine.dispose()
+    return keep
+
+
+@cache
+def _owner_key() -> Ed25519PrivateKey:
+    return load_owner_key(Path(_template().name) / "owner", PASSPHRASE)
+
+
+def new_scene(folder: Path) -> Scene:
+    """A fresh copy of the same site: 100 patients registered, ada and eve pinned as researchers, two partner sites."""
+    shutil.copytree(_template().name, folder, dirs_exist_ok=True)
+    clock = Clock()
+    return Scene(
+        site=open_site(Home(folder / "home"), clock),
+        owner=folder / "owner",
+        owner_key=_owner_key(),
+        researcher=Identity.load(folder / "ada"),
+        other_researcher=Identity.load(folder / "eve"),
+        partners=(Identity.load(folder / "bern"), Identity.load(folder / "cadiz")),
+        clock=clock,
+    )

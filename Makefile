@@ -23,7 +23,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	$(BIN)/python -m tests.benchmarks.bench_masking
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_masking.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -16,13 +16,15 @@ from policies.budget.costs import request_epsilon
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.log.entries import RequestReceived
 from policies.log.journal import append
-from policies.programs.check import check_program
+from policies.programs.check import check_pair
 from policies.programs.digests import parameters_digest, source_digest
 from policies.programs.format import parse_program
+from policies.programs.parameters import read_parameters
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 _TARGET_TYPES = {"number": "float32", "category": "int64"}
+_MAXIMUM_PARAMETER_BYTES = 256 << 20
 _CHECKING = "The site is checking the study's programs."
 
 
@@ -123,8 +125,8 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: bytes, d
     for what, (expected, got) in given.items():
         if expected != got:
             raise NotAuthenticError(f"The {what} that arrived is not the one whose digest the terms carry.")
-    check_program(loss, kind="loss")
-    check_program(metrics, kind="metrics")
+    check_pair(loss, metrics)
+    read_parameters(parameters, loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
     if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
         raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
     shape, kind = (data_set.manifest.feature_count,), _TARGET_TYPES[data_set.manifest.target_kind]

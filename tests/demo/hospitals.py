@@ -73,7 +73,7 @@ def share_out() -> tuple[dict[str, Patients], Patients]:
     generator = np.random.default_rng(20_261_121)
     order = generator.permutation(len(target))
     kept, shared = order[:114], order[114:]
-    referral = features[shared, 0] + generator.normal(0, 4, len(shared))
+    referral = features[shared, 0] + generator.normal(0, 5, len(shared))
     ranked = shared[np.argsort(-referral)]
     cuts = np.cumsum(list(UNITS.values()))[:-1]
     shares = zip(UNITS, np.split(ranked, cuts), strict=True)

@@ -46,7 +46,7 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
         evaluate=(0, ROUNDS // 2, ROUNDS),
         local_steps=2,
         sampling_rate=0.5,
-        learning_rate=1.0,
+        learning_rate=0.7,
     )
     study = _submit(federation, ask, folder / "first-study.json")
     _be_refused(study)

@@ -1,0 +1,23 @@
+"""One federation for all system tests of a test process: starting it costs more than any test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from researcher.export import ExportedPlan, export
+from tests.system.federation import LiveFederation, open_federation
+from tests.system.plans import SmallPlan
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveFederation]:
+    """The federation. A test leaves it as it found it: everybody serving, no study open."""
+    federation = open_federation(tmp_path_factory.mktemp("live"))
+    yield federation
+    federation.close()
+
+
+@pytest.fixture(scope="session")
+def exported() -> ExportedPlan:
+    """The small plan's programs, for tests that craft their own submissions."""
+    return export(SmallPlan(), 30, "int64", categories=2)

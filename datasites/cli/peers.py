@@ -16,29 +16,35 @@ app = typer.Typer(help="Pin the public cards of researchers and other datasites.
 
 @app.command()
 def add(
-    card_file: Annotated[Path, typer.Argument(help="A card that its owner handed over.")],
+    card_files: Annotated[list[Path], typer.Argument(help="Cards that their owners handed over.")],
     fingerprint: Annotated[
-        str | None, typer.Option(help="The fingerprint as its owner read it aloud; asked for without it.")
+        list[str] | None,
+        typer.Option(help="Each card's fingerprint as its owner read it aloud, in order; asked for without it."),
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Pin a card, once its fingerprint is the one that its owner read aloud."""
+    """Pin cards, once each fingerprint is the one that its owner read aloud: all of them, or none."""
     with reporting(as_json):
-        card = parse_card(read_card(card_file))
-        heard = fingerprint or typer.prompt(f"Fingerprint of «{card.name}» as read aloud by its owner")
-        if heard.strip().upper() != card.fingerprint:
+        cards = [parse_card(read_card(path)) for path in card_files]
+        heard = fingerprint or [
+            str(typer.prompt(f"Fingerprint of «{card.name}» as read aloud by its owner")) for card in cards
+        ]
+        if len(heard) != len(cards):
             raise InvalidInputError(
-                f"The card's fingerprint is {card.fingerprint}, and {heard.strip()} was heard: do not trust this card; "
-                "ask its owner for it again."
+                f"{len(cards)} cards and {len(heard)} fingerprints were given; give one for each card, in order."
             )
+        for card, words in zip(cards, heard, strict=True):
+            _compare(card, words)
         site = site_at(home)
         with site.engine.begin() as connection:
-            pin(connection, card, site.now)
+            for card in cards:
+                pin(connection, card, site.now)
         if as_json:
-            print_json(_facts(card))
+            print_json([_facts(card) for card in cards])
         else:
-            say(f"The {card.role} «{card.name}» is pinned ({card.fingerprint}).")
+            for card in cards:
+                say(f"The {card.role} «{card.name}» is pinned ({card.fingerprint}).")
 
 
 @app.command(name="list")
@@ -69,3 +75,11 @@ def read_card(path: Path) -> bytes:
 
 def _facts(card: IdentityCard) -> dict[str, str]:
     return {"name": card.name, "role": card.role, "fingerprint": card.fingerprint, "party": card.party}
+
+
+def _compare(card: IdentityCard, heard: str) -> None:
+    if heard.strip().upper() != card.fingerprint:
+        raise InvalidInputError(
+            f"The card's fingerprint is {card.fingerprint}, and {heard.strip()} was heard: do not trust this card; "
+            "ask its owner for it again."
+        )

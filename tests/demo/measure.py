@@ -11,7 +11,7 @@ from torch.nn import functional
 from tests.demo.hospitals import Patients
 from tests.demo.plan import TumourPlan
 
-_STEPS = 400
+_STEPS = 250
 
 
 def accuracy(parameters: Mapping[str, torch.Tensor], patients: Patients) -> float:

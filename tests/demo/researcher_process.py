@@ -4,6 +4,7 @@ usage: python -m tests.demo.researcher_process FOLDER RELAY_URL CARD...
 It writes what the demo's other side waits for into FOLDER: its card, the studies it submitted, and its results.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.progress import track
 from safetensors.torch import save_file
 
 import researcher
-from policies.errors import CloisterError
+from policies.errors import CloisterError, UnavailableError
 from researcher import Ask, Federation, Privacy, Study
 from tests.demo.plan import TumourPlan
 
@@ -52,6 +53,7 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
     _be_refused(study)
     (folder / "refused").touch()
 
+    _wait_until_pending(study, folder / "first-pending")
     study.wait()
     (folder / "approved").touch()
     began = time.monotonic()
@@ -63,6 +65,7 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
         **{**vars(ask), "title": "Once more, with hardly any noise", "privacy": Privacy(epsilon=10.0, delta=1e-6)}
     )
     second = _submit(federation, greedy, folder / "second-study.json")
+    _wait_until_pending(second, folder / "second-pending")
     try:
         second.wait()
     except CloisterError as error:
@@ -99,6 +102,14 @@ def _write_results(study: Study, folder: Path, seconds: float) -> None:
         "privacy_report": result.privacy_report(),
     }
     (folder / "results.json").write_text(json.dumps(report, indent=2))
+
+
+def _wait_until_pending(study: Study, note: Path) -> None:
+    """Leave a note once every site has checked the study's programs, so that the owners may look at it."""
+    while any(site.status in ("unknown", "received") for site in study.statuses()):
+        with contextlib.suppress(UnavailableError):
+            study.wait(1)
+    note.touch()
 
 
 def _save(study: Study, path: Path) -> None:

@@ -106,9 +106,7 @@ def _open_hospitals(demo: Demo, relay: str, researcher_folder: Path, running: Ex
         datasite("relay", "admit", demo.folder / "relay", *fingerprints)
 
         def join(site: Site) -> int:
-            for card, fingerprint in fingerprints.items():
-                if card != site.card:
-                    site.pin(card, fingerprint)
+            site.pin({card: fingerprint for card, fingerprint in fingerprints.items() if card != site.card})
             process = site.serve()
             running.callback(_stop, process)
             return process.pid
@@ -130,7 +128,8 @@ def _first_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) 
         _wait_for(folder / "first-study.json", researcher)
         _wait_for(folder / "refused", researcher)
     with demo.phase("Each owner is shown the request, and approves the digest that was shown"):
-        shown = demo.at_each_site(lambda site: site.wait_for_request(1))
+        _wait_for(folder / "first-pending", researcher)
+        shown = demo.at_each_site(lambda site: site.show(1))
         first = demo.sites[0]
         show_to_people("show", "1", "--home", first.home)
         demo.at_each_site(lambda site: site.approve(shown[site.name]["approval_digest"]))
@@ -144,10 +143,10 @@ def _first_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) 
 
 def _second_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) -> None:
     with demo.phase("A second study asks for ε=10: the lifetime budget has no room for it"):
-        _wait_for(folder / "second-study.json", researcher)
+        _wait_for(folder / "second-pending", researcher)
 
         def refuse(site: Site) -> str:
-            shown = site.wait_for_request(2)
+            shown = site.show(2)
             try:
                 site.approve(shown["approval_digest"])
             except CommandFailedError as error:
@@ -177,7 +176,7 @@ def _show_results(demo: Demo, hospitals: dict[str, Patients], kept: Patients, fo
     from tests.demo.measure import accuracies_by_round, accuracy_without_privacy, pool
 
     results, budgets = demo.report["results"], demo.report["budgets"]
-    rounds = len(results["history"])
+    rounds = next(iter(demo.report["shown"].values()))["terms"]["training"]["rounds"]
     exact = accuracies_by_round(folder, rounds, kept)
     alone = {name: accuracy_without_privacy(patients, kept) for name, patients in hospitals.items()}
     pooled = accuracy_without_privacy(pool(hospitals), kept)

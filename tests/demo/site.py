@@ -2,7 +2,7 @@
 
 import secrets
 import subprocess
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,22 +49,18 @@ class Site:
         manifest, table = self.folder / "manifest.toml", self.folder / "patients.csv"
         return datasite("data", "add", manifest, table, "--epsilon", str(LIFETIME_EPSILON), *self._home)
 
-    def pin(self, card: Path, fingerprint: str) -> None:
-        """Pin another party's card, whose fingerprint was read aloud."""
-        datasite("peers", "add", card, "--fingerprint", fingerprint, *self._home)
+    def pin(self, fingerprints: Mapping[Path, str]) -> None:
+        """Pin other parties' cards, whose fingerprints were read aloud."""
+        heard = [word for fingerprint in fingerprints.values() for word in ("--fingerprint", fingerprint)]
+        datasite("peers", "add", *fingerprints, *heard, *self._home)
 
     def serve(self) -> subprocess.Popen[bytes]:
         """Start the service."""
         return start("serve", *self._home, log=self.folder / "serve.log")
 
-    def wait_for_request(self, number: int) -> Any:
-        """Wait until request `number` waits for the owner, and show it."""
-        for _ in range(60):
-            requests = {it["number"]: it for it in datasite("requests", *self._home)}
-            if requests.get(number, {}).get("status") == "pending":
-                return datasite("show", str(number), *self._home)
-            time.sleep(1)
-        raise TimeoutError(f"request {number} did not become pending at {self.name}: {requests}")
+    def show(self, number: int) -> Any:
+        """What the owner is shown of a request."""
+        return datasite("show", str(number), *self._home)
 
     def approve(self, digest: str) -> Any:
         """Approve what was shown."""

@@ -37,7 +37,7 @@ class Training(StrictModel):
     strategy: Literal["fedavg"]
     rounds: Annotated[int, Field(ge=1, le=10_000)]
     local_steps: Annotated[int, Field(ge=1, le=10_000)]
-    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    sampling_rate: Annotated[float, Field(ge=1e-6, le=1)]
     noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
     clipping_norm: Annotated[float, Field(gt=0, le=1e6)]
     learning_rate: Annotated[float, Field(gt=0, le=1e3)]
@@ -85,7 +85,7 @@ class Terms(StrictModel):
 
     version: Literal["cloister-terms/1"]
     study: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    title: Annotated[Text, StringConstraints(max_length=200)]
+    title: Annotated[Text, StringConstraints(max_length=200, pattern=r"^[^\n\t]*$")]
     researcher: PartyId
     purpose: Text
     recipients: Text
@@ -97,7 +97,7 @@ class Terms(StrictModel):
     secure_averaging: SecureAveraging
     privacy: Privacy
     deadlines: Deadlines
-    expires_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
+    expires_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -41,7 +41,7 @@ def look_round(correspondence: Correspondence, seconds: float) -> list[DataSet]:
     """
     sites = correspondence.state.sites()
     for party in sites:
-        correspondence.send(party, CatalogRequest())
+        correspondence.send(party, CatalogRequest(), seconds)
     replies = correspondence.collect(
         lambda _card, message: isinstance(message, CatalogReply),
         lambda taken: all(_is_complete(party, taken) for party in sites),
@@ -54,7 +54,7 @@ def look_round(correspondence: Correspondence, seconds: float) -> list[DataSet]:
     for card, message in replies:
         if isinstance(message, CatalogReply):
             for offer in message.data_sets:
-                found[card.party, offer.name] = _data_set(correspondence, card, offer)
+                found[card.party, offer.name] = _data_set(correspondence, card, offer, seconds)
     return [found[key] for key in sorted(found, key=lambda key: (found[key].site.name, found[key].name))]
 
 
@@ -82,8 +82,8 @@ def _is_complete(party: str, taken: list[Received]) -> bool:
     return bool(replies) and sum(len(reply.data_sets) for reply in replies) >= replies[-1].total
 
 
-def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSetOffer) -> DataSet:
-    content = correspondence.download(offer.mock, _MAXIMUM_MOCK_BYTES)
+def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSetOffer, seconds: float) -> DataSet:
+    content = correspondence.download(offer.mock, _MAXIMUM_MOCK_BYTES, seconds)
     manifest = parse_published_manifest(offer.manifest.encode())
     if manifest.name != offer.name:
         raise InvalidInputError(f"{card.name} offers «{offer.name}» with the manifest of another data set.")

@@ -5,19 +5,24 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from datasites.protocol.blobs import BlobReference, open_blob, seal_blob
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
-from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
+from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
 from researcher.state import State
 
 _LONGEST_POLL_SECONDS = 20.0
 _KEPT_MESSAGES = 10_000
+_SHORTEST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 4.0
 
 Received = tuple[IdentityCard, Message]
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -29,25 +34,26 @@ class Correspondence:
     mailbox: Mailbox
     _waiting: deque[Received] = field(default_factory=lambda: deque(maxlen=_KEPT_MESSAGES))
 
-    def send(self, site: str, message: Message) -> None:
-        """Seal `message` for `site` under the next number, and hand it to the relay.
+    def send(self, site: str, message: Message, seconds: float) -> None:
+        """Seal `message` for `site` under the next number, and hand it to the relay, trying for `seconds`.
 
         Raises:
             UnavailableError: the relay cannot be reached; the number is skipped, which the site logs as a gap.
         """
         card = self.state.sites()[site]
         envelope = seal(self.identity, card, self.state.next_number(site), message)
-        self.mailbox.send(site, envelope)
+        patiently(lambda: self.mailbox.send(site, envelope), seconds)
 
-    def upload(self, content: bytes) -> BlobReference:
-        """Seal `content` once for whoever is sent the reference."""
+    def upload(self, content: bytes, seconds: float) -> BlobReference:
+        """Seal `content` once for whoever is sent the reference, and hand it to the relay, trying for `seconds`."""
         reference, ciphertext = seal_blob(content)
-        self.mailbox.put_blob(ciphertext)
+        patiently(lambda: self.mailbox.put_blob(ciphertext), seconds)
         return reference
 
-    def download(self, reference: BlobReference, maximum_bytes: int) -> bytes:
-        """Fetch and open sealed content of at most `maximum_bytes`."""
-        return open_blob(reference, self.mailbox.get_blob(reference.digest, reference.sealed_size), maximum_bytes)
+    def download(self, reference: BlobReference, maximum_bytes: int, seconds: float) -> bytes:
+        """Fetch and open sealed content of at most `maximum_bytes`, trying for `seconds`."""
+        sealed = patiently(lambda: self.mailbox.get_blob(reference.digest, reference.sealed_size), seconds)
+        return open_blob(reference, sealed, maximum_bytes)
 
     def collect(
         self,
@@ -66,7 +72,7 @@ class Correspondence:
             left = deadline - time.monotonic()
             if complete(taken) or left <= 0:
                 return taken
-            self._poll(min(left, _LONGEST_POLL_SECONDS))
+            patiently(partial(self._poll, min(left, _LONGEST_POLL_SECONDS)), left)
 
     def discard(self, unwanted: Callable[[IdentityCard, Message], bool]) -> None:
         """Forget the messages of this kind that came so far: answers to an earlier try."""
@@ -90,6 +96,19 @@ class Correspondence:
                 self._waiting.append((opened.sender, opened.message))
         if newest:
             self.mailbox.acknowledge(newest)
+
+
+def patiently(act: Callable[[], Answer], seconds: float) -> Answer:
+    """Do what needs the relay, and try again while it cannot be reached, until `seconds` have passed."""
+    deadline, pause = time.monotonic() + seconds, _SHORTEST_PAUSE_SECONDS
+    while True:
+        try:
+            return act()
+        except UnavailableError:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _keep_status(connection: sqlite3.Connection, site: str, message: StudyStatus) -> None:

@@ -43,10 +43,11 @@ class RoundOpener:
         began = time.monotonic()
         self.correspondence.discard(lambda _card, message: self._concerns(message, number))
         content = model.astype("<f4").tobytes()
-        reference = self.correspondence.upload(content)
+        seconds = self.terms.deadlines.round_seconds
+        reference = self.correspondence.upload(content, seconds)
         start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)
         for card in self.cohort:
-            self.correspondence.send(card.party, start)
+            self.correspondence.send(card.party, start, seconds)
         answers = self._answers(number)
         waited = time.monotonic()
         context = round_context(
@@ -99,7 +100,7 @@ class RoundOpener:
         return {
             party: MaskedUpdate(
                 round_context=bytes.fromhex(answer.round_context),
-                vector=self.correspondence.download(answer.update, size),
+                vector=self.correspondence.download(answer.update, size, self.terms.deadlines.round_seconds),
                 signature=bytes.fromhex(answer.signature),
             )
             for party, answer in answers.items()

@@ -94,3 +94,20 @@ class State:
         row = connection.execute("SELECT incoming FROM sites WHERE party = ?", (site,)).fetchone()
         check_number(row["incoming"], number)
         connection.execute("UPDATE sites SET incoming = ? WHERE party = ?", (number, site))
+
+    def study(self, study: str) -> sqlite3.Row:
+        """The row of a study.
+
+        Raises:
+            InvalidInputError: there is none of this name.
+        """
+        with self.transaction() as connection:
+            row: sqlite3.Row | None = connection.execute("SELECT * FROM studies WHERE study = ?", (study,)).fetchone()
+        if row is None:
+            raise InvalidInputError(f"This researcher's folder has no study {study}; submit it first.")
+        return row
+
+    def update_study(self, study: str, *, run: str | None, roster: str | None = None) -> None:
+        """Write down a study's run and, once there is one, its roster."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE studies SET run = ?, roster = ? WHERE study = ?", (run, roster, study))

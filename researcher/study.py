@@ -1,7 +1,6 @@
 """A study: follow its approvals, run its rounds as coordinator, and take it up again after a restart."""
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,27 +10,18 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.messages import (
-    AdvertisementMessage,
-    Message,
-    RoundRefused,
-    SetupStart,
-    StudyClose,
-    StudySubmission,
-)
-from datasites.protocol.messages import Roster as RosterMessage
-from datasites.secure_averaging.advertisement import Advertisement, check_roster
+from datasites.protocol.messages import StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
 from policies.decision import SignedDecision, verify_decision
-from policies.errors import InvalidInputError, RefusedError, UnavailableError
+from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
-from policies.statements.canonical import canonical_bytes
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
-from researcher.correspondence import Correspondence, Received
+from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
 from researcher.results import Result, RoundRecord
 from researcher.rounds import RoundOpener
+from researcher.run_setup import set_up_run
 
 _REFUSED = ("refused", "denied", "failed", "expired", "closed")
 _UNDECIDED = ("unknown", "received", "pending")
@@ -69,7 +59,8 @@ class Study:
     def send_submission(self) -> None:
         """Send (or send again) the request to every site; a site that has it already answers where it stands."""
         row = self._row()
-        parameters = self.correspondence.upload(row["initial_parameters"])
+        patience = self.terms.deadlines.setup_seconds
+        parameters = self.correspondence.upload(row["initial_parameters"], patience)
         submission = StudySubmission(
             study=self.identifier,
             terms=row["terms"],
@@ -79,7 +70,7 @@ class Study:
             initial_parameters=parameters,
         )
         for card in self.cohort:
-            self.correspondence.send(card.party, submission)
+            self.correspondence.send(card.party, submission, patience)
 
     def statuses(self) -> list[SiteStatus]:
         """Where the study stands at each site, as last heard."""
@@ -131,7 +122,7 @@ class Study:
 
     def rounds(self) -> Iterator[RoundRecord]:
         """Run the rounds that are left one by one; each is in the state file before it is given out."""
-        roster, run = self._roster()
+        roster, run = set_up_run(self.correspondence, self.terms, self.cohort)
         opener = RoundOpener(self.correspondence, self.terms, self.cohort, run, roster)
         for number in range(self._row()["round"] + 1, self.terms.sums + 1):
             row = self._row()
@@ -157,7 +148,8 @@ class Study:
     def cancel(self, reason: str) -> None:
         """Tell every site that no more rounds follow, so that it returns what was reserved and never charged."""
         for card in self.cohort:
-            self.correspondence.send(card.party, StudyClose(study=self.identifier, reason=reason))
+            close = StudyClose(study=self.identifier, reason=reason)
+            self.correspondence.send(card.party, close, self.terms.deadlines.setup_seconds)
 
     def _all_decided(self) -> bool:
         return all(it.status not in _UNDECIDED for it in self.statuses())
@@ -179,61 +171,8 @@ class Study:
             if (decision.verdict, decision.site, decision.request) != expected:
                 raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")
 
-    def _roster(self) -> tuple[list[Advertisement], str]:
-        row = self._row()
-        run = row["run"] or self._begin_run()
-        if row["roster"] is not None:
-            entries = json.loads(row["roster"])
-            return [Advertisement.model_validate_json(json.dumps(entry)) for entry in entries], run
-        for card in self.cohort:
-            self.correspondence.send(
-                card.party, SetupStart(study=self.identifier, run=run, terms_digest=self.terms.digest())
-            )
-        answers = self.correspondence.collect(
-            lambda _card, message: self._concerns_setup(message, run),
-            lambda taken: len(_by_site(taken)) == len(self.cohort) or len(_by_site(taken)) < len(taken),
-            self.terms.deadlines.setup_seconds,
-        )
-        for card, message in answers:
-            if isinstance(message, RoundRefused):
-                self._forget_run()
-                raise RefusedError(f"{card.name} refused to set up the run: {message.reason}")
-        found = _by_site(answers)
-        missing = [card.name for card in self.cohort if card.party not in found]
-        if missing:
-            raise UnavailableError(
-                f"{', '.join(missing)} did not set up the run within {self.terms.deadlines.setup_seconds} s; "
-                "run the study again when they are back."
-            )
-        roster = [found[card.party] for card in self.cohort]
-        pinned = {card.party: bytes.fromhex(card.signing_key) for card in self.cohort}
-        check_roster(roster, self.terms, run, pinned)
-        stored = canonical_bytes([entry.model_dump(mode="json") for entry in roster]).decode()
-        with self.correspondence.state.transaction() as connection:
-            connection.execute("UPDATE studies SET roster = ? WHERE study = ?", (stored, self.identifier))
-        for card in self.cohort:
-            self.correspondence.send(
-                card.party, RosterMessage(study=self.identifier, run=run, advertisements=tuple(roster))
-            )
-        return roster, run
-
-    def _begin_run(self) -> str:
-        run = secrets.token_hex(16)
-        with self.correspondence.state.transaction() as connection:
-            connection.execute("UPDATE studies SET run = ? WHERE study = ?", (run, self.identifier))
-        return run
-
-    def _forget_run(self) -> None:
-        """Let the next attempt be a run of its own, so that late answers to this one are never taken for its."""
-        with self.correspondence.state.transaction() as connection:
-            connection.execute("UPDATE studies SET run = NULL WHERE study = ?", (self.identifier,))
-
-    def _concerns_setup(self, message: Message, run: str) -> bool:
-        expected = (self.identifier, run)
-        return isinstance(message, AdvertisementMessage | RoundRefused) and (message.study, message.run) == expected
-
     def _row(self) -> sqlite3.Row:
-        return study_row(self.correspondence, self.identifier)
+        return self.correspondence.state.study(self.identifier)
 
 
 def open_study(correspondence: Correspondence, identifier: str, plan: TrainingPlan) -> Study:
@@ -242,19 +181,6 @@ def open_study(correspondence: Correspondence, identifier: str, plan: TrainingPl
     Raises:
         InvalidInputError: there is none of this name.
     """
-    text = study_row(correspondence, identifier)["terms"]
+    text = correspondence.state.study(identifier)["terms"]
     terms = parse_model(Terms, text.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's stored terms")
     return Study(terms, plan, correspondence)
-
-
-def study_row(correspondence: Correspondence, identifier: str) -> sqlite3.Row:
-    """The study's row in the state file."""
-    with correspondence.state.transaction() as connection:
-        row: sqlite3.Row | None = connection.execute("SELECT * FROM studies WHERE study = ?", (identifier,)).fetchone()
-    if row is None:
-        raise InvalidInputError(f"This researcher's folder has no study {identifier}; submit it first.")
-    return row
-
-
-def _by_site(taken: list[Received]) -> dict[str, Advertisement]:
-    return {card.party: message.advertisement for card, message in taken if isinstance(message, AdvertisementMessage)}

@@ -174,9 +174,12 @@ class Scene:
         terms: Terms,
         sender: IdentityCard | None = None,
         parameters: bytes = INITIAL,
+        terms_text: str | None = None,
         **changes: Any,
     ) -> Request:
         message = self.submission(terms, **changes)
+        if terms_text is not None:
+            message = message.model_copy(update={"terms": terms_text})
         with self.site.engine.begin() as connection:
             receive_study(connection, self.site, sender or self.researcher.card, message, parameters, self.now)
             found = find_request(connection, terms.digest())
@@ -306,9 +309,7 @@ class Scene:
         assert key is not None
         assert card.log_key is not None
         assert card.owner_key is not None
-        facts = SiteFacts(
-            name=card.name, signing_key=card.signing_key, log_key=card.log_key, owner_key=card.owner_key
-        )
+        facts = SiteFacts(name=card.name, signing_key=card.signing_key, log_key=card.log_key, owner_key=card.owner_key)
         with self.site.engine.begin() as connection:
             bundle = export_bundle(connection, key, facts)
         return verify_bundle(bundle, Pinned(bytes.fromhex(card.log_key), bytes.fromhex(card.owner_key)))
@@ -321,7 +322,10 @@ def reference() -> BlobReference:
 
 def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
     """One visit of each patient."""
-    return [f"p{number:04},{30 + number % 50},120,A,{('no', 'yes')[number % 2]}" for number in range(first, first + patients)]
+    return [
+        f"p{number:04},{30 + number % 50},120,A,{('no', 'yes')[number % 2]}"
+        for number in range(first, first + patients)
+    ]
 
 
 def write_table(path: Path, patients: int = 100, first: int = 0) -> Path:
@@ -344,7 +348,9 @@ def _template() -> tempfile.TemporaryDirectory[str]:
         with site.engine.begin() as connection:
             pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
     for name in ("bern", "cadiz"):
-        partner = Identity.create(folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+        partner = Identity.create(
+            folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        )
         with site.engine.begin() as connection:
             pin(connection, partner.card, NOW)
     table, manifest = write_table(folder / "table.csv"), write_manifest(folder / "manifest.toml")

@@ -11,7 +11,7 @@ from datasites.catalog.keys import CatalogKeys
 from policies.errors import InvalidInputError
 from policies.manifest import MINIMUM_UNITS, CategoryColumn, Manifest
 
-MAXIMUM_SNAPSHOT_BYTES = 4 * 2**30
+MAXIMUM_SNAPSHOT_BYTES = 2**30
 FEWEST_OF_NOMINAL = 0.5
 MOST_OF_NOMINAL = 1.25
 

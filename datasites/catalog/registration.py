@@ -16,7 +16,7 @@ from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, req
 from datasites.store.tables import budget_tables, data_sets
 from datasites.store.tables import unit_fingerprints as fingerprint_table
 from policies.budget.ledger import open_population
-from policies.errors import ConflictError, InvalidInputError, RefusedError
+from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
 from policies.log.journal import append
 from policies.manifest import Manifest, parse_manifest
@@ -40,6 +40,18 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
         raise InvalidInputError(f"Syft keeps the name «{manifest.name}» for itself; give the data set another name.")
     table = read_table(table_file, manifest)
     marks = unit_fingerprints(table, site.catalog_keys.fingerprint)
+    # Before the transaction: freezing a large table must not keep the service from its database.
+    commitment, path = write_snapshot(site.home.snapshots, table, manifest, site.catalog_keys)
+    try:
+        return _register(site, manifest, marks, commitment, path.name, epsilon)
+    except CloisterError:
+        _drop_unless_used(site, path)
+        raise
+
+
+def _register(
+    site: Site, manifest: Manifest, marks: list[str], commitment: str, snapshot_file: str, epsilon: float
+) -> DataSet:
     with site.engine.begin() as connection:
         if find_data_set(connection, manifest.name) is not None:
             raise ConflictError(f"There is a data set «{manifest.name}» already; give the new one another name.")
@@ -48,7 +60,6 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
             population = _open_population(connection, site, manifest, epsilon)
         else:
             _check_same_budget(connection, population, epsilon, manifest)
-        commitment, path = write_snapshot(site.home.snapshots, table, manifest, site.catalog_keys)
         known = set(connection.execute(select(fingerprint_table.c.fingerprint)).scalars())
         new = [{"fingerprint": mark, "population": population} for mark in marks if mark not in known]
         if new:
@@ -59,7 +70,7 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
                 population=population,
                 manifest=manifest.canonical().decode(),
                 snapshot_commitment=commitment,
-                snapshot_file=path.name,
+                snapshot_file=snapshot_file,
                 mock=draw_mock(manifest).decode(),
                 registered_at=site.now,
             )
@@ -75,6 +86,13 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
             ),
         )
         return require_data_set(connection, manifest.name)
+
+
+def _drop_unless_used(site: Site, path: Path) -> None:
+    with site.engine.begin() as connection:
+        used = {data_set.snapshot_file for data_set in all_data_sets(connection)}
+    if path.name not in used:
+        path.unlink()
 
 
 def _existing(connection: Connection) -> list[ExistingPopulation]:

@@ -7,9 +7,9 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.private_files import read_private_file
 from datasites.site import Site, open_site
 from datasites.store.home import Home
-from policies.errors import InvalidInputError
 
 HomeOption = Annotated[
     Path,
@@ -42,15 +42,12 @@ def read_passphrase(file: Path | None, *, confirm: bool) -> bytes:
 
     Raises:
         InvalidInputError: the file cannot be read.
+        RefusedError: other accounts may read it.
     """
     if file is None:
         answer: str = typer.prompt("Passphrase of the decision key", hide_input=True, confirmation_prompt=confirm)
         return answer.encode()
-    try:
-        with file.open("rb") as opened:
-            return opened.read(_MAXIMUM_PASSPHRASE_BYTES).split(b"\n", 1)[0]
-    except OSError as error:
-        raise InvalidInputError(f"The passphrase file {file} cannot be read ({error.strerror}).") from error
+    return read_private_file(file.expanduser(), maximum_bytes=_MAXIMUM_PASSPHRASE_BYTES).split(b"\n", 1)[0]
 
 
 def owner_key(folder: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:

@@ -175,6 +175,7 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
             else "none",
             "Secure averaging": f"at least {averaging.minimum_cohort} sites, withstands {averaging.colluders} "
             f"colluding; {averaging.bits} bits within ±{averaging.update_range:g}",
+            "Deadlines": f"{terms.deadlines.round_seconds} s a round, {terms.deadlines.setup_seconds} s for the setup",
             "Ends": datetime.fromtimestamp(terms.expires_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         },
     )

@@ -2,11 +2,15 @@
 
 from sqlalchemy import Connection
 
-from datasites.requests.records import Request, Status, find_study
+from datasites.requests.records import Request, Status, find_study, initial_parameters
+from datasites.requests.review import draft_decision
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
+from policies.budget.costs import request_cost
 from policies.decision import verify_decision
 from policies.errors import NotAuthenticError, RefusedError
+from policies.programs.digests import parameters_digest, source_digest
+from policies.programs.format import parse_program
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
@@ -16,16 +20,37 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
         RefusedError: unknown study, not approved, or expired.
         NotAuthenticError: another sender, or the stored decision does not cover what is stored beside it.
     """
-    request = find_study(connection, study)
-    if request is None or request.sender != sender:
+    request = find_study(connection, sender, study)
+    if request is None:
         raise RefusedError("This site knows no such study of yours.")
     if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or request.decision is None:
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
     decision = verify_decision(request.decision, bytes.fromhex(site.identity.card.owner_key or ""))
-    covered = (decision.verdict, decision.site, decision.request, decision.data_set, decision.snapshot_commitment)
-    if covered != ("approve", site.identity.party, request.terms.digest(), data_set.name, data_set.snapshot_commitment):
+    cost = request_cost(request.terms, data_set.filter_order)
+    stored = draft_decision(site, request, data_set, cost, verdict="approve", reason="as stored", now=now)
+    if decision.verdict != "approve" or decision.subject() != stored.subject():
         raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
+    if request.terms.digest() != request.digest:
+        raise NotAuthenticError("The stored terms are not the ones that were received; nothing was run.")
     if now >= min(decision.expires_at, request.terms.expires_at):
         raise RefusedError("The approval has expired; submit the study again.")
     return request, data_set
+
+
+def require_contents(connection: Connection, request: Request) -> bytes:
+    """Check that programs, source and parameter file are still those of the terms; gives the parameter file.
+
+    Raises:
+        NotAuthenticError: something stored was changed since it was received.
+    """
+    parameters, programs = initial_parameters(connection, request.digest), request.terms.programs
+    stored = (
+        parse_program(request.loss_program.encode()).digest(),
+        parse_program(request.metrics_program.encode()).digest(),
+        parameters_digest(parameters),
+        source_digest(request.source),
+    )
+    if stored != (programs.loss, programs.metrics, programs.initial_parameters, programs.source):
+        raise NotAuthenticError("What is stored for this request is not what its terms name; nothing was run.")
+    return parameters

@@ -17,12 +17,12 @@ from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.site import mask_update
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
-from datasites.store.outbox import enqueue
+from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.tables import mask_keys, rounds, runs
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
 from policies.disclosure.round_result import check_round_result
-from policies.errors import ConflictError, InvalidInputError, RefusedError
+from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.log.entries import ChargeMade, Mechanism, RoundComputed, UpdateReleased, round_step
 from policies.log.journal import append
 from policies.statements.digests import digest, keyed_commitment
@@ -80,8 +80,9 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
     if known is not None:
         if known.model_digest != model_digest:
             raise ConflictError("This round was started from another global model before; one round opens one sum.")
-        if known.state == "computed":
-            enqueue(connection, sender, parse_message(known.message.encode()), now, known.blob)
+        answer = None if known.message is None else parse_message(known.message.encode())
+        if answer is not None and not is_waiting(connection, sender, answer):
+            enqueue(connection, sender, answer, now, known.blob)
         return False
     computed = connection.execute(
         select(rounds.c.round).where(rounds.c.request == request.digest, rounds.c.state == "computed")
@@ -115,7 +116,7 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     assert request is not None  # noqa: S101 – a foreign key guarantees it
     try:
         _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
-    except RefusedError as error:
+    except (RefusedError, NotAuthenticError) as error:
         connection.execute(delete(rounds).where(rounds.c.request == row.request, rounds.c.round == row.round))
         refusal = RoundRefused(study=request.terms.study, run=row.run, round=row.round, reason=str(error))
         enqueue(connection, request.sender, refusal, now)
@@ -158,9 +159,12 @@ def answer_round(
 
     Raises:
         RefusedError: the result is not what the terms let this round release.
-        ConflictError: the round has an answer already.
+        ConflictError: the round has an answer already, or its study ended while it was computed.
     """
     request, terms = done.request, done.request.terms
+    now_stored = find_request(connection, request.digest)
+    if now_stored is None or now_stored.status is not Status.RUNNING:
+        raise ConflictError("The study ended while this round was computed; nothing was released.")
     check_round_result(terms, done.round_number, trained, metrics)
     run = connection.execute(select(runs).where(runs.c.request == request.digest)).one()
     key = connection.execute(
@@ -188,11 +192,13 @@ def answer_round(
     )
     commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", masked.vector)
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)
-    connection.execute(
+    stored = connection.execute(
         update(rounds)
         .where(this_round, rounds.c.state == "charged")
         .values(state="computed", model=None, message=message.canonical().decode(), blob=blob)
     )
+    if stored.rowcount != 1:
+        raise ConflictError("This round is not waiting for an answer; a charge backs one answer.")
     connection.execute(
         delete(mask_keys).where(mask_keys.c.request == request.digest, mask_keys.c.round == done.round_number)
     )
@@ -220,7 +226,7 @@ def answer_round(
         ),
     )
     if done.round_number == terms.sums:
-        close_request(connection, request, Status.DONE, "All rounds were computed.", now)
+        close_request(connection, request.digest, Status.DONE, "All rounds were computed.", now)
 
 
 def burn_round(connection: Connection, request: Request, round_number: int, reason: str, now: int) -> None:
@@ -228,10 +234,9 @@ def burn_round(connection: Connection, request: Request, round_number: int, reas
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == round_number)
     run = connection.execute(select(rounds.c.run).where(this_round)).scalar_one()
     connection.execute(update(rounds).where(this_round).values(state="burned", model=None))
-    connection.execute(delete(mask_keys).where(mask_keys.c.request == request.digest))
     refusal = RoundRefused(study=request.terms.study, run=run, round=round_number, reason=reason)
     enqueue(connection, request.sender, refusal, now)
-    close_request(connection, request, Status.FAILED, reason, now)
+    close_request(connection, request.digest, Status.FAILED, reason, now)
 
 
 def burn_interrupted_rounds(connection: Connection, now: int) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Set
 
 from datasites.catalog.snapshot import load_snapshot
+from datasites.execution.approval import require_contents
 from datasites.execution.rounds import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerProcess
 from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
-from policies.errors import CloisterError
+from policies.errors import CloisterError, NotAuthenticError
 
 _MEMORY_BYTES = 8 << 30
 _START_SECONDS = 120.0
@@ -29,6 +30,7 @@ class Trainers:
 
         Raises:
             InvalidInputError: the trainer refused the programs; the reason may be told.
+            NotAuthenticError: what is stored for the request was changed since it was received.
             TrainerFailedError: it ended without an answer.
         """
         trainer = self._running.get(request.digest)
@@ -37,7 +39,9 @@ class Trainers:
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
-                _prepare(trainer, request, data_set)
+                with self._site.engine.begin() as connection:
+                    parameters = require_contents(connection, request)
+                _prepare(trainer, request, data_set, parameters)
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -56,6 +60,8 @@ class Trainers:
         if request.digest not in self._loaded:
             path = self._site.home.snapshots / data_set.snapshot_file
             snapshot = load_snapshot(path, data_set.snapshot_commitment, self._site.catalog_keys.commitment)
+            if snapshot.manifest_digest != data_set.manifest.digest():
+                raise NotAuthenticError("The snapshot was made by another manifest than the stored one; restore it.")
             nominal = Load(
                 nominal_training_units=data_set.manifest.training_units,
                 nominal_holdout_units=data_set.manifest.holdout_units,
@@ -86,7 +92,7 @@ class Trainers:
             self.end(digest)
 
 
-def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
+def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet, parameters: bytes) -> None:
     manifest, terms = data_set.manifest, request.terms
     study = Prepare(
         loss=request.loss_program,
@@ -97,4 +103,4 @@ def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet) -> No
         feature_count=manifest.feature_count,
         target="int64" if manifest.target_kind == "category" else "float32",
     )
-    trainer.prepare(study, request.initial_parameters, seconds=_CHECK_SECONDS)
+    trainer.prepare(study, parameters, seconds=_CHECK_SECONDS)

@@ -6,11 +6,12 @@ from sqlalchemy import select
 
 from datasites.execution.rounds import answer_round, burn_round, charge_next_round
 from datasites.execution.trainers import Trainers
-from datasites.requests.close import close_expired
+from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit, refuse
 from datasites.requests.records import OPEN, Request, Status, all_requests
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
+from datasites.store.engine import forget_deleted
 from datasites.store.tables import runs
 from policies.errors import CloisterError
 
@@ -32,10 +33,10 @@ class Worker:
         return self._compute_round() or self._warm_trainer() or self._check_programs()
 
     def seconds_to_next_expiry(self) -> float | None:
-        """How long until an open request expires, so that the worker can sleep until then."""
+        """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
         with self.site.engine.begin() as connection:
             expiries = [it.terms.expires_at for it in all_requests(connection) if it.status in OPEN]
-        return max(0.0, min(expiries) - self.site.clock()) if expiries else None
+        return min(max(0.0, min(expiries) - self.site.clock()), 3600.0) if expiries else None
 
     def _compute_round(self) -> bool:
         with self.site.engine.begin() as connection:
@@ -50,6 +51,7 @@ class Worker:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:
                 burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
+        forget_deleted(self.site.engine)
         return True
 
     def _warm_trainer(self) -> bool:
@@ -58,9 +60,16 @@ class Worker:
             with self.site.engine.begin() as connection:
                 begun = connection.execute(select(runs.c.run).where(runs.c.request == request.digest)).one_or_none()
             if begun is not None and not self.trainers.is_running(request):
-                self.trainers.start(request, data_set)
+                self._start_trainer(request, data_set)
                 return True
         return False
+
+    def _start_trainer(self, request: Request, data_set: DataSet) -> None:
+        try:
+            self.trainers.start(request, data_set)
+        except CloisterError as error:
+            with self.site.engine.begin() as connection:
+                close_request(connection, request.digest, Status.FAILED, str(error), self.site.now)
 
     def _check_programs(self) -> bool:
         for request, data_set in self._requests(Status.RECEIVED):

@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 60.0
 _SHORT_REPLY_BYTES = 4096
 _BATCH_REPLY_BYTES = MAXIMUM_BATCH_BYTES + 4096
 _REFUSALS: dict[int, tuple[type[CloisterError], str]] = {
-    401: (RefusedError, "The relay refused the time of this request; set this machine's clock right."),
+    401: (UnavailableError, "The relay refused the time of this request; set this machine's clock right."),
     403: (
         NotAuthenticError,
         "The relay refused this identity; have its operator admit your card, and use the URL that it gives.",

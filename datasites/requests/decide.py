@@ -6,7 +6,7 @@ from sqlalchemy import Connection, update
 
 from datasites.protocol.messages import StudyStatus
 from datasites.requests.records import Request, Status, all_requests, request_by_number, set_status
-from datasites.requests.review import Review, draft_decision, review
+from datasites.requests.review import Review, approval_digest, draft_decision, review
 from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
@@ -15,6 +15,7 @@ from policies.decision import SignedDecision, sign_decision
 from policies.errors import ConflictError, NotAuthenticError, RefusedError
 from policies.log.entries import DecisionTaken, ReservationOpened
 from policies.log.journal import append
+from policies.statements.schema import as_text
 
 
 def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519PrivateKey) -> Request:
@@ -24,15 +25,14 @@ def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519P
         RefusedError: no pending request has this digest as things stand now, or a rule or the budget forbids it.
         NotAuthenticError: the key is not this datasite's owner's.
     """
-    pending = (request for request in all_requests(connection) if request.status is Status.PENDING)
-    shown = next(
-        (it for it in (review(connection, site, one) for one in pending) if it.approval_digest == digest), None
-    )
-    if shown is None:
+    pending = [request for request in all_requests(connection) if request.status is Status.PENDING]
+    meant = next((it for it in pending if approval_digest(connection, site, it) == digest), None)
+    if meant is None:
         raise RefusedError(
             f"No pending request has the digest {digest[:16]}… as things stand now; «datasite show» prints the digest "
             "of each."
         )
+    shown = review(connection, site, meant)
     if shown.obstacles:
         raise RefusedError(f"Request {shown.request.number} cannot be approved: {' '.join(shown.obstacles)}")
     now = site.now
@@ -63,8 +63,9 @@ def deny(connection: Connection, site: Site, number: int, reason: str, owner_key
         raise ConflictError(f"Request {number} is {request.status}; only a pending one can be denied.")
     shown = review(connection, site, request)
     now = site.now
-    signed = _sign(site, shown, owner_key, "deny", reason, now)
-    _record(connection, shown, signed, Status.DENIED, f"The owner denied: {reason}", now)
+    signed = _sign(site, shown, owner_key, "deny", as_text(reason), now)
+    _record(connection, shown, signed, Status.DENIED, as_text(f"The owner denied: {reason}"), now)
+    connection.execute(update(requests).where(requests.c.digest == request.digest).values(initial_parameters=b""))
     return request
 
 

@@ -18,4 +18,4 @@ def admit(connection: Connection, request: Request, now: int) -> None:
 
 def refuse(connection: Connection, request: Request, reason: str, now: int) -> None:
     """The programs cannot be run here; their researcher is told why."""
-    close_request(connection, request, Status.REFUSED, reason, now)
+    close_request(connection, request.digest, Status.REFUSED, reason, now)

@@ -25,6 +25,7 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 _TARGET_TYPES = {"number": "float32", "category": "int64"}
 _MAXIMUM_PARAMETER_BYTES = 256 << 20
+_MOST_WAITING = 20
 _CHECKING = "The site is checking the study's programs."
 
 
@@ -50,6 +51,23 @@ def receive_study(
     enqueue(connection, sender.party, status, now)
 
 
+def may_submit(connection: Connection, sender: IdentityCard) -> None:
+    """Whether `sender` may submit a study now; asked before what it brings along is fetched.
+
+    Raises:
+        RefusedError: the sender is no researcher, or has too many requests that wait for a decision.
+    """
+    if sender.role != "researcher":
+        raise RefusedError("Only researchers submit studies.")
+    waiting = select(func.count()).where(
+        requests.c.sender == sender.party, requests.c.status.in_([Status.RECEIVED, Status.PENDING])
+    )
+    if connection.execute(waiting).scalar_one() >= _MOST_WAITING:
+        raise RefusedError(
+            f"{_MOST_WAITING} of your requests wait for a decision here; close one, or wait until its owner decided."
+        )
+
+
 def _accept(
     connection: Connection,
     site: Site,
@@ -59,11 +77,11 @@ def _accept(
     parameters: bytes,
     now: int,
 ) -> None:
-    if sender.role != "researcher" or terms.researcher != sender.party:
+    if terms.researcher != sender.party:
         raise NotAuthenticError("The terms name another researcher than the one who signed the message.")
     if terms.study != message.study:
         raise InvalidInputError("The message names another study than its terms.")
-    if find_study(connection, terms.study) is not None:
+    if find_study(connection, sender.party, terms.study) is not None:
         raise ConflictError("A study of this name was submitted before with other terms; submit it as a new study.")
     if terms.expires_at <= now:
         raise RefusedError("The study has expired; submit it again with a later expiry.")
@@ -94,10 +112,7 @@ def _accept(
             expires_at=terms.expires_at,
         )
     )
-    append(
-        connection,
-        RequestReceived(at=now, request=terms.digest(), researcher=sender.party, data_set=data_set.name),
-    )
+    append(connection, RequestReceived(at=now, request=terms.digest(), terms=terms))
 
 
 def _check_privacy(terms: Terms, data_set: DataSet) -> None:

@@ -1,9 +1,9 @@
 """Requests as they stand in the database, and the few changes of status that there are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from datasites.store.tables import requests
 from policies.decision import SignedDecision
@@ -48,20 +48,19 @@ class Request:
     loss_program: str
     metrics_program: str
     source: str
-    initial_parameters: bytes = field(repr=False)
     decision: SignedDecision | None
     received_at: int
 
 
 def find_request(connection: Connection, digest: str) -> Request | None:
     """The request whose terms have `digest`, or None."""
-    row = connection.execute(select(requests).where(requests.c.digest == digest)).one_or_none()
+    row = connection.execute(_query().where(requests.c.digest == digest)).one_or_none()
     return None if row is None else _request(row)
 
 
-def find_study(connection: Connection, study: str) -> Request | None:
-    """The request of `study`, or None."""
-    row = connection.execute(select(requests).where(requests.c.study == study)).one_or_none()
+def find_study(connection: Connection, sender: str, study: str) -> Request | None:
+    """The request that `sender` calls `study`, or None."""
+    row = connection.execute(_query().where(requests.c.sender == sender, requests.c.study == study)).one_or_none()
     return None if row is None else _request(row)
 
 
@@ -71,7 +70,7 @@ def request_by_number(connection: Connection, number: int) -> Request:
     Raises:
         InvalidInputError: there is none.
     """
-    row = connection.execute(select(requests).where(requests.c.number == number)).one_or_none()
+    row = connection.execute(_query().where(requests.c.number == number)).one_or_none()
     if row is None:
         raise InvalidInputError(f"There is no request number {number}; «datasite requests» lists those there are.")
     return _request(row)
@@ -79,12 +78,22 @@ def request_by_number(connection: Connection, number: int) -> Request:
 
 def all_requests(connection: Connection) -> list[Request]:
     """Every request, oldest first."""
-    return [_request(row) for row in connection.execute(select(requests).order_by(requests.c.number))]
+    return [_request(row) for row in connection.execute(_query().order_by(requests.c.number))]
 
 
 def set_status(connection: Connection, digest: str, status: Status, detail: str) -> None:
-    """Move a request to `status`; `detail` is one sentence that its researcher may read."""
+    """Move a request to `status`; `detail` is a sentence that its researcher may read, and fits `Text`."""
     connection.execute(update(requests).where(requests.c.digest == digest).values(status=status.value, detail=detail))
+
+
+def initial_parameters(connection: Connection, digest: str) -> bytes:
+    """The parameter file of a request; it can be large, and is dropped when the request ends without a result."""
+    found = select(requests.c.initial_parameters).where(requests.c.digest == digest)
+    return bytes(connection.execute(found).scalar_one())
+
+
+def _query() -> Select[tuple[object, ...]]:
+    return select(*(column for column in requests.c if column.name != "initial_parameters"))
 
 
 def _request(row: Row[tuple[object, ...]]) -> Request:
@@ -101,7 +110,6 @@ def _request(row: Row[tuple[object, ...]]) -> Request:
         loss_program=columns["loss_program"],
         metrics_program=columns["metrics_program"],
         source=columns["source"],
-        initial_parameters=columns["initial_parameters"],
         decision=None
         if decision is None
         else parse_model(

@@ -47,10 +47,15 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
         cost=cost,
         balance=left,
         obstacles=_obstacles(connection, site, request, cost, left),
-        approval_digest=draft_decision(
-            site, request, data_set, cost, verdict="approve", reason="as shown", now=0
-        ).subject(),
+        approval_digest=approval_digest(connection, site, request),
     )
+
+
+def approval_digest(connection: Connection, site: Site, request: Request) -> str:
+    """The digest of everything that an approval of `request` covers, as things stand now."""
+    data_set = require_data_set(connection, request.data_set)
+    cost = request_cost(request.terms, data_set.filter_order)
+    return draft_decision(site, request, data_set, cost, verdict="approve", reason="as shown", now=0).subject()
 
 
 def draft_decision(

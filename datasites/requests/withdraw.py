@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from datasites.protocol.messages import StudyClose
 from datasites.requests.close import close_request
-from datasites.requests.records import OPEN, Status, find_study
+from datasites.requests.records import Status, find_study
 from policies.errors import RefusedError
 
 
@@ -14,8 +14,7 @@ def withdraw(connection: Connection, sender: str, message: StudyClose, now: int)
     Raises:
         RefusedError: the sender has no such study here.
     """
-    request = find_study(connection, message.study)
-    if request is None or request.sender != sender:
+    request = find_study(connection, sender, message.study)
+    if request is None:
         raise RefusedError("This site knows no such study of yours.")
-    if request.status in OPEN:
-        close_request(connection, request, Status.CLOSED, f"Its researcher closed the study: {message.reason}", now)
+    close_request(connection, request.digest, Status.CLOSED, f"Its researcher closed the study: {message.reason}", now)

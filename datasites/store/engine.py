@@ -9,7 +9,7 @@ _BUSY_SECONDS = 60
 
 def open_engine(url: str) -> Engine:
     """Open `url` (`sqlite:///…`); every transaction takes the write lock at once and is on disk when it commits."""
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -22,3 +22,12 @@ def open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def forget_deleted(engine: Engine) -> None:
+    """Take deleted rows, such as spent mask keys, out of the write-ahead log too; not while another process reads."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    finally:
+        connection.close()

@@ -19,10 +19,11 @@ def pin(connection: Connection, card: IdentityCard, now: int) -> None:
     """
     known = connection.execute(
         select(peers.c.card).where((peers.c.party == card.party) | (peers.c.name == card.name))
-    ).scalar_one_or_none()
-    if known == card.canonical().decode():
+    ).scalars()
+    others = set(known)
+    if others == {card.canonical().decode()}:
         return
-    if known is not None:
+    if others:
         raise ConflictError(
             f"«{card.name}» is pinned with other keys; a party whose keys changed needs a new name, checked in person."
         )

@@ -55,7 +55,7 @@ requests = Table(
     metadata,
     Column("digest", String(64), primary_key=True, comment="the digest of the terms"),
     Column("number", Integer, nullable=False, unique=True),
-    Column("study", String(32), nullable=False, unique=True),
+    Column("study", String(32), nullable=False),
     Column("sender", String(64), ForeignKey("peers.party"), nullable=False),
     Column("data_set", String(63), ForeignKey("data_sets.name"), nullable=False),
     Column("status", String(16), nullable=False),
@@ -68,6 +68,7 @@ requests = Table(
     Column("decision", Text, nullable=True),
     Column("received_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    UniqueConstraint("sender", "study"),
 )
 
 runs = Table(

@@ -101,6 +101,7 @@ class Accounts:
             "the units returned are not those that the charges left over",
         )
 
-    def is_charged(self, request: str, step: log.Step, attempt: int) -> bool:
-        """Whether the request was charged for this attempt at this step."""
-        return request in self.reservations and (step, attempt) in self.reservations[request].charged
+    def charged(self, request: str, step: log.Step, attempt: int) -> set[log.Partition]:
+        """The partitions on which the request was charged for this attempt at this step."""
+        reservation = self.reservations.get(request)
+        return set() if reservation is None else reservation.charged.get((step, attempt), set())

@@ -8,8 +8,9 @@ from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp
 from policies.errors import InvalidInputError
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text, describe_validation_error
+from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
-MAXIMUM_ENTRY_BYTES = 64 * 1024
+MAXIMUM_ENTRY_BYTES = MAXIMUM_TERMS_BYTES + 64 * 1024
 
 Partition = Literal["training", "evaluation"]
 """A unit is in exactly one of the two, so their costs compose in parallel."""
@@ -83,12 +84,11 @@ class DataSetRegistered(_Entry):
 
 
 class RequestReceived(_Entry):
-    """A request arrived from a pinned researcher; `request` is the digest of its terms."""
+    """A request arrived from the pinned researcher whom its terms name; `request`, their digest, stands for it."""
 
     kind: Literal["request-received"] = "request-received"
     request: Digest
-    researcher: PartyId
-    data_set: Name
+    terms: Terms
 
 
 class DecisionTaken(_Entry):
@@ -203,6 +203,12 @@ _ADAPTER: TypeAdapter[LogEntry] = TypeAdapter(LogEntry)
 def round_step(round_number: int) -> str:
     """The `step` under which everything that round `round_number` does is charged."""
     return f"round {round_number}"
+
+
+def step_round(step: Step) -> int | None:
+    """The round that `step` names; None if it is another part of a request."""
+    word, _, number = step.partition(" ")
+    return int(number) if word == "round" and number else None
 
 
 def parse_entry(data: bytes) -> LogEntry:

@@ -1,13 +1,17 @@
-"""Replays a log from its first entry and says where it breaks the rules of approvals, charges and releases."""
+"""Replays a log from its first entry and says where it breaks the rules of terms, approvals, charges and releases."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from policies.budget.costs import Cost, request_cost, round_mechanisms
+from policies.budget.renyi import GaussianMechanism
 from policies.decision import Decision, verify_decision
 from policies.errors import CloisterError, RefusedError
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
+from policies.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,7 @@ class Break:
 
 @dataclass
 class _Request:
-    researcher: str
-    data_set: str
+    terms: Terms
     decision: Decision | None = None
     answers: dict[int, log.RoundComputed] = field(default_factory=dict)
     closed: bool = False
@@ -104,10 +107,13 @@ class Replay:
         snapshots.add(entry.snapshot_commitment)
 
     def _receive(self, entry: log.RequestReceived) -> None:
-        require(entry.researcher in self._pinned, "the request is from a researcher who was never pinned")
-        request = self._requests.setdefault(entry.request, _Request(entry.researcher, entry.data_set))
-        same = (request.researcher, request.data_set) == (entry.researcher, entry.data_set)
-        require(same, "one request comes from two researchers or asks for two data sets")
+        self._requests.setdefault(entry.request, _Request(entry.terms))
+        require(entry.terms.digest() == entry.request, "the request is named by another digest than that of its terms")
+        require(entry.terms.researcher in self._pinned, "the terms name a researcher who was never pinned")
+        member = entry.terms.member(self._site.site)
+        if member is None:
+            raise RefusedError("the terms do not name this site in their cohort")
+        require(member.data_set in self._snapshots, "the terms name a data set that was never registered")
 
     def _request(self, request: str) -> _Request:
         require(request in self._requests, "the request was never received")
@@ -118,16 +124,31 @@ class Replay:
         request = self._request(decision.request)
         request.decision = None
         require(decision.site == self._site.site, "the decision is for another site")
-        require(decision.data_set == request.data_set, "the decision is on another data set than the request asks for")
+        member = request.terms.member(self._site.site)
+        require(
+            member is not None and decision.data_set == member.data_set,
+            "the decision is on another data set than the terms ask this site for",
+        )
         if decision.verdict == "approve":
-            population, snapshots = self._snapshots.get(decision.data_set, ("", set[str]()))
-            require(
-                decision.population == population and decision.snapshot_commitment in snapshots,
-                "the approval is for a snapshot that was never registered under its population",
-            )
+            self._check_approval(decision, request.terms)
         request.decision = decision
 
+    def _check_approval(self, decision: Decision, terms: Terms) -> None:
+        population, snapshots = self._snapshots.get(decision.data_set, ("", set[str]()))
+        require(
+            decision.population == population and decision.snapshot_commitment in snapshots,
+            "the approval is for a snapshot that was never registered under its population",
+        )
+        require(decision.expires_at <= terms.expires_at, "the approval outlives the terms")
+        cost = request_cost(terms, self.accounts.population(population).order)
+        require(
+            Cost(decision.training_units, decision.evaluation_units) == cost,
+            f"the approval is for {decision.training_units} training and {decision.evaluation_units} evaluation units, "
+            f"and the terms cost {cost.training_units} and {cost.evaluation_units}",
+        )
+
     def _approval(self, request: str) -> Decision:
+        """The approval under which something may happen now; it ends with the terms, or before."""
         decision = self._request(request).decision
         if decision is None or decision.verdict != "approve":
             raise RefusedError("no approval by the owner stands for this request")
@@ -148,6 +169,15 @@ class Replay:
         self.accounts.charge(entry)
         population = self._approval(entry.request).population
         require(entry.population == population, "the charge falls on another population than was approved")
+        demanded = self._demanded(entry.request, log.step_round(entry.step)).get(entry.partition)
+        require(demanded is not None, "the terms demand no charge on this partition for this step")
+        charged = GaussianMechanism(**entry.mechanism.model_dump())
+        require(charged == demanded, "the mechanism charged is not the one in the terms")
+
+    def _demanded(self, request: str, round_number: int | None) -> Mapping[log.Partition, GaussianMechanism]:
+        """What the request's terms run in this round, on each partition; nothing outside their rounds."""
+        terms = self._request(request).terms
+        return {} if round_number is None or round_number > terms.sums else round_mechanisms(terms, round_number)
 
     def _compute(self, entry: log.RoundComputed) -> None:
         request = self._request(entry.request)
@@ -155,9 +185,11 @@ class Replay:
         request.answers[entry.round] = entry
         require(entry.round_context not in self._contexts, "the masks of one round context are used twice")
         self._contexts.add(entry.round_context)
-        require(not request.closed, "a round is computed for a closed request")
-        charged = self.accounts.is_charged(entry.request, log.round_step(entry.round), entry.attempt)
-        require(charged, "a round is computed without a charge")
+        self._approval(entry.request)
+        demanded = self._demanded(entry.request, entry.round)
+        require(bool(demanded), "the terms have no such round")
+        missing = demanded.keys() - self.accounts.charged(entry.request, log.round_step(entry.round), entry.attempt)
+        require(not missing, f"the round is computed without a charge for {' and '.join(sorted(missing))}")
 
     def _release(self, entry: log.UpdateReleased) -> None:
         request = self._request(entry.request)
@@ -166,4 +198,4 @@ class Replay:
             answer is not None and answer.output_commitment == entry.output_commitment,
             "what is released is not the one answer computed for the round",
         )
-        require(entry.recipient == request.researcher, "the answer goes to another party than the one who asked")
+        require(entry.recipient == request.terms.researcher, "the answer goes to another party than the one who asked")

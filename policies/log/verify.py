@@ -108,12 +108,16 @@ def _tree_statements(size: int, name: str, earlier: int) -> list[str]:
 def _rule_statements(replay: Replay) -> list[str]:
     counts = replay.counts
     return [
-        f"Each of the {counts['decision-taken']} decisions carries the owner key's signature.",
-        f"Each of the {counts['charge-made']} charges was recomputed from its mechanism, and lies inside a reservation "
-        "under the owner's unexpired approval of the same request, population and cost.",
+        f"Each of the {counts['request-received']} requests stands with its whole terms, which name this site, a data "
+        "set registered here and a pinned researcher.",
+        f"Each of the {counts['decision-taken']} decisions carries the owner key's signature; each approval is of the "
+        "terms' digest, ends with the terms or before, and is for exactly what they cost.",
+        f"Each of the {counts['charge-made']} charges was recomputed from its mechanism, which is the one in the terms "
+        "for its round, and lies inside a reservation under the owner's unexpired approval of those terms.",
         *(_budget_statement(name, population) for name, population in sorted(replay.accounts.populations.items())),
-        f"Each of the {counts['round-computed']} computed rounds was charged before it ran, once, with masks of its "
-        f"own. Charged steps without an answer, which stay spent: {replay.unanswered_charges()}.",
+        f"Each of the {counts['round-computed']} computed rounds is one that the terms have, was charged for all that "
+        "they demand of it before it ran, and gave one answer, before they expired and with masks of its own. Charged "
+        f"steps without an answer, which stay spent: {replay.unanswered_charges()}.",
         f"Each of the {counts['update-released']} releases is the one answer computed for its round, "
         "to the researcher who asked.",
     ]
@@ -131,8 +135,8 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
         "What the owner did with the data outside the datasite: no log can show that.",
         "That the datasite ran the published software: the log shows what that software recorded.",
         "That entries are dated truly: the times are the site's own clock's.",
-        "That the mechanisms charged are the ones in the terms, or what was released: the log holds digests and keyed "
-        "commitments, to be compared with the terms and the answers themselves.",
+        "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
+        "the answers themselves.",
     ]
     if replay.clock_set_back:
         statements.append(

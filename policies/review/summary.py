@@ -26,7 +26,7 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text.strip().rstrip(".") + "."
+    return " ".join(text.split()).rstrip(".") + "."
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """The one way from untrusted bytes to a typed value: strict JSON, then a frozen model without extra fields."""
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -33,6 +34,9 @@ class StrictModel(BaseModel):
         return canonical_bytes(self.model_dump(mode="json"))
 
 
+_OWN_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LONGEST_TEXT = 2000
+
 Model = TypeVar("Model", bound=StrictModel)
 
 
@@ -52,5 +56,11 @@ def parse_model(model: type[Model], data: bytes, *, maximum_bytes: int, what: st
 def describe_validation_error(error: ValidationError) -> str:
     """Say which field is wrong and what was expected, without the value that was got."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    place = ".".join(str(part) if _OWN_WORD.fullmatch(str(part)) else "…" for part in first["loc"]) or "the whole"
     return f"{place}: {first['msg']}"
+
+
+def as_text(sentence: str) -> str:
+    """Make a composed sentence fit for `Text`: quoted parts may have made it too long, or hold characters it bars."""
+    plain = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in sentence)
+    return plain[:_LONGEST_TEXT] or "No reason was given."

@@ -12,6 +12,7 @@ from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.verify import Pinned, Report, verify_bundle
+from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
 
 LOG, OWNER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
 FACTS = SiteFacts(
@@ -20,12 +21,43 @@ FACTS = SiteFacts(
     log_key=LOG.public_key().public_bytes_raw().hex(),
     owner_key=OWNER.public_key().public_bytes_raw().hex(),
 )
-RESEARCHER, REQUEST, SNAPSHOT = "aa" * 32, "bb" * 32, "cc" * 32
+RESEARCHER, SNAPSHOT = "aa" * 32, "cc" * 32
 ORDER = filter_order(3.0, 1e-6)
 ALLOWANCE = allowance_units(3.0, 1e-6, ORDER)
 TRAINING = log.Mechanism(noise_multiplier=2.0, sampling_rate=0.1, steps=20)
 EVALUATION = log.Mechanism(noise_multiplier=30.0, sampling_rate=1.0, steps=1)
 EXPIRES = 5_000
+TERMS = Terms(
+    version="cloister-terms/1",
+    study="0f" * 16,
+    title="Early warning of sepsis",
+    researcher=RESEARCHER,
+    purpose="Train a model on two hospitals",
+    recipients="The study group",
+    onward_use="None",
+    cohort=(
+        CohortMember(site=FACTS.site, data_set="registry", weight=1),
+        CohortMember(site="ab" * 32, data_set="admissions", weight=2),
+    ),
+    programs=Programs(
+        loss="01" * 32, metrics="02" * 32, initial_parameters="03" * 32, source="04" * 32, parameter_count=10
+    ),
+    training=Training(
+        strategy="fedavg",
+        rounds=3,
+        local_steps=TRAINING.steps,
+        sampling_rate=TRAINING.sampling_rate,
+        noise_multiplier=TRAINING.noise_multiplier,
+        clipping_norm=1.0,
+        learning_rate=0.1,
+    ),
+    evaluation=Evaluation(models=(0,), metrics=("accuracy",), noise_multiplier=EVALUATION.noise_multiplier),
+    secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),
+    privacy=Privacy(epsilon=3.0, delta=1e-6),
+    deadlines=Deadlines(setup_seconds=60, round_seconds=60),
+    expires_at=EXPIRES,
+)
+REQUEST = TERMS.digest()
 
 Entries = list[log.LogEntry]
 
@@ -89,7 +121,7 @@ POPULATION = log.PopulationOpened(
 REGISTERED = log.DataSetRegistered(
     at=13, data_set="registry", population="patients", manifest="ff" * 32, snapshot_commitment=SNAPSHOT
 )
-RECEIVED = log.RequestReceived(at=90, request=REQUEST, researcher=RESEARCHER, data_set="registry")
+RECEIVED = log.RequestReceived(at=90, request=REQUEST, terms=TERMS)
 APPROVED = log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION))
 RESERVED = log.ReservationOpened(
     at=102,
@@ -117,7 +149,7 @@ HONEST: Entries = [
     computed(2),
     released(2),
     RETURNED,
-    log.RequestClosed(at=301, request=REQUEST, reason="All rounds are done."),
+    log.RequestClosed(at=301, request=REQUEST, reason="Its researcher ended it."),
 ]
 
 
@@ -139,6 +171,17 @@ def replaced(old: log.LogEntry, *new: log.LogEntry) -> Entries:
 
 def after(old: log.LogEntry, *new: log.LogEntry) -> Entries:
     return replaced(old, old, *new)
+
+
+def under(terms: Terms, entries: Sequence[log.LogEntry] = (), **decided: object) -> Entries:
+    """The honest log, or `entries`, with other terms from the start: received, approved, charged under their digest."""
+    request = terms.digest()
+    approved = approval(request=request, **decided)
+    swaps = {RECEIVED: changed(RECEIVED, request=request, terms=terms), APPROVED: approved}
+    return [
+        swaps.get(entry) or (changed(entry, request=request) if "request" in type(entry).model_fields else entry)
+        for entry in entries or HONEST
+    ]
 
 
 def changed(entry: log.LogEntry, **changes: object) -> log.LogEntry:

@@ -27,6 +27,7 @@ from tests.attacks.honest_log import (
     RESERVED,
     RETURNED,
     STRANGER,
+    TERMS,
     TRAINING,
     Entries,
     after,
@@ -38,6 +39,7 @@ from tests.attacks.honest_log import (
     note,
     released,
     replaced,
+    under,
     verify,
 )
 
@@ -139,7 +141,7 @@ DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
     ),
     "reserves twice": (after(RESERVED, RESERVED), "second reservation"),
     "charges nothing": (replaced(charge(1, TRAINING)), "not those that the charges left"),
-    "computes without a charge": (after(released(2), computed(3)), "without a charge"),
+    "computes without a charge": (after(released(2), computed(3)), "without a charge for training"),
     "charges too little": (
         replaced(charge(1, TRAINING), changed(charge(1, TRAINING), units=cost(TRAINING) - 1)),
         "its mechanism costs",
@@ -195,7 +197,7 @@ DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
         replaced(released(1), changed(released(1), recipient="22" * 32)),
         "another party",
     ),
-    "computes for a closed request": (after(HONEST[-1], computed(3)), "closed request"),
+    "computes for a closed request": (after(HONEST[-1], computed(3)), "request was closed"),
     "hides an entry of no known kind": (
         after(PINNED, changed(log.RequestClosed(at=20, request=REQUEST, reason="x"), kind="note")),
         "not valid",
@@ -214,16 +216,19 @@ def test_a_dishonest_site(attack: str) -> None:
 
 
 def test_a_dishonest_site_admits_many_requests_that_together_exceed_the_allowance() -> None:
-    each = ALLOWANCE * 2 // 5
+    each = 2 * cost(TRAINING)
+    assert ALLOWANCE // 3 < each < ALLOWANCE // 2
+    two_rounds = TERMS.model_copy(
+        update={
+            "training": TERMS.training.model_copy(update={"rounds": 2}),
+            "evaluation": TERMS.evaluation.model_copy(update={"models": ()}),
+        }
+    )
     entries = HONEST[:4]
     for number in range(3):
-        request = f"{number:064x}"
-        decision = DECISION.model_copy(update={"request": request, "training_units": each, "evaluation_units": 0})
-        entries += [
-            changed(RECEIVED, request=request),
-            log.DecisionTaken(at=101, signed=sign_decision(OWNER, decision)),
-            changed(RESERVED, request=request, training_units=each, evaluation_units=0),
-        ]
+        terms = two_rounds.model_copy(update={"study": f"{number:032x}"})
+        reserved = changed(RESERVED, training_units=each, evaluation_units=0)
+        entries += under(terms, [RECEIVED, APPROVED, reserved], training_units=each, evaluation_units=0)
     report = verify(entries)
     assert [item.position for item in report.broken] == [12]
     assert "are allowed" in report.broken[0].reason

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import researcher
 from datasites.protocol.messages import StudySubmission
 from policies.terms import Terms
-from researcher import Ask, DataSet, Privacy, Study, TrainingPlan
+from researcher import Ask, DataSet, Deadlines, Privacy, Study, TrainingPlan
 from researcher.export import ExportedPlan
 from researcher.study import open_study
 from researcher.submission import keep_study
@@ -203,7 +203,7 @@ def open_federation(folder: Path) -> LiveFederation:
         def join(site: LiveSite) -> None:
             for other, fingerprint in cards.items():
                 if other != site.site.card:
-                    site.site.pin(other, fingerprint)
+                    site.site.pin({other: fingerprint})
             site.site.register()
             site.serve()
 
@@ -230,6 +230,7 @@ def ask(**changes: Any) -> Ask:
         "evaluate": (0, 2),
         "local_steps": 1,
         "learning_rate": 0.5,
+        "deadlines": Deadlines(setup_seconds=45, round_seconds=45),
     }
     return Ask(**(usual | changes))
 
@@ -246,10 +247,10 @@ def send_to(
         "loss_program": exported.loss.canonical().decode(),
         "metrics_program": exported.metrics.canonical().decode(),
         "source": exported.source,
-        "initial_parameters": correspondence.upload(exported.parameters),
+        "initial_parameters": correspondence.upload(exported.parameters, SECONDS),
     }
     card = next(it for it in federation.sites if it.name == site.name)
-    correspondence.send(card.party, StudySubmission(**(submission | changes)))
+    correspondence.send(card.party, StudySubmission(**(submission | changes)), SECONDS)
     return open_study(correspondence, terms.study, SmallPlan())
 
 

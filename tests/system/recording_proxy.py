@@ -1,6 +1,7 @@
 """A TCP proxy that stands between everybody and the relay, and keeps every byte that passes, both ways."""
 
-import socket
+import asyncio
+import contextlib
 import threading
 
 
@@ -9,15 +10,12 @@ class RecordingProxy:
 
     def __init__(self, relay_port: int) -> None:
         self._relay_port = relay_port
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._streams: list[bytearray] = []
-        self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self) -> str:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        listening = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._join, "127.0.0.1", 0), self._loop)
+        self.url = f"http://127.0.0.1:{listening.result().sockets[0].getsockname()[1]}"
         """The relay's URL as its members know it."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def recorded(self) -> list[bytes]:
         """What passed so far: one entry a connection and direction."""
@@ -25,36 +23,22 @@ class RecordingProxy:
 
     def close(self) -> None:
         """Carry nothing any more."""
-        self._listener.close()
-        for end in list(self._open):
-            end.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                member, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                relay = socket.create_connection(("127.0.0.1", self._relay_port))
-            except OSError:
-                member.close()
-                continue
-            self._open |= {member, relay}
-            for source, target in ((member, relay), (relay, member)):
-                stream = bytearray()
-                self._streams.append(stream)
-                threading.Thread(target=self._carry, args=(source, target, stream), daemon=True).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket, stream: bytearray) -> None:
+    async def _join(self, from_member: asyncio.StreamReader, to_member: asyncio.StreamWriter) -> None:
         try:
-            while piece := source.recv(1 << 16):
-                stream += piece
-                target.sendall(piece)
+            from_relay, to_relay = await asyncio.open_connection("127.0.0.1", self._relay_port)
         except OSError:
-            pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                end.close()
+            to_member.close()
+            return
+        await asyncio.gather(self._carry(from_member, to_relay), self._carry(from_relay, to_member))
+
+    async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        stream = bytearray()
+        self._streams.append(stream)
+        with contextlib.suppress(OSError):
+            while piece := await source.read(1 << 16):
+                stream += piece
+                target.write(piece)
+                await target.drain()
+        target.close()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from datasites.catalog.csv_reader import read_table
-from policies.manifest import parse_manifest, parse_published_manifest
 from datasites.catalog.mock import draw_mock
+from policies.manifest import parse_manifest, parse_published_manifest
 
 
 def read_mock(manifest, tmp_path, rows):

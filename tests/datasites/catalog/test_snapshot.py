@@ -14,9 +14,9 @@ from datasites.catalog.arrays import build_snapshot
 from datasites.catalog.csv_reader import read_table
 from datasites.catalog.fingerprints import is_holdout, unit_fingerprint
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
-from policies.manifest import parse_manifest
 from datasites.catalog.snapshot import load_snapshot, write_snapshot
 from policies.errors import InvalidInputError, NotAuthenticError
+from policies.manifest import parse_manifest
 
 
 def slow_reference(rows, manifest, keys, holdout):

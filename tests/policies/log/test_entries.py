@@ -12,6 +12,17 @@ from policies.decision import Decision, sign_decision
 from policies.errors import InvalidInputError
 from policies.log import entries as log
 from policies.statements.canonical import canonical_bytes
+from policies.terms import (
+    MAXIMUM_TERMS_BYTES,
+    CohortMember,
+    Deadlines,
+    Evaluation,
+    Privacy,
+    Programs,
+    SecureAveraging,
+    Terms,
+    Training,
+)
 
 HEX = "0f" * 32
 SIGNED = sign_decision(
@@ -31,13 +42,38 @@ SIGNED = sign_decision(
         decided_at=3,
     ),
 )
+TERMS = Terms(
+    version="cloister-terms/1",
+    study="0f" * 16,
+    title="Frühwarnung",
+    researcher=HEX,
+    purpose="Early warning",
+    recipients="The study group",
+    onward_use="None",
+    cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1) for number in range(2)),
+    programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10),
+    training=Training(
+        strategy="fedavg",
+        rounds=10_000,
+        local_steps=1,
+        sampling_rate=0.1,
+        noise_multiplier=1.0,
+        clipping_norm=1e-7,
+        learning_rate=0.3,
+    ),
+    evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=30.0),
+    secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),
+    privacy=Privacy(epsilon=3.0, delta=1e-6),
+    deadlines=Deadlines(setup_seconds=60, round_seconds=60),
+    expires_at=9,
+)
 MECHANISM = log.Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
 EXAMPLES: list[log.LogEntry] = [
     log.SiteOpened(at=1, site=HEX, name="Klinikum Süd", signing_key=HEX, log_key=HEX, owner_key=HEX),
     log.PeerPinned(at=1, party=HEX, name="Researcher", role="researcher", card=HEX),
     log.PopulationOpened(at=1, population=HEX, epsilon=3, delta=1e-6, filter_order=9, allowance_units=10),
     log.DataSetRegistered(at=1, data_set="registry", population=HEX, manifest=HEX, snapshot_commitment=HEX),
-    log.RequestReceived(at=1, request=HEX, researcher=HEX, data_set="registry"),
+    log.RequestReceived(at=1, request=TERMS.digest(), terms=TERMS),
     log.DecisionTaken(at=1, signed=SIGNED),
     log.ReservationOpened(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
     log.ChargeMade(
@@ -90,12 +126,36 @@ def test_every_field_is_needed_and_no_other_is_taken(entry: log.LogEntry) -> Non
         b'{"at":1, "kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
         b'{"at":"1","kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
         b'{"at":-1,"kind":"request-closed","reason":"x","request":"' + HEX.encode() + b'"}',
-        b'{"at":1,"kind":"request-closed","reason":"' + b"x" * 70_000 + b'","request":"' + HEX.encode() + b'"}',
+        b'{"at":1,"kind":"request-closed","reason":"'
+        + b"x" * log.MAXIMUM_ENTRY_BYTES
+        + b'","request":"'
+        + HEX.encode()
+        + b'"}',
     ],
 )
 def test_another_spelling_kind_type_or_size_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidInputError):
         log.parse_entry(data)
+
+
+def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
+    long = "\U0001f600" * 2000
+    metrics = tuple(f"m{number:062}" for number in range(64))
+    evaluation = TERMS.evaluation.model_copy(update={"models": tuple(range(10_001)), "metrics": metrics})
+    cohort = tuple(CohortMember(site=f"{number:064x}", data_set="a" * 63, weight=1) for number in range(100))
+    texts = {"title": long[:200], "purpose": long, "recipients": long, "onward_use": long}
+    terms = TERMS.model_copy(update={"evaluation": evaluation, "cohort": cohort, **texts})
+    entry = log.RequestReceived(at=2**40, request=terms.digest(), terms=terms)
+    assert log.parse_entry(entry.canonical()) == entry
+    assert len(entry.canonical()) - len(terms.canonical()) < log.MAXIMUM_ENTRY_BYTES - MAXIMUM_TERMS_BYTES
+
+
+@pytest.mark.parametrize(
+    ("step", "number"), [("round 3", 3), ("round 10000", 10_000), ("round", None), ("setup 3", None)]
+)
+def test_a_step_names_its_round(step: str, number: int | None) -> None:
+    assert log.step_round(step) == number
+    assert number is None or log.round_step(number) == step
 
 
 @settings(max_examples=150, deadline=None)

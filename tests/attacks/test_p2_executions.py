@@ -1,0 +1,355 @@
+"""P2 under attack at the moment of execution: the snapshot, the hour, the driver, the run and the round that count."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from datasites.catalog.registration import register_data_set
+from datasites.execution.rounds import Assignment
+from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainers import Trainers
+from datasites.execution.worker import Worker
+from datasites.requests.close import close_expired
+from datasites.requests.decide import deny
+from datasites.requests.records import Status
+from datasites.secure_averaging.advertisement import create
+from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
+from tests.one_site import (
+    LIFETIME_EPSILON,
+    NOW,
+    OTHER_LOSS,
+    OTHER_RUN,
+    OTHER_STUDY,
+    RUN,
+    Scene,
+    model,
+    new_scene,
+    write_manifest,
+    write_table,
+)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return new_scene(tmp_path)
+
+
+class Child:
+    """Stands for a trainer process, and notes what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def load(self, *_: object, **__: object) -> None:
+        self.given.append("data")
+
+    def round(self, *_: object, **__: object) -> RoundResult:
+        self.given.append("round")
+        return RoundResult(None, None)
+
+    def __exit__(self, *_: object) -> None:
+        self.given.append("end")
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch) -> Child:
+    child = Child()
+
+    def start(trainers: Trainers, request: Any, _data_set: Any) -> Child:
+        trainers._running[request.digest] = child
+        return child
+
+    monkeypatch.setattr(Trainers, "start", start)
+    return child
+
+
+def replace_snapshot(scene: Scene, content: bytes) -> None:
+    (path,) = scene.site.home.snapshots.glob("*.safetensors")
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+def other_snapshot(scene: Scene, folder: Path) -> Any:
+    """Another data set of other people, registered by the same owner."""
+    manifest = write_manifest(folder / "other.toml", "clinic-b")
+    return register_data_set(scene.site, manifest, write_table(folder / "other.csv", first=5000), LIFETIME_EPSILON)
+
+
+# ---- which data
+
+
+def test_a_snapshot_swapped_on_disk_never_reaches_the_trainer(scene: Scene, child: Child, tmp_path: Path) -> None:
+    request = scene.ready()
+    other = other_snapshot(scene, tmp_path)
+    swapped = (scene.site.home.snapshots / other.snapshot_file).read_bytes()
+    (path,) = [it for it in scene.site.home.snapshots.glob("*.safetensors") if it.name != other.snapshot_file]
+    path.chmod(0o600)
+    path.write_bytes(swapped)
+    scene.ask(request, 1)
+    assert Worker(scene.site, Trainers(scene.site)).work()
+    assert "data" not in child.given
+    assert "round" not in child.given
+    assert scene.request(request.digest).status is Status.FAILED
+    assert not scene.updates()
+    assert not scene.audit().broken
+
+
+def test_one_bit_of_a_snapshot_is_noticed(scene: Scene, child: Child) -> None:
+    request = scene.ready()
+    (path,) = scene.site.home.snapshots.glob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    replace_snapshot(scene, bytes(content))
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    with pytest.raises(NotAuthenticError):
+        Trainers(scene.site).compute(assignment)
+    assert child.given == []
+
+
+def test_the_data_set_cannot_be_pointed_at_another_snapshot(scene: Scene, tmp_path: Path) -> None:
+    request = scene.approved()
+    other = other_snapshot(scene, tmp_path)
+    scene.tamper(
+        "UPDATE data_sets SET snapshot_commitment = :commitment, snapshot_file = :file WHERE name = 'clinic-a'",
+        commitment=other.snapshot_commitment,
+        file=other.snapshot_file,
+    )
+    with pytest.raises(NotAuthenticError):
+        scene.start(request)
+
+
+def test_the_data_set_cannot_be_pointed_at_another_file(scene: Scene, child: Child, tmp_path: Path) -> None:
+    request = scene.ready()
+    other = other_snapshot(scene, tmp_path)
+    scene.tamper("UPDATE data_sets SET snapshot_file = :file WHERE name = 'clinic-a'", file=other.snapshot_file)
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    with pytest.raises(NotAuthenticError):
+        Trainers(scene.site).compute(assignment)
+    assert child.given == []
+
+
+def test_the_data_set_cannot_be_moved_to_another_population(scene: Scene, tmp_path: Path) -> None:
+    request = scene.approved()
+    other = other_snapshot(scene, tmp_path)
+    scene.tamper("UPDATE data_sets SET population = :other WHERE name = 'clinic-a'", other=other.population)
+    with pytest.raises(NotAuthenticError):
+        scene.start(request)
+
+
+def test_an_edited_manifest_is_not_the_one_that_the_snapshot_was_made_by(scene: Scene, child: Child) -> None:
+    """nominal_units sizes batches and divides the noised sum: it is part of what was approved."""
+    request = scene.ready()
+    scene.tamper("""UPDATE data_sets SET manifest = replace(manifest, '"nominal_units":100', '"nominal_units":400')""")
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    with pytest.raises(NotAuthenticError):
+        Trainers(scene.site).compute(assignment)
+    assert child.given == []
+
+
+# ---- when
+
+
+def test_nothing_runs_before_the_approval(scene: Scene) -> None:
+    request = scene.submit()
+    with pytest.raises(RefusedError, match="not approved"):
+        scene.start(request)
+    with pytest.raises(RefusedError, match="not approved"):
+        scene.ask(request, 1)
+
+
+def test_nothing_runs_after_a_denial(scene: Scene) -> None:
+    request = scene.submit()
+    with scene.site.engine.begin() as connection:
+        deny(connection, scene.site, request.number, "not for us", scene.owner_key)
+    with pytest.raises(RefusedError, match="denied"):
+        scene.start(request)
+
+
+def test_nothing_runs_from_the_second_of_expiry_on(scene: Scene) -> None:
+    request = scene.ready()
+    scene.clock.seconds = request.terms.expires_at - 1
+    assert scene.ask(request, 1)
+    scene.clock.seconds = request.terms.expires_at
+    assert scene.charge() is None
+    assert scene.count("charges") == 0
+    assert [it.type for it in scene.letters()][-1] == "round-refused"
+    with pytest.raises(RefusedError, match="expired"):
+        scene.ask(request, 1)
+    with scene.site.engine.begin() as connection:
+        close_expired(connection, scene.now)
+    scene.clock.seconds = NOW
+    with pytest.raises(RefusedError):
+        scene.ask(request, 1)
+
+
+def test_a_longer_expiry_written_into_the_database_is_not_the_approved_one(scene: Scene) -> None:
+    request = scene.ready()
+    scene.clock.seconds = request.terms.expires_at + 10
+    longer = scene.terms(expires_at=request.terms.expires_at + 10_000)
+    scene.tamper(
+        "UPDATE requests SET expires_at = :at, terms = :terms", at=longer.expires_at, terms=longer.canonical().decode()
+    )
+    with pytest.raises(NotAuthenticError):
+        scene.ask(request, 1)
+
+
+def test_an_approval_withdrawn_between_asking_and_charging_charges_nothing(scene: Scene) -> None:
+    request = scene.ready()
+    assert scene.ask(request, 1)
+    scene.tamper("UPDATE requests SET status = 'closed'")
+    assert scene.charge() is None
+    assert scene.count("charges") == 0
+
+
+def test_one_tampered_study_does_not_stop_the_others(scene: Scene) -> None:
+    """What is noticed at the charge ends that round; it must not end the service that other studies live by."""
+    good = scene.ready()
+    bad = scene.ready(OTHER_STUDY)
+    for request in (good, bad):
+        assert scene.ask(request, 1)
+    scene.tamper("UPDATE requests SET loss_program = :other WHERE study = :study", other=OTHER_LOSS, study=OTHER_STUDY)
+    scene.tamper(
+        "UPDATE requests SET terms = :terms WHERE study = :study",
+        terms=scene.terms(OTHER_STUDY, title="Edited").canonical().decode(),
+        study=OTHER_STUDY,
+    )
+    charged = [it for it in (scene.charge() for _ in range(3)) if it is not None]
+    assert [it.request.digest for it in charged] == [good.digest]
+    assert [it.study for it in scene.letters() if it.type == "round-refused"] == [OTHER_STUDY]
+
+
+# ---- who, which run, which round
+
+
+def test_another_pinned_researcher_cannot_drive_the_study(scene: Scene) -> None:
+    request, eve = scene.approved(), scene.other_researcher.party
+    with pytest.raises(RefusedError, match="no such study of yours"):
+        scene.start(request, sender=eve)
+    roster = scene.roster(request, scene.start(request))
+    with pytest.raises(RefusedError, match="no such study of yours"):
+        scene.accept(roster, sender=eve)
+    scene.accept(roster)
+    with pytest.raises(RefusedError, match="no such study of yours"):
+        scene.ask(request, 1, sender=eve)
+    scene.compute(request, 1)
+    with pytest.raises(RefusedError, match="no such study of yours"):
+        scene.ask(request, 1, sender=eve)
+    assert scene.count("charges") == 2
+
+
+def test_a_second_run_after_rounds_began_is_refused(scene: Scene) -> None:
+    request = scene.ready()
+    scene.compute(request, 1)
+    with pytest.raises(RefusedError, match="resume that run"):
+        scene.start(request, OTHER_RUN)
+    with pytest.raises(RefusedError):
+        scene.ask(request, 2, run=OTHER_RUN)
+
+
+def test_a_run_that_is_replaced_before_its_rounds_takes_its_keys_along(scene: Scene) -> None:
+    request = scene.approved()
+    old = scene.roster(request, scene.start(request))
+    fresh = scene.start(request, OTHER_RUN)
+    assert set(old.advertisements[0].keys).isdisjoint(fresh.keys)
+    with pytest.raises(RefusedError):
+        scene.accept(old)
+    with pytest.raises(CloisterError):
+        scene.accept(old.model_copy(update={"run": OTHER_RUN}))
+    assert scene.count("mask_keys") == request.terms.sums
+
+
+def test_one_round_has_one_global_model(scene: Scene) -> None:
+    request = scene.ready()
+    first = scene.compute(request, 1)
+    with pytest.raises(ConflictError, match="another global model"):
+        scene.ask(request, 1, model(1.0))
+    assert not scene.ask(request, 1)
+    assert scene.charge() is None
+    assert scene.updates() == [first, first]
+    assert scene.count("charges") == 2
+
+
+def test_a_model_that_was_asked_and_not_yet_charged_is_frozen_too(scene: Scene) -> None:
+    request = scene.ready()
+    assert scene.ask(request, 1)
+    with pytest.raises(ConflictError):
+        scene.ask(request, 1, model(1.0))
+
+
+@pytest.mark.parametrize("number", [2, 4, 5, 10_001])
+def test_a_round_out_of_turn_is_refused(scene: Scene, number: int) -> None:
+    request = scene.ready()
+    with pytest.raises(RefusedError, match="out of turn"):
+        scene.ask(request, number)
+
+
+def test_no_round_follows_the_last_one(scene: Scene) -> None:
+    request = scene.ready()
+    for number in range(1, request.terms.sums + 1):
+        scene.compute(request, number)
+    assert scene.request(request.digest).status is Status.DONE
+    with pytest.raises(RefusedError):
+        scene.ask(request, request.terms.sums + 1)
+    with pytest.raises(RefusedError):
+        scene.start(request, OTHER_RUN)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 20, b"\0" * 28, b"\0\0\xc0\x7f" * 6, b"\0\0\x80\x7f" * 6])
+def test_a_global_model_of_another_size_or_not_finite_is_refused(scene: Scene, content: bytes) -> None:
+    request = scene.ready()
+    with pytest.raises(InvalidInputError):
+        scene.ask(request, 1, content or b"\0")
+    assert scene.count("rounds") == 0
+
+
+def test_a_second_roster_is_refused_and_the_first_stands(scene: Scene) -> None:
+    request = scene.approved()
+    own = scene.start(request)
+    first = scene.roster(request, own)
+    scene.accept(first)
+    with pytest.raises(ConflictError):
+        scene.accept(scene.roster(request, own))
+    scene.accept(first)
+    with scene.site.engine.begin() as connection:
+        stored = connection.execute(text("SELECT roster FROM runs")).scalar_one()
+    assert all(entry.signature in stored for entry in first.advertisements)
+
+
+def test_a_roster_with_an_invented_or_a_missing_site_is_refused(scene: Scene) -> None:
+    request = scene.approved()
+    honest = scene.roster(request, scene.start(request))
+    researcher = scene.researcher
+    invented, _ = create(researcher.signing, researcher.party, request.digest, RUN, request.terms.sums)
+    for entries in (honest.advertisements[:2], (*honest.advertisements[:2], invented)):
+        with pytest.raises(CloisterError):
+            scene.accept(honest.model_copy(update={"advertisements": entries}))
+    with pytest.raises(RefusedError, match="no roster"):
+        scene.ask(request, 1)
+
+
+def test_a_site_that_was_not_pinned_is_not_averaged_with(scene: Scene) -> None:
+    request = scene.approved()
+    roster = scene.roster(request, scene.start(request))
+    scene.tamper("DELETE FROM peers WHERE name = 'bern'")
+    with pytest.raises(NotAuthenticError, match="not pinned"):
+        scene.accept(roster)
+
+
+def test_a_stale_worker_cannot_answer_a_round_for_another_model(scene: Scene) -> None:
+    request = scene.ready()
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    scene.answer(assignment)
+    forged = Assignment(request, assignment.data_set, RUN, 1, "f" * 64, assignment.model)
+    with pytest.raises(ConflictError):
+        scene.answer(forged)
+    assert len(scene.updates()) == 1

@@ -1,0 +1,106 @@
+"""Requests end by expiry, withdrawal or failure, and what they never used goes back."""
+
+import pytest
+
+from datasites.protocol.messages import StudyClose
+from datasites.requests.close import close_expired
+from datasites.requests.finish_check import admit, refuse
+from datasites.requests.records import Request, Status
+from datasites.requests.withdraw import withdraw
+from policies.errors import RefusedError
+from tests.one_site import OTHER_STUDY, STUDY, Scene
+
+
+def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "no time") -> None:
+    with scene.site.engine.begin() as connection:
+        withdraw(connection, sender or scene.researcher.party, StudyClose(study=study, reason=reason), scene.now)
+
+
+def expire(scene: Scene) -> None:
+    with scene.site.engine.begin() as connection:
+        close_expired(connection, scene.now)
+
+
+def reserved(scene: Scene) -> tuple[int, int]:
+    left = scene.balance()
+    return left.training.reserved_units, left.evaluation.reserved_units
+
+
+def at_status(scene: Scene, status: Status) -> Request:
+    match status:
+        case Status.RECEIVED:
+            return scene.receive(scene.terms())
+        case Status.PENDING:
+            return scene.submit()
+        case Status.APPROVED:
+            return scene.approved()
+    request = scene.ready()
+    scene.compute(request, 1)
+    return request
+
+
+@pytest.mark.parametrize("status", [Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING])
+@pytest.mark.parametrize("end", ["expiry", "withdrawal"])
+def test_whatever_is_open_ends_and_returns_what_is_left(scene: Scene, status: Status, end: str) -> None:
+    request = at_status(scene, status)
+    spent = scene.balance().training.spent_units
+    assert (spent > 0) == (status is Status.RUNNING)
+    if end == "expiry":
+        scene.clock.seconds = request.terms.expires_at
+        expire(scene)
+    else:
+        give_up(scene)
+    after = scene.request(request.digest)
+    assert after.status is (Status.EXPIRED if end == "expiry" else Status.CLOSED)
+    assert reserved(scene) == (0, 0)
+    assert scene.balance().training.spent_units == spent
+    assert scene.letters()[-1].status == after.status
+    assert scene.audit().broken == []
+
+
+def test_a_study_lives_until_the_second_of_its_expiry(scene: Scene) -> None:
+    request = scene.approved()
+    scene.clock.seconds = request.terms.expires_at - 1
+    expire(scene)
+    assert scene.request(request.digest).status is Status.APPROVED
+    scene.clock.seconds += 1
+    expire(scene)
+    assert scene.request(request.digest).status is Status.EXPIRED
+
+
+def test_what_has_ended_stays_as_it_ended(scene: Scene) -> None:
+    request = scene.approved()
+    give_up(scene)
+    letters, entries = scene.count("outbox"), scene.count("log_entries")
+    give_up(scene, reason="again")
+    scene.clock.seconds = request.terms.expires_at + 1
+    expire(scene)
+    assert scene.request(request.digest).status is Status.CLOSED
+    assert (scene.count("outbox"), scene.count("log_entries")) == (letters, entries)
+
+
+def test_nobody_closes_the_study_of_another(scene: Scene) -> None:
+    request = scene.approved()
+    with pytest.raises(RefusedError):
+        give_up(scene, sender=scene.other_researcher.party)
+    with pytest.raises(RefusedError):
+        give_up(scene, study=OTHER_STUDY)
+    assert scene.request(request.digest).status is Status.APPROVED
+    assert reserved(scene) != (0, 0)
+
+
+def test_the_longest_reason_that_a_message_can_carry_closes_the_study(scene: Scene) -> None:
+    request = scene.approved()
+    give_up(scene, reason="x" * 2_000)
+    assert scene.request(request.digest).status is Status.CLOSED
+
+
+def test_the_check_ends_in_pending_or_in_refused_with_its_reason(scene: Scene) -> None:
+    first, second = scene.receive(scene.terms()), scene.receive(scene.terms(OTHER_STUDY))
+    with scene.site.engine.begin() as connection:
+        admit(connection, first, scene.now)
+        refuse(connection, second, "Its loss needs 9 GB.", scene.now)
+    assert scene.request(first.digest).status is Status.PENDING
+    after = scene.request(second.digest)
+    assert (after.status, after.detail) == (Status.REFUSED, "Its loss needs 9 GB.")
+    assert [it.status for it in scene.letters()] == ["received", "received", "pending", "refused"]

@@ -1,0 +1,103 @@
+"""What the owner is shown: one digest for one meaning, and every obstacle before the decision."""
+
+import pytest
+
+from datasites.requests.records import Request
+from datasites.requests.review import Review, review
+from policies.budget.ledger import close
+from tests.one_site import OTHER_STUDY, Scene
+
+
+def shown(scene: Scene, request: Request) -> Review:
+    with scene.site.engine.begin() as connection:
+        return review(connection, scene.site, scene.request_in(connection, request))
+
+
+def test_the_digest_does_not_change_with_time_balance_or_house_rules(scene: Scene) -> None:
+    request = scene.submit()
+    before = shown(scene, request)
+    scene.clock.seconds += 3600
+    scene.site.home.house_rules_file.write_text(scene.site.home.house_rules_file.read_text().replace("10.0", "1.0"))
+    scene.approved(OTHER_STUDY, privacy={"epsilon": 1.0}, training={"noise_multiplier": 9.0}, evaluation={"models": []})
+    after = shown(scene, request)
+    assert after.approval_digest == before.approval_digest
+    assert after.balance != before.balance
+    assert before.obstacles == ()
+    assert len(after.obstacles) == 1
+
+
+def test_every_request_has_its_own_digest(scene: Scene) -> None:
+    requests = [scene.submit(), scene.submit(OTHER_STUDY), scene.submit("3" * 32, title="Sepsis, again")]
+    assert len({shown(scene, request).approval_digest for request in requests}) == 3
+
+
+def test_the_cost_is_what_the_rounds_will_charge(scene: Scene) -> None:
+    request = scene.ready()
+    expected = shown(scene, request).cost
+    for number in range(1, request.terms.sums + 1):
+        scene.compute(request, number)
+    left = scene.balance()
+    assert left.training.spent_units == expected.training_units
+    assert left.evaluation.spent_units == expected.evaluation_units
+    assert left.training.reserved_units == left.evaluation.reserved_units == 0
+
+
+def test_the_promise_is_kept_by_the_numbers(scene: Scene) -> None:
+    found = shown(scene, scene.submit())
+    assert 0 < found.epsilon <= found.request.terms.privacy.epsilon
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("minimum_cohort = 3", "minimum_cohort = 4", "4"),
+        ("minimum_colluders = 1", "minimum_colluders = 2", "colluding"),
+        ("maximum_epsilon = 10.0", "maximum_epsilon = 4.0", "ε=5"),
+    ],
+)
+def test_house_rules_stand_against_it(scene: Scene, old: str, new: str, says: str) -> None:
+    request = scene.submit()
+    rules = scene.site.home.house_rules_file
+    assert old in rules.read_text()
+    rules.write_text(rules.read_text().replace(old, new))
+    (obstacle,) = shown(scene, request).obstacles
+    assert says in obstacle
+
+
+def test_too_long_a_time_stands_against_it(scene: Scene) -> None:
+    request = scene.submit(expires_at=scene.now + 91 * 86_400)
+    assert "90 days" in shown(scene, request).obstacles[0]
+
+
+def test_expiry_stands_against_it(scene: Scene) -> None:
+    request = scene.submit()
+    scene.clock.seconds = request.terms.expires_at
+    assert shown(scene, request).obstacles[0] == "The request has expired."
+
+
+def test_an_unknown_site_of_the_cohort_stands_against_it(scene: Scene) -> None:
+    request = scene.submit()
+    scene.tamper("DELETE FROM peers WHERE name = 'bern'")
+    (obstacle,) = shown(scene, request).obstacles
+    assert scene.partners[0].party[:16] in obstacle
+
+
+def test_a_researcher_does_not_count_as_a_site_of_the_cohort(scene: Scene) -> None:
+    cohort = [member.model_dump() for member in scene.terms().cohort]
+    cohort[1]["site"] = scene.other_researcher.party
+    (obstacle,) = shown(scene, scene.submit(cohort=cohort)).obstacles
+    assert scene.other_researcher.party[:16] in obstacle
+
+
+def test_what_does_not_fit_the_budget_stands_against_it_until_there_is_room(scene: Scene) -> None:
+    large = {
+        "training": {"noise_multiplier": 1.05, "sampling_rate": 1.0, "local_steps": 1},
+        "privacy": {"epsilon": 10.0},
+    }
+    first = scene.approved(**large)
+    second = scene.submit(OTHER_STUDY, **large)
+    (obstacle,) = shown(scene, second).obstacles
+    assert "does not fit the privacy budget" in obstacle
+    with scene.site.engine.begin() as connection:
+        close(connection, first.digest, scene.now)
+    assert shown(scene, second).obstacles == ()

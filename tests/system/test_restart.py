@@ -1,0 +1,87 @@
+"""A datasite killed with -9, between rounds and in the middle of one: nothing is answered twice, and the log holds."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from policies.errors import RefusedError
+from researcher import Study
+from tests.system.federation import LiveFederation, LiveSite, cancel
+from tests.system.waiting import SECONDS, eventually, wait_until_gone
+
+
+def test_a_site_killed_between_rounds_goes_on_where_it_was(live: LiveFederation) -> None:
+    study = live.approved_study()
+    rounds = study.rounds()
+    assert next(rounds).round == 1
+    cork = live.sites["cork-hospital"]
+    trainer = cork.trainer()
+    cork.kill()
+    wait_until_gone(trainer)
+    cork.serve()
+
+    assert [record.round for record in rounds] == [2, 3]
+    assert study.result().metrics.keys() == {0, 2}
+    for site in live.sites.values():
+        eventually(lambda site=site: _status(site, study) == "done", f"the study's end at {site.name}")
+        assert _verified(site)["broken"] == []
+        assert _released(site, study) == [1, 2, 3]
+        assert site.site.budget()["training"]["reserved"] == 0
+
+
+def test_a_site_killed_in_the_middle_of_a_round_burns_its_charge_and_never_answers(live: LiveFederation) -> None:
+    study = live.approved_study()
+    bern = live.sites["bern-hospital"]
+    spent_before = bern.site.budget()["training"]["spent"]
+    rounds = study.rounds()
+    assert next(rounds).round == 1
+    spent_in_round_1 = bern.site.budget()["training"]["spent"] - spent_before
+    assert spent_in_round_1 > 0
+
+    trainer = bern.trainer()
+    os.kill(trainer, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as thread:
+        second_round = thread.submit(next, rounds)
+        eventually(lambda: bern.round_state(study, 2) == "charged", "the second round's charge at bern")
+        bern.kill()
+        os.kill(trainer, signal.SIGCONT)
+        wait_until_gone(trainer)
+        bern.serve()
+        with pytest.raises(RefusedError, match="bern-hospital refused round 2: The site stopped in the middle"):
+            second_round.result(SECONDS)
+
+    assert (_status(bern, study), bern.round_state(study, 2)) == ("failed", "burned")
+    burned = bern.site.budget()["training"]
+    assert burned["spent"] - spent_before == pytest.approx(2 * spent_in_round_1)
+    assert burned["reserved"] == 0
+    with pytest.raises(RefusedError, match="bern-hospital"):
+        study.run()
+    assert _released(bern, study) == [1]
+    assert bern.site.budget()["training"] == burned, "asking again must cost nothing"
+    report = _verified(bern)
+    assert report["broken"] == []
+    assert report["proved"]
+
+    cancel(study, live.sites.values())
+    for site in live.sites.values():
+        assert site.site.budget()["training"]["reserved"] == 0
+        assert _verified(site)["broken"] == []
+
+
+def _status(site: LiveSite, study: Study) -> str:
+    (row,) = site.rows("SELECT status FROM requests WHERE study = ?", study.identifier)
+    return str(row["status"])
+
+
+def _verified(site: LiveSite) -> Any:
+    return site.site.export_and_verify()
+
+
+def _released(site: LiveSite, study: Study) -> list[int]:
+    """The rounds of which the site's log says that an answer left it, in order."""
+    marks = ('"kind":"update-released"', f'"request":"{study.terms.digest()}"')
+    entries = [bytes(row["entry"]).decode() for row in site.rows("SELECT entry FROM log_entries ORDER BY position")]
+    return [int(it.split('"round":')[1].split(",")[0].rstrip("}")) for it in entries if all(one in it for one in marks)]

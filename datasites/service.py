@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 
-from datasites.execution.rounds import burn_interrupted_rounds
+from datasites.execution.interrupted_rounds import take_up_interrupted_rounds
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
@@ -41,7 +41,7 @@ class Service:
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.
 
-        The schema is brought up to date, the ledger's chain checked, and interrupted rounds burned, before anything.
+        The schema is brought up to date, the ledger's chain checked, and interrupted rounds taken up, before anything.
 
         Raises:
             ConflictError: another process serves this datasite.
@@ -52,7 +52,7 @@ class Service:
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
                 verify_chain(connection)
-                burn_interrupted_rounds(connection, self._site.now)
+                take_up_interrupted_rounds(connection, self._site.now)
             worker = self._start(self._work)
             for loop in (self._listen, self._receive, self._send):
                 self._start(loop)

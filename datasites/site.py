@@ -8,12 +8,15 @@ from sqlalchemy import Engine
 
 from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
+from datasites.protocol.private_files import read_given_file
 from datasites.store.engine import open_engine
 from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings
 from datasites.store.migrate import migrate
 from policies.house_rules import DEFAULT_HOUSE_RULES, HouseRules, parse_house_rules
 from policies.log.entries import SiteOpened
 from policies.log.journal import append
+
+_MAXIMUM_RULES_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ class Site:
         return int(self.clock())
 
     def house_rules(self) -> HouseRules:
-        """The owner's standing rules as they are on disk at this moment."""
-        return parse_house_rules(self.home.house_rules_file.read_text())
+        """The owner's standing rules as they are on disk at this moment.
+
+        Raises:
+            InvalidInputError: the file is missing, or a rule in it is wrong.
+        """
+        file = self.home.house_rules_file
+        return parse_house_rules(read_given_file(file, maximum_bytes=_MAXIMUM_RULES_BYTES, what="The file"))
 
 
 def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:

@@ -27,15 +27,15 @@ class HouseRules(StrictModel):
     maximum_days: Annotated[int, Field(ge=1, le=3650)]
 
 
-def parse_house_rules(text: str) -> HouseRules:
+def parse_house_rules(data: bytes) -> HouseRules:
     """Parse `house_rules.toml`.
 
     Raises:
         InvalidInputError: saying which rule is wrong.
     """
     try:
-        return HouseRules.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return HouseRules.model_validate(tomllib.loads(data.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"The house rules are not valid TOML: {error}.") from error
     except ValidationError as error:
         raise InvalidInputError(f"The house rules are not valid: {describe_validation_error(error)}.") from error

@@ -31,12 +31,14 @@ class Programs(StrictModel):
 class Training(StrictModel):
     """DP-SGD at each site (Abadi et al. 2016): every number is public and fixed before the data is touched.
 
-    The divisor of a step is `sampling_rate` × the manifest's public number of training units.
+    The divisor of a step is `sampling_rate` × the manifest's public number of training units. `retries` is how many
+    rounds a site may compute once more, with fresh noise and another charge, because it stopped in the middle of them.
     """
 
     strategy: Literal["fedavg"]
     rounds: Annotated[int, Field(ge=1, le=10_000)]
     local_steps: Annotated[int, Field(ge=1, le=10_000)]
+    retries: Annotated[int, Field(ge=0, le=100)]
     sampling_rate: Annotated[float, Field(ge=1e-6, le=1)]
     noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
     clipping_norm: Annotated[float, Field(gt=0, le=1e6)]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasites.protocol.identity import Identity, IdentityCard, parse_card
+from datasites.protocol.identity import MAXIMUM_CARD_BYTES, Identity, IdentityCard, parse_card
 from datasites.protocol.mailbox import Mailbox
+from datasites.protocol.private_files import read_given_file
 from policies.errors import ConflictError
 from policies.manifest import CategoryColumn
 from researcher.catalog import DataSet, look_round, require_same_columns
@@ -53,7 +54,7 @@ class Federation:
             NotAuthenticError: the card was altered.
             ConflictError: the name is pinned with other keys.
         """
-        card = parse_card(Path(card_file).read_bytes())
+        card = parse_card(read_given_file(Path(card_file), maximum_bytes=MAXIMUM_CARD_BYTES, what="The card"))
         self.correspondence.state.pin(card)
         return card
 

@@ -37,6 +37,7 @@ class Ask:
 
     `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
     are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
+    `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Ask:
     rounds: int
     evaluate: tuple[int, ...]
     local_steps: int = 1
+    retries: int = 1
     sampling_rate: float = 0.5
     learning_rate: float = 0.5
     clipping_norm: float = 1.0
@@ -62,7 +64,8 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
         InvalidInputError: saying which number is wrong.
     """
     epsilon, delta = ask.privacy.epsilon, ask.privacy.delta
-    steps = ask.rounds * ask.local_steps
+    steps = (ask.rounds + ask.retries) * ask.local_steps
+    measurements = len(ask.evaluate) + ask.retries if ask.evaluate else 1
     try:
         return Terms(
             version="cloister-terms/1",
@@ -84,6 +87,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
                 strategy="fedavg",
                 rounds=ask.rounds,
                 local_steps=ask.local_steps,
+                retries=ask.retries,
                 sampling_rate=ask.sampling_rate,
                 noise_multiplier=calibrate_noise_multiplier(epsilon, delta, ask.sampling_rate, steps),
                 clipping_norm=ask.clipping_norm,
@@ -92,7 +96,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
             evaluation=Evaluation(
                 models=ask.evaluate,
                 metrics=exported.metrics.output_names,
-                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, 1.0, max(1, len(ask.evaluate))),
+                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, 1.0, measurements),
             ),
             secure_averaging=ask.secure_averaging,
             privacy=ask.privacy,

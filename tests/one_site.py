@@ -1,6 +1,5 @@
 """A real datasite in a folder, with its owner, researchers and two partner sites, driven through its use cases."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from safetensors.numpy import save
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from datasites.catalog.registration import register_data_set
-from datasites.execution.rounds import Assignment, answer_round, ask_round, charge_next_round
+from datasites.execution.answer_round import answer_round
+from datasites.execution.ask_round import ask_round
+from datasites.execution.charge_round import Assignment, charge_next_round
 from datasites.execution.setup import accept_roster, start_run
-from datasites.protocol.blobs import BlobReference, seal_blob
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import (
     AdvertisementMessage,
@@ -44,51 +43,13 @@ from policies.budget.balance import Balance, balance
 from policies.log.bundle import SiteFacts
 from policies.log.journal import export_bundle
 from policies.log.verify import Pinned, Report, verify_bundle
-from policies.programs.digests import parameters_digest, source_digest
-from policies.programs.format import parse_program
-from policies.statements.canonical import canonical_bytes
 from policies.terms import Terms
 from tests.conftest import CLINIC, HEADER
+from tests.one_study import INITIAL, LOSS, METRICS, PARAMETERS, RUN, SOURCE, STUDY, make_terms, model, reference
 
 NOW = 1_900_000_000
 PASSPHRASE = b"three wards and a garden"
-STUDY, OTHER_STUDY = "1" * 32, "2" * 32
-RUN, OTHER_RUN = "a" * 32, "b" * 32
-PARAMETERS = 6
 LIFETIME_EPSILON = 10.0
-SOURCE = "class Plan: ...\n"
-
-
-def program(output: str, *nodes: dict[str, Any]) -> str:
-    """Over value 0 weight [1, 6], 1 features [6], 2 target []; 3 and 4 are the score, 5 the target as a number."""
-    score = [
-        {"op": "linear", "args": [1, 0], "kwargs": {}},
-        {"op": "select", "args": [3], "kwargs": {"dim": 0, "index": 0}},
-        {"op": "to", "args": [2], "kwargs": {"dtype": "float32"}},
-    ]
-    document = {
-        "version": "cloister-program/1",
-        "inputs": [
-            {"name": "weight", "kind": "parameter", "shape": [1, PARAMETERS], "dtype": "float32"},
-            {"name": "features", "kind": "feature", "shape": [PARAMETERS], "dtype": "float32"},
-            {"name": "target", "kind": "target", "shape": [], "dtype": "int64"},
-        ],
-        "nodes": [*score, *nodes],
-        "outputs": [{"name": output, "ref": 5 + len(nodes)}],
-    }
-    return canonical_bytes(document).decode()
-
-
-LOSS = program("loss", {"op": "binary_cross_entropy_with_logits", "args": [4, 5], "kwargs": {"reduction": "mean"}})
-OTHER_LOSS = program("loss", {"op": "mse_loss", "args": [4, 5], "kwargs": {"reduction": "mean"}})
-METRICS = program("probability", {"op": "sigmoid", "args": [4], "kwargs": {}})
-INITIAL = save({"weight": np.zeros((1, PARAMETERS), np.float32)})
-OTHER_INITIAL = save({"weight": np.ones((1, PARAMETERS), np.float32)})
-
-
-def model(value: float = 0.0) -> bytes:
-    """A global model as it travels."""
-    return np.full(PARAMETERS, value, "<f4").tobytes()
 
 
 @dataclass
@@ -119,43 +80,9 @@ class Scene:
         return self.site.now
 
     def terms(self, study: str = STUDY, **changes: Any) -> Terms:
-        """Terms of a study of three rounds over the three sites; `changes` replace top-level fields or merge into
-        sections."""
-        parties = (self.site.identity.party, *(it.party for it in self.partners))
-        document: dict[str, Any] = {
-            "version": "cloister-terms/1",
-            "study": study,
-            "title": "Sepsis",
-            "researcher": self.researcher.party,
-            "purpose": "Early warning",
-            "recipients": "The study group",
-            "onward_use": "None",
-            "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties],
-            "programs": {
-                "loss": parse_program(LOSS.encode()).digest(),
-                "metrics": parse_program(METRICS.encode()).digest(),
-                "initial_parameters": parameters_digest(INITIAL),
-                "source": source_digest(SOURCE),
-                "parameter_count": PARAMETERS,
-            },
-            "training": {
-                "strategy": "fedavg",
-                "rounds": 3,
-                "local_steps": 2,
-                "sampling_rate": 0.5,
-                "noise_multiplier": 4.0,
-                "clipping_norm": 1.0,
-                "learning_rate": 0.1,
-            },
-            "evaluation": {"models": [0, 3], "metrics": ["probability"], "noise_multiplier": 8.0},
-            "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 20, "update_range": 4.0},
-            "privacy": {"epsilon": 5.0, "delta": 1e-6},
-            "deadlines": {"setup_seconds": 60, "round_seconds": 60},
-            "expires_at": NOW + 86_400,
-        }
-        for name, value in changes.items():
-            document[name] = {**document[name], **value} if isinstance(value, dict) else value
-        return Terms.model_validate_json(json.dumps(document))
+        """Ada's terms for a study of three rounds over the three sites; see `make_terms`."""
+        parties = [self.site.identity.party, *(it.party for it in self.partners)]
+        return make_terms(study, self.researcher.party, parties, NOW + 86_400, changes)
 
     def submission(self, terms: Terms, **changes: Any) -> StudySubmission:
         """The message that submits `terms`; its parameters are `INITIAL`, handed to `receive` beside it."""
@@ -288,6 +215,13 @@ class Scene:
     def updates(self) -> list[MaskedUpdateMessage]:
         return [it for it in self.letters() if isinstance(it, MaskedUpdateMessage)]
 
+    def send_all(self) -> list[bytes]:
+        """Let the relay take everything; gives the sealed contents."""
+        with self.site.engine.begin() as connection:
+            blobs = list(connection.execute(select(outbox.c.blob).order_by(outbox.c.id)).scalars())
+            connection.execute(delete(outbox))
+        return [blob for blob in blobs if blob is not None]
+
     def balance(self) -> Balance:
         with self.site.engine.begin() as connection:
             population = connection.execute(text("SELECT population FROM data_sets")).scalars().first()
@@ -301,7 +235,7 @@ class Scene:
         """Change the database behind the datasite's back; at least one row must be hit."""
         with self.site.engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-            assert connection.execute(text(statement), values).rowcount
+            assert connection.exec_driver_sql(statement, values).rowcount
 
     def audit(self) -> Report:
         """What an auditor with the site's card finds in its exported log."""
@@ -313,11 +247,6 @@ class Scene:
         with self.site.engine.begin() as connection:
             bundle = export_bundle(connection, key, facts)
         return verify_bundle(bundle, Pinned(bytes.fromhex(card.log_key), bytes.fromhex(card.owner_key)))
-
-
-def reference() -> BlobReference:
-    """Some content's reference; what it refers to is handed to the use case directly."""
-    return seal_blob(b"elsewhere")[0]
 
 
 def rows(patients: int = 100, first: int = 0) -> Sequence[str]:

@@ -11,6 +11,7 @@ from datasites.catalog.fingerprints import unit_fingerprints
 from datasites.catalog.mock import draw_mock
 from datasites.catalog.population import ExistingPopulation, population_to_join
 from datasites.catalog.snapshot import write_snapshot
+from datasites.protocol.private_files import read_given_file
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
 from datasites.store.tables import budget_tables, data_sets
@@ -19,7 +20,7 @@ from policies.budget.ledger import open_population
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
 from policies.log.journal import append
-from policies.manifest import Manifest, parse_manifest
+from policies.manifest import MAXIMUM_MANIFEST_BYTES, Manifest, parse_manifest
 
 _LARGEST_DELTA = 1e-6
 _RESERVED_BY_SYFT = re.compile(r"v[0-9]+")
@@ -35,7 +36,7 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
         ConflictError: a data set of this name exists.
         RefusedError: the people belong to two populations, or have a budget of another ε already.
     """
-    manifest = parse_manifest(manifest_file.read_bytes())
+    manifest = parse_manifest(read_given_file(manifest_file, maximum_bytes=MAXIMUM_MANIFEST_BYTES, what="The manifest"))
     if _RESERVED_BY_SYFT.fullmatch(manifest.name):
         raise InvalidInputError(f"Syft keeps the name «{manifest.name}» for itself; give the data set another name.")
     table = read_table(table_file, manifest)

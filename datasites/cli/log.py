@@ -11,7 +11,7 @@ from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_json, reporting, say
 from datasites.cli.peers import read_card
 from datasites.protocol.identity import parse_card
-from datasites.protocol.private_files import write_private_file
+from datasites.protocol.private_files import read_given_file, write_private_file
 from policies.errors import InvalidInputError
 from policies.log.bundle import MAXIMUM_BUNDLE_BYTES, SiteFacts
 from policies.log.journal import export_bundle
@@ -58,11 +58,7 @@ def verify(
 ) -> None:
     """Check an exported log offline and say what was proved; exits with 1 if anything does not hold."""
     with reporting(as_json):
-        try:
-            with bundle.expanduser().open("rb") as file:
-                content = file.read(MAXIMUM_BUNDLE_BYTES + 1)
-        except OSError as error:
-            raise InvalidInputError(f"The bundle {bundle} cannot be read ({error.strerror}).") from error
+        content = read_given_file(bundle, maximum_bytes=MAXIMUM_BUNDLE_BYTES, what="The bundle")
         pinned = Pinned()
         if card is not None:
             shown = parse_card(read_card(card))

@@ -8,6 +8,7 @@ import typer
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import print_json, print_table, reporting, say
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
+from datasites.protocol.private_files import read_given_file
 from datasites.store.peers import pin, pinned_cards
 from policies.errors import InvalidInputError
 
@@ -61,16 +62,12 @@ def list_peers(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> 
 
 
 def read_card(path: Path) -> bytes:
-    """A card file's bytes, at most one too many for a card.
+    """A card file's bytes.
 
     Raises:
         InvalidInputError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAXIMUM_CARD_BYTES + 1)
-    except OSError as error:
-        raise InvalidInputError(f"The card {path} cannot be read ({error.strerror}).") from error
+    return read_given_file(path, maximum_bytes=MAXIMUM_CARD_BYTES, what="The card")
 
 
 def _facts(card: IdentityCard) -> dict[str, str]:

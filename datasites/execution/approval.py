@@ -2,15 +2,14 @@
 
 from sqlalchemy import Connection
 
-from datasites.requests.records import Request, Status, find_study, initial_parameters
+from datasites.requests.records import Request, Status, find_study, initial_parameters, require_as_received
 from datasites.requests.review import draft_decision
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
 from policies.decision import verify_decision
 from policies.errors import NotAuthenticError, RefusedError
-from policies.programs.digests import parameters_digest, source_digest
-from policies.programs.format import parse_program
+from policies.programs.digests import parameters_digest
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
@@ -44,13 +43,8 @@ def require_contents(connection: Connection, request: Request) -> bytes:
     Raises:
         NotAuthenticError: something stored was changed since it was received.
     """
-    parameters, programs = initial_parameters(connection, request.digest), request.terms.programs
-    stored = (
-        parse_program(request.loss_program.encode()).digest(),
-        parse_program(request.metrics_program.encode()).digest(),
-        parameters_digest(parameters),
-        source_digest(request.source),
-    )
-    if stored != (programs.loss, programs.metrics, programs.initial_parameters, programs.source):
-        raise NotAuthenticError("What is stored for this request is not what its terms name; nothing was run.")
+    require_as_received(request)
+    parameters = initial_parameters(connection, request.digest)
+    if parameters_digest(parameters) != request.terms.programs.initial_parameters:
+        raise NotAuthenticError("The stored initial parameters are not the ones that were received; nothing was run.")
     return parameters

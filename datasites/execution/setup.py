@@ -24,6 +24,8 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
         RefusedError: the study is not approved here, or another run of it has computed a round already.
     """
     request, _ = require_approval(connection, site, sender, message.study, now)
+    if message.terms_digest != request.digest:
+        raise RefusedError("The run is for other terms than the ones approved here.")
     row = connection.execute(select(runs).where(runs.c.request == request.digest)).one_or_none()
     if row is not None and row.run == message.run:
         advertisement = _advertisement(row.advertisement)

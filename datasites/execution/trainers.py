@@ -4,7 +4,7 @@ from collections.abc import Set
 
 from datasites.catalog.snapshot import load_snapshot
 from datasites.execution.approval import require_contents
-from datasites.execution.rounds import Assignment
+from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerProcess
 from datasites.requests.records import Request

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from datasites.execution.rounds import answer_round, burn_round, charge_next_round
+from datasites.execution.answer_round import answer_round
+from datasites.execution.charge_round import charge_next_round
+from datasites.execution.interrupted_rounds import burn_round
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit, refuse

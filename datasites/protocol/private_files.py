@@ -57,6 +57,19 @@ def read_private_file(path: Path, *, maximum_bytes: int) -> bytes:
     return content
 
 
+def read_given_file(path: Path, *, maximum_bytes: int, what: str) -> bytes:
+    """Read a file that somebody named, at most `maximum_bytes` and one more: parsers then say that it is too long.
+
+    Raises:
+        InvalidInputError: it cannot be read.
+    """
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(maximum_bytes + 1)
+    except OSError as error:
+        raise InvalidInputError(f"{what} {path} cannot be read ({error.strerror}); name another file.") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Put the names in `folder` on disk, so that a rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

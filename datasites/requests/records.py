@@ -7,7 +7,9 @@ from sqlalchemy import Connection, Row, Select, select, update
 
 from datasites.store.tables import requests
 from policies.decision import SignedDecision
-from policies.errors import InvalidInputError
+from policies.errors import InvalidInputError, NotAuthenticError
+from policies.programs.digests import source_digest
+from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
@@ -84,6 +86,25 @@ def all_requests(connection: Connection) -> list[Request]:
 def set_status(connection: Connection, digest: str, status: Status, detail: str) -> None:
     """Move a request to `status`; `detail` is a sentence that its researcher may read, and fits `Text`."""
     connection.execute(update(requests).where(requests.c.digest == digest).values(status=status.value, detail=detail))
+
+
+def require_as_received(request: Request) -> None:
+    """Check that terms, programs and source are still what the request's digest names.
+
+    Raises:
+        NotAuthenticError: something stored was changed since it was received.
+    """
+    programs = request.terms.programs
+    stored = (
+        request.terms.digest(),
+        parse_program(request.loss_program.encode()).digest(),
+        parse_program(request.metrics_program.encode()).digest(),
+        source_digest(request.source),
+    )
+    if stored != (request.digest, programs.loss, programs.metrics, programs.source):
+        raise NotAuthenticError(
+            f"What is stored as request {request.number} is not what was received: somebody changed the database."
+        )
 
 
 def initial_parameters(connection: Connection, digest: str) -> bytes:

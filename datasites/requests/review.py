@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from datasites.protocol.identity import IdentityCard
-from datasites.requests.records import Request
+from datasites.requests.records import Request, require_as_received
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.peers import pinned_card, require_card
@@ -33,7 +33,12 @@ class Review:
 
 
 def review(connection: Connection, site: Site, request: Request) -> Review:
-    """Put together everything that a decision on `request` rests on."""
+    """Put together everything that a decision on `request` rests on.
+
+    Raises:
+        NotAuthenticError: what is stored is not what was received.
+    """
+    require_as_received(request)
     data_set = require_data_set(connection, request.data_set)
     researcher = require_card(connection, request.sender)
     cost = request_cost(request.terms, data_set.filter_order)

@@ -5,7 +5,7 @@ import threading
 from sqlalchemy import Connection
 
 from datasites.execution.approval import require_approval
-from datasites.execution.rounds import ask_round
+from datasites.execution.ask_round import ask_round
 from datasites.execution.setup import accept_roster, start_run
 from datasites.protocol.blobs import BlobReference, open_blob
 from datasites.protocol.envelope import Opened, open_envelope

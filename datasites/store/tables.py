@@ -96,6 +96,8 @@ rounds = Table(
     Column("round", Integer, primary_key=True),
     Column("run", String(32), nullable=False),
     Column("state", String(16), nullable=False, comment="asked, charged, computed or burned"),
+    Column("attempt", Integer, nullable=False, comment="from 1; one more after a stop in the middle"),
+    Column("turn", Integer, nullable=False, comment="rounds of all studies are computed in the order they were asked"),
     Column("model_digest", String(64), nullable=False),
     Column("model", LargeBinary, nullable=True, comment="the global parameters, dropped once the round is computed"),
     Column("message", Text, nullable=True, comment="the one answer, kept so that it can be sent again"),

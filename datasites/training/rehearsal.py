@@ -25,6 +25,7 @@ def rehearse() -> None:
             strategy="fedavg",
             rounds=1,
             local_steps=1,
+            retries=0,
             sampling_rate=0.5,
             noise_multiplier=1.0,
             clipping_norm=1.0,

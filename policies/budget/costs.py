@@ -1,6 +1,7 @@
 """What a study costs: its mechanisms round by round, their sum as a reservation, and the ε that they amount to."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from policies.budget.renyi import GaussianMechanism, cost_units, epsilon
@@ -50,14 +51,14 @@ def round_mechanisms(terms: Terms, round_number: int) -> dict[Partition, Gaussia
 
 
 def request_cost(terms: Terms, order: int) -> Cost:
-    """The worst case of the whole study at a population's filter `order`: every round charged once, no retries.
+    """The worst case of the whole study at a population's filter `order`: every round, and every retry, charged.
 
     Raises:
         RefusedError: more than any ledger can hold.
     """
-    training = terms.training.rounds * cost_units(_training(terms, terms.training.local_steps), order)
-    models = len(terms.evaluation.models)
-    evaluation = models * cost_units(_evaluation(terms, 1), order) if models else 0
+    rounds, measurements = _most(terms)
+    training = rounds * cost_units(_training(terms, terms.training.local_steps), order)
+    evaluation = measurements * cost_units(_evaluation(terms, 1), order) if measurements else 0
     if max(training, evaluation) > MAXIMUM_UNITS:
         raise RefusedError(
             "This study adds so little noise that no privacy budget could pay for it; raise the noise multiplier or "
@@ -66,13 +67,21 @@ def request_cost(terms: Terms, order: int) -> Cost:
     return Cost(training, evaluation)
 
 
+@lru_cache(maxsize=128)
 def request_epsilon(terms: Terms) -> float:
     """The ε at the terms' δ for the unit that the study costs most, at the study's own best order."""
     delta = terms.privacy.delta
-    worst, _ = epsilon([_training(terms, terms.training.rounds * terms.training.local_steps)], delta)
-    if terms.evaluation.models:
-        worst = max(worst, epsilon([_evaluation(terms, len(terms.evaluation.models))], delta)[0])
+    rounds, measurements = _most(terms)
+    worst, _ = epsilon([_training(terms, rounds * terms.training.local_steps)], delta)
+    if measurements:
+        worst = max(worst, epsilon([_evaluation(terms, measurements)], delta)[0])
     return worst
+
+
+def _most(terms: Terms) -> tuple[int, int]:
+    """The most training rounds and measurements that can be charged, retries included."""
+    models = len(terms.evaluation.models)
+    return terms.training.rounds + terms.training.retries, models + terms.training.retries if models else 0
 
 
 def _training(terms: Terms, steps: int) -> GaussianMechanism:

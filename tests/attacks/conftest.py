@@ -70,6 +70,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                     "strategy": "fedavg",
                     "rounds": 2,
                     "local_steps": 1,
+                    "retries": 0,
                     "sampling_rate": 0.1,
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,

@@ -46,6 +46,7 @@ TERMS = Terms(
         strategy="fedavg",
         rounds=3,
         local_steps=TRAINING.steps,
+        retries=0,
         sampling_rate=TRAINING.sampling_rate,
         noise_multiplier=TRAINING.noise_multiplier,
         clipping_norm=1.0,

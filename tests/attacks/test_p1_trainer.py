@@ -60,6 +60,7 @@ def training(**changes: float) -> Training:
         "strategy": "fedavg",
         "rounds": 1,
         "local_steps": 1,
+        "retries": 0,
         "sampling_rate": 1.0,
         "noise_multiplier": 1.0,
         "clipping_norm": 1.0,

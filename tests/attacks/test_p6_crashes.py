@@ -9,16 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from datasites.execution.rounds import burn_interrupted_rounds
 from datasites.protocol.blobs import open_blob
-from datasites.requests.records import Request, Status
-from datasites.store.outbox import oldest
-from datasites.store.tables import outbox, rounds
-from policies.budget.chain import verify_chain
-from policies.budget.costs import PARTITIONS, round_mechanisms
-from policies.budget.tables import charges
-from policies.errors import ConflictError, RefusedError
-from tests.one_site import NOW, OTHER_STUDY, PASSPHRASE, Scene, new_scene
+from datasites.requests.records import Status
+from datasites.store.tables import rounds
+from policies.errors import RefusedError
+from tests.attacks.after_a_crash import assert_sound, restart
+from tests.one_site import NOW, PASSPHRASE, Scene, new_scene
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,7 +23,8 @@ STEPS = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from datasites.execution.rounds import answer_round, charge_next_round
+from datasites.execution.answer_round import answer_round
+from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.owner_key import load_owner_key
 from datasites.requests.decide import approve
 from datasites.site import open_site
@@ -61,11 +58,13 @@ ROUNDS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from datasites.execution.rounds import answer_round, ask_round, charge_next_round
+from datasites.execution.answer_round import answer_round
+from datasites.execution.ask_round import ask_round
+from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site
 from datasites.store.home import Home
-from tests.one_site import RUN, STUDY, model, reference
+from tests.one_study import RUN, STUDY, model, reference
 folder, now, researcher = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 site = open_site(Home(folder / "home"), lambda: now)
 acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -98,30 +97,6 @@ def killed_at(scene: Scene, folder: Path, step: str, *arguments: str) -> None:
     victim.kill()
     assert victim.wait(timeout=30) == -9
     victim.stdout.close()
-
-
-def restart(scene: Scene) -> None:
-    with scene.site.engine.begin() as connection:
-        burn_interrupted_rounds(connection, scene.now)
-
-
-def assert_sound(scene: Scene, request: Request) -> set[int]:
-    """Each answer has its own charges, its own letter and its own log entry; gives the rounds that were answered."""
-    with scene.site.engine.begin() as connection:
-        verify_chain(connection)
-        states = {row.round: row.state for row in connection.execute(select(rounds))}
-        charged = Counter(connection.execute(select(charges.c.step)).scalars())
-    answered = {number for number, state in states.items() if state == "computed"}
-    assert sorted(it.round for it in scene.updates()) == sorted(answered)
-    assert len({it.round_context for it in scene.updates()}) == len(answered)
-    spent = {number for number, state in states.items() if state in ("computed", "charged", "burned")}
-    expected = {f"round {number}": len(round_mechanisms(request.terms, number)) for number in spent}
-    assert charged == expected
-    left = scene.balance()
-    for partition in PARTITIONS:
-        assert left.of(partition).remaining_units + left.of(partition).spent_units <= left.of(partition).allowance_units
-    assert scene.audit().broken == []
-    return answered
 
 
 @pytest.mark.parametrize("step", ["approving", "approved"])
@@ -182,77 +157,15 @@ def test_killed_after_the_answer_it_is_sent_again_byte_for_byte(scene: Scene, tm
     killed_at(scene, tmp_path, "answered")
     restart(scene)
     (first,) = scene.updates()
-    assert not scene.ask(request, 1)
-    assert scene.charge() is None
-    assert scene.updates() == [first, first]
-    with scene.site.engine.begin() as connection:
-        blobs = [it for it in connection.execute(select(outbox.c.blob)).scalars() if it is not None]
-    assert len(blobs) == 2
-    assert blobs[0] == blobs[1]
-    assert len(open_blob(first.update, blobs[0], 1 << 20)) == 4 * (6 + 2)
+    (sealed,) = scene.send_all()
+    for _ in range(3):
+        assert not scene.ask(request, 1)
+        assert scene.charge() is None
+    assert scene.updates() == [first]
+    assert scene.send_all() == [sealed]
+    assert len(open_blob(first.update, sealed, 1 << 20)) == 4 * (6 + 2)
     assert scene.count("charges") == 2
     assert scene.audit().broken == []
-
-
-def test_a_worker_that_outlived_a_restart_cannot_answer_what_was_burned(scene: Scene) -> None:
-    request = scene.ready()
-    scene.ask(request, 1)
-    assignment = scene.charge()
-    assert assignment is not None
-    restart(scene)
-    with pytest.raises(ConflictError):
-        scene.answer(assignment)
-    assert assert_sound(scene, request) == set()
-
-
-def test_two_answers_never_leave_for_one_charge(scene: Scene) -> None:
-    request = scene.ready()
-    scene.ask(request, 1)
-    assignment = scene.charge()
-    assert assignment is not None
-    scene.answer(assignment)
-    with pytest.raises(ConflictError):
-        scene.answer(assignment, 0.75)
-    assert assert_sound(scene, request) == {1}
-
-
-def test_an_answer_that_fails_leaves_no_half_of_itself(scene: Scene) -> None:
-    request = scene.ready()
-    scene.ask(request, 1)
-    assignment = scene.charge()
-    assert assignment is not None
-    with pytest.raises(RefusedError):
-        scene.answer(assignment, float("nan"))
-    assert scene.updates() == []
-    assert scene.count("mask_keys") == request.terms.sums
-    scene.answer(assignment)
-    assert assert_sound(scene, request) == {1}
-
-
-def test_burning_one_round_leaves_other_studies_alone(scene: Scene) -> None:
-    first, second = scene.ready(), scene.ready(OTHER_STUDY)
-    scene.ask(first, 1)
-    assert scene.charge() is not None
-    scene.ask(second, 1)
-    restart(scene)
-    assert scene.request(first.digest).status is Status.FAILED
-    assignment = scene.charge()
-    assert assignment is not None
-    assert assignment.request.digest == second.digest
-    scene.answer(assignment)
-    assert scene.audit().broken == []
-
-
-def test_a_letter_is_sent_until_it_is_known_to_be_sent(scene: Scene) -> None:
-    """Reading the outbox changes nothing: a sender that dies before `sent` finds the same letter under its number."""
-    scene.compute(scene.ready(), 1)
-    with scene.site.engine.begin() as connection:
-        first = oldest(connection, without=())
-    scene.site.engine.dispose()
-    with scene.site.engine.begin() as connection:
-        again = oldest(connection, without=())
-    assert first is not None
-    assert first == again
 
 
 @pytest.mark.parametrize("after", [3, 17, 29])

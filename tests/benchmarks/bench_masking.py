@@ -74,6 +74,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                     "strategy": "fedavg",
                     "rounds": 1,
                     "local_steps": 1,
+                    "retries": 0,
                     "sampling_rate": 0.1,
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,

@@ -27,7 +27,8 @@ from datasites.service import Service
 from policies.errors import NotAuthenticError, UnavailableError
 from policies.log.entries import MessageRefused
 from policies.log.journal import entries
-from tests.one_site import INITIAL, LOSS, RUN, STUDY, Scene, model
+from tests.one_site import Scene
+from tests.one_study import INITIAL, LOSS, RUN, STUDY, model
 
 
 class Relay:

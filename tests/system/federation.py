@@ -229,6 +229,7 @@ def ask(**changes: Any) -> Ask:
         "rounds": 2,
         "evaluate": (0, 2),
         "local_steps": 1,
+        "retries": 0,
         "learning_rate": 0.5,
         "deadlines": Deadlines(setup_seconds=45, round_seconds=45),
     }

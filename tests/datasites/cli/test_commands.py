@@ -13,8 +13,8 @@ from datasites.protocol.identity import Identity
 from datasites.requests.records import Status
 from datasites.site import open_site
 from datasites.store.home import Home
-from policies.errors import InvalidInputError
-from tests.one_site import NOW, OTHER_STUDY, PASSPHRASE, STUDY, Scene, new_scene, write_manifest, write_table
+from tests.one_site import PASSPHRASE, Scene, new_scene, write_manifest, write_table
+from tests.one_study import OTHER_STUDY, STUDY
 
 
 class Owner:
@@ -248,6 +248,3 @@ def test_numbers_that_are_no_request_are_errors_of_input(owner: Owner) -> None:
     assert [it["status"] for it in owner.asks("requests")] == ["pending", "received"]
     assert failure(owner.types("show", "3", "--json"))["exit_code"] == 2
     assert owner.types("show", "one").exit_code == 2
-    with pytest.raises(InvalidInputError):
-        open_site(Home(owner.folder / "nowhere"))
-    assert owner.scene.now == NOW

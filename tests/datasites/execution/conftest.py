@@ -44,6 +44,7 @@ def study() -> Prepare:
             strategy="fedavg",
             rounds=1,
             local_steps=20,
+            retries=0,
             sampling_rate=0.5,
             noise_multiplier=0.5,
             clipping_norm=1.0,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from datasites.execution.rounds import answer_round, burn_interrupted_rounds, burn_round
+from datasites.execution.answer_round import answer_round
+from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
 from datasites.protocol.blobs import open_blob
 from datasites.protocol.messages import MaskedUpdateMessage, Roster, StudyClose
 from datasites.requests.records import Request, Status
@@ -19,7 +20,8 @@ from policies.errors import CloisterError, RefusedError
 from policies.log.entries import ChargeMade, RoundComputed, UpdateReleased
 from policies.log.journal import entries
 from policies.statements.digests import digest
-from tests.one_site import PARAMETERS, RUN, Scene, model
+from tests.one_site import Scene
+from tests.one_study import PARAMETERS, RUN, model
 
 
 def masked(scene: Scene, message: MaskedUpdateMessage, size: int) -> MaskedUpdate:
@@ -143,7 +145,7 @@ def test_a_study_that_ended_while_its_round_was_computed_releases_nothing(scene:
                 scene.now,
             )
         else:
-            burn_interrupted_rounds(connection, scene.now)
+            take_up_interrupted_rounds(connection, scene.now)
     with pytest.raises(CloisterError):
         scene.answer(assignment)
     assert scene.updates() == []

@@ -5,14 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from datasites.execution.rounds import Assignment
+from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_process import RoundResult, TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.requests.records import Request, Status
 from datasites.site import Site
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError
-from tests.one_site import OTHER_STUDY, PARAMETERS, Scene
+from tests.one_site import Scene
+from tests.one_study import OTHER_STUDY, PARAMETERS
 
 
 class Pretended(Trainers):

@@ -8,7 +8,8 @@ from datasites.requests.finish_check import admit, refuse
 from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from policies.errors import RefusedError
-from tests.one_site import OTHER_STUDY, STUDY, Scene
+from tests.one_site import Scene
+from tests.one_study import OTHER_STUDY, STUDY
 
 
 def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "no time") -> None:

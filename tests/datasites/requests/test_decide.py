@@ -8,7 +8,8 @@ from policies.decision import verify_decision
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DecisionTaken, RequestClosed, ReservationOpened
 from policies.log.journal import entries
-from tests.one_site import OTHER_STUDY, Scene
+from tests.one_site import Scene
+from tests.one_study import OTHER_STUDY
 
 
 def refuse(scene: Scene, request: Request, reason: str = "not for us") -> Request:

@@ -11,7 +11,8 @@ from policies.errors import CloisterError, ConflictError, InvalidInputError, Not
 from policies.programs.digests import parameters_digest
 from policies.programs.format import parse_program
 from policies.terms import Terms
-from tests.one_site import LOSS, METRICS, NOW, OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY, Scene
+from tests.one_site import NOW, Scene
+from tests.one_study import LOSS, METRICS, OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY
 
 
 def digest_of(program: str) -> str:
@@ -138,7 +139,7 @@ def test_a_delta_above_the_data_sets_is_refused(scene: Scene) -> None:
     "changes",
     [
         {"training": {"noise_multiplier": 0.3}},
-        {"training": {"local_steps": 500}},
+        {"training": {"local_steps": 500, "retries": 0}},
         {"evaluation": {"noise_multiplier": 0.5}},
     ],
 )

@@ -5,7 +5,8 @@ import pytest
 from datasites.requests.records import Request
 from datasites.requests.review import Review, review
 from policies.budget.ledger import close
-from tests.one_site import OTHER_STUDY, Scene
+from tests.one_site import Scene
+from tests.one_study import OTHER_STUDY
 
 
 def shown(scene: Scene, request: Request) -> Review:
@@ -18,7 +19,9 @@ def test_the_digest_does_not_change_with_time_balance_or_house_rules(scene: Scen
     before = shown(scene, request)
     scene.clock.seconds += 3600
     scene.site.home.house_rules_file.write_text(scene.site.home.house_rules_file.read_text().replace("10.0", "1.0"))
-    scene.approved(OTHER_STUDY, privacy={"epsilon": 1.0}, training={"noise_multiplier": 9.0}, evaluation={"models": []})
+    scene.approved(
+        OTHER_STUDY, privacy={"epsilon": 1.0}, training={"noise_multiplier": 12.0}, evaluation={"models": []}
+    )
     after = shown(scene, request)
     assert after.approval_digest == before.approval_digest
     assert after.balance != before.balance
@@ -91,7 +94,7 @@ def test_a_researcher_does_not_count_as_a_site_of_the_cohort(scene: Scene) -> No
 
 def test_what_does_not_fit_the_budget_stands_against_it_until_there_is_room(scene: Scene) -> None:
     large = {
-        "training": {"noise_multiplier": 1.05, "sampling_rate": 1.0, "local_steps": 1},
+        "training": {"noise_multiplier": 1.05, "sampling_rate": 1.0, "local_steps": 1, "retries": 0},
         "privacy": {"epsilon": 10.0},
     }
     first = scene.approved(**large)

@@ -93,6 +93,7 @@ def make_cohort(
                     "strategy": "fedavg",
                     "rounds": rounds,
                     "local_steps": 1,
+                    "retries": 0,
                     "sampling_rate": 0.1,
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,

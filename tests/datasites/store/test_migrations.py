@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the code declares, once, and the engine keeps what it is told."""
+"""The migrations make exactly the tables that the code declares, and make them once."""
 
 from pathlib import Path
 
@@ -52,12 +52,3 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     folder = Path(datasites.store.__file__).parent / "migrations"
     assert ScriptDirectory(str(folder)).get_heads() == [version]
-
-
-def test_a_commit_is_on_disk_and_keys_are_checked_and_deleted_rows_are_gone(tmp_path: Path) -> None:
-    with new_database(tmp_path).begin() as connection:
-        found = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("synchronous", "foreign_keys", "journal_mode", "secure_delete")
-        }
-    assert found == {"synchronous": 2, "foreign_keys": 1, "journal_mode": "wal", "secure_delete": 1}

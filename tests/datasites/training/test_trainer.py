@@ -25,6 +25,7 @@ def settings(**changes: float) -> Training:
         "strategy": "fedavg",
         "rounds": 1,
         "local_steps": 1,
+        "retries": 0,
         "sampling_rate": 0.5,
         "noise_multiplier": 1.5,
         "clipping_norm": 0.6,
@@ -107,7 +108,7 @@ def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> N
 def test_every_step_is_noised_even_if_nobody_was_sampled(
     logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
 ) -> None:
-    local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-9), 1000)
+    local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-6), 1000)
     assert sum(draw.sum() for stream in streams for draw in stream.coins) == 0
     assert sum(len(draw) for stream in streams for draw in stream.noise) == 9 * 4
 

@@ -47,6 +47,7 @@ def terms() -> Terms:
             "strategy": "fedavg",
             "rounds": 4,
             "local_steps": 5,
+            "retries": 0,
             "sampling_rate": 0.1,
             "noise_multiplier": 2.0,
             "clipping_norm": 1.0,

@@ -56,6 +56,7 @@ TERMS = Terms(
         strategy="fedavg",
         rounds=10_000,
         local_steps=1,
+        retries=0,
         sampling_rate=0.1,
         noise_multiplier=1.0,
         clipping_norm=1e-7,

@@ -163,6 +163,13 @@ def upgrade() -> None:
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("run", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False, comment="asked, charged, computed or burned"),
+        sa.Column("attempt", sa.Integer(), nullable=False, comment="from 1; one more after a stop in the middle"),
+        sa.Column(
+            "turn",
+            sa.Integer(),
+            nullable=False,
+            comment="rounds of all studies are computed in the order they were asked",
+        ),
         sa.Column("model_digest", sa.String(length=64), nullable=False),
         sa.Column(
             "model",

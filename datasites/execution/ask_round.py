@@ -1,0 +1,80 @@
+"""Take in a round: asked once, frozen by its first global model, answered again with the same bytes."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, insert, select
+
+from datasites.execution.approval import require_approval
+from datasites.protocol.messages import RoundStart, parse_message
+from datasites.requests.records import Status, set_status
+from datasites.site import Site
+from datasites.store.outbox import enqueue, is_waiting
+from datasites.store.tables import rounds, runs
+from policies.errors import ConflictError, InvalidInputError, RefusedError
+from policies.statements.digests import digest
+from policies.terms import Terms
+
+
+def parse_model_vector(data: bytes, terms: Terms) -> NDArray[np.float32]:
+    """Read a global model as it travels: little-endian float32, one a parameter, all finite.
+
+    Raises:
+        InvalidInputError: another size, or values that are not finite.
+    """
+    if len(data) != 4 * terms.programs.parameter_count:
+        raise InvalidInputError(
+            f"The global model has {len(data)} bytes; the terms' {terms.programs.parameter_count} parameters need "
+            f"{4 * terms.programs.parameter_count}."
+        )
+    model = np.frombuffer(data, "<f4")
+    if not bool(np.isfinite(model).all()):
+        raise InvalidInputError("The global model holds values that are not finite; lower the learning rate.")
+    return model
+
+
+def ask_round(connection: Connection, site: Site, sender: str, message: RoundStart, model: bytes, now: int) -> bool:
+    """Take in a round; True if it is new and must be computed. One asked before is answered with the same bytes.
+
+    Raises:
+        RefusedError: the study is not approved, has no roster, or the round is out of turn.
+        ConflictError: the round was asked before from another global model: the first one froze it.
+    """
+    request, _ = require_approval(connection, site, sender, message.study, now)
+    terms = request.terms
+    run = connection.execute(
+        select(runs).where(runs.c.request == request.digest, runs.c.run == message.run)
+    ).one_or_none()
+    if run is None or run.roster is None:
+        raise RefusedError("This run has no roster here; set it up first.")
+    parse_model_vector(model, terms)
+    model_digest = digest("global-model", model)
+    known = connection.execute(
+        select(rounds).where(rounds.c.request == request.digest, rounds.c.round == message.round)
+    ).one_or_none()
+    if known is not None:
+        if known.model_digest != model_digest:
+            raise ConflictError("This round was started from another global model before; one round opens one sum.")
+        answer = None if known.message is None else parse_message(known.message.encode())
+        if answer is not None and not is_waiting(connection, sender, answer):
+            enqueue(connection, sender, answer, now, known.blob)
+        return False
+    computed = connection.execute(
+        select(rounds.c.round).where(rounds.c.request == request.digest, rounds.c.state == "computed")
+    ).scalars()
+    expected = max(computed, default=0) + 1
+    if message.round != expected or message.round > terms.sums:
+        raise RefusedError(f"Round {message.round} is out of turn; this site expects round {expected} of {terms.sums}.")
+    connection.execute(
+        insert(rounds).values(
+            request=request.digest,
+            round=message.round,
+            run=message.run,
+            state="asked",
+            attempt=1,
+            turn=select(func.coalesce(func.max(rounds.c.turn), 0) + 1).scalar_subquery(),
+            model_digest=model_digest,
+            model=model,
+        )
+    )
+    set_status(connection, request.digest, Status.RUNNING, f"Round {message.round} of {terms.sums}.")
+    return True

@@ -1,0 +1,89 @@
+"""Charge a round before the data is touched, after its approval was checked once more."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, select, update
+
+from datasites.execution.approval import require_approval
+from datasites.execution.ask_round import parse_model_vector
+from datasites.protocol.messages import RoundRefused
+from datasites.requests.close import close_request
+from datasites.requests.records import Request, Status, find_request
+from datasites.site import Site
+from datasites.store.data_sets import DataSet
+from datasites.store.outbox import enqueue
+from datasites.store.tables import rounds
+from policies.budget.costs import round_mechanisms
+from policies.budget.ledger import charge
+from policies.errors import CloisterError, RefusedError
+from policies.log.entries import ChargeMade, Mechanism, round_step
+from policies.log.journal import append
+from policies.statements.schema import as_text
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A round that has been charged: what the trainer needs to compute it."""
+
+    request: Request
+    data_set: DataSet
+    run: str
+    round_number: int
+    attempt: int
+    model_digest: str
+    model: NDArray[np.float32]
+
+
+def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
+    """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
+
+    The approval is checked again here. A round that may not run or be charged is dropped and its researcher told; if
+    what is stored was changed, its study ends.
+    """
+    waiting = select(rounds).where(rounds.c.state == "asked").order_by(rounds.c.turn).limit(1)
+    row = connection.execute(waiting).one_or_none()
+    if row is None:
+        return None
+    request = find_request(connection, row.request)
+    assert request is not None  # noqa: S101 – a foreign key guarantees it
+    this_round = (rounds.c.request == row.request) & (rounds.c.round == row.round)
+    try:
+        _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
+        with connection.begin_nested():
+            _charge(connection, request, data_set, row.round, row.attempt, now)
+    except CloisterError as error:
+        connection.execute(delete(rounds).where(this_round))
+        reason = as_text(str(error))
+        refusal = RoundRefused(study=request.terms.study, run=row.run, round=row.round, reason=reason)
+        enqueue(connection, request.sender, refusal, now)
+        if not isinstance(error, RefusedError):
+            close_request(connection, request.digest, Status.FAILED, reason, now)
+        return None
+    connection.execute(update(rounds).where(this_round).values(state="charged"))
+    model = parse_model_vector(row.model, request.terms)
+    return Assignment(request, data_set, row.run, row.round, row.attempt, row.model_digest, model)
+
+
+def _charge(
+    connection: Connection, request: Request, data_set: DataSet, round_number: int, attempt: int, now: int
+) -> None:
+    step = round_step(round_number)
+    for partition, mechanism in round_mechanisms(request.terms, round_number).items():
+        made = charge(connection, request.digest, partition, step, attempt, mechanism, now)
+        entry = ChargeMade(
+            at=now,
+            population=data_set.population,
+            request=request.digest,
+            partition=partition,
+            step=step,
+            attempt=attempt,
+            mechanism=Mechanism(
+                noise_multiplier=mechanism.noise_multiplier,
+                sampling_rate=mechanism.sampling_rate,
+                steps=mechanism.steps,
+            ),
+            units=made.units,
+        )
+        append(connection, entry)

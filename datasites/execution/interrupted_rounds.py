@@ -1,0 +1,41 @@
+"""Rounds that were charged and have no answer: computed again under a reserved retry, or burned."""
+
+from sqlalchemy import Connection, func, select, update
+
+from datasites.protocol.messages import RoundRefused
+from datasites.requests.close import close_request
+from datasites.requests.records import Request, Status, find_request
+from datasites.store.outbox import enqueue
+from datasites.store.tables import rounds
+
+
+def burn_round(connection: Connection, request: Request, round_number: int, reason: str, now: int) -> None:
+    """End the study because a charged round has no answer and cannot be computed under the same charge."""
+    this_round = (rounds.c.request == request.digest) & (rounds.c.round == round_number)
+    run = connection.execute(select(rounds.c.run).where(this_round)).scalar_one()
+    connection.execute(update(rounds).where(this_round).values(state="burned", model=None))
+    refusal = RoundRefused(study=request.terms.study, run=run, round=round_number, reason=reason)
+    enqueue(connection, request.sender, refusal, now)
+    close_request(connection, request.digest, Status.FAILED, reason, now)
+
+
+def take_up_interrupted_rounds(connection: Connection, now: int) -> None:
+    """After a restart: a round that was charged and not answered is computed again under a reserved retry.
+
+    Its charge stays spent: the new attempt draws fresh noise and is charged anew. No masked byte of the lost attempt
+    has left the site, so its mask still serves. Without a retry left, the study ends.
+    """
+    for row in connection.execute(select(rounds).where(rounds.c.state == "charged")).all():
+        request = find_request(connection, row.request)
+        if request is None:
+            continue
+        used = connection.execute(
+            select(func.sum(rounds.c.attempt - 1)).where(rounds.c.request == row.request)
+        ).scalar_one()
+        if used < request.terms.training.retries and request.status is Status.RUNNING:
+            this_round = (rounds.c.request == row.request) & (rounds.c.round == row.round)
+            connection.execute(update(rounds).where(this_round).values(state="asked", attempt=row.attempt + 1))
+        else:
+            burn_round(
+                connection, request, row.round, "The site stopped in the middle of a round; that charge is spent.", now
+            )

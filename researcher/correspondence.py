@@ -74,9 +74,9 @@ class Correspondence:
                 return taken
             patiently(partial(self._poll, min(left, _LONGEST_POLL_SECONDS)), left)
 
-    def discard(self, unwanted: Callable[[IdentityCard, Message], bool]) -> None:
-        """Forget the messages of this kind that came so far: answers to an earlier try."""
-        self._poll(0)
+    def discard(self, unwanted: Callable[[IdentityCard, Message], bool], seconds: float) -> None:
+        """Forget the messages of this kind that came so far: answers to an earlier try. Tries for `seconds`."""
+        patiently(partial(self._poll, 0), seconds)
         self.collect(unwanted, lambda _taken: True, 0)
 
     def _poll(self, seconds: float) -> None:

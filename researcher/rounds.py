@@ -41,9 +41,9 @@ class RoundOpener:
             NotAuthenticError: an answer is not what its site signed for this very round.
         """
         began = time.monotonic()
-        self.correspondence.discard(lambda _card, message: self._concerns(message, number))
-        content = model.astype("<f4").tobytes()
         seconds = self.terms.deadlines.round_seconds
+        self.correspondence.discard(lambda _card, message: self._concerns(message, number), seconds)
+        content = model.astype("<f4").tobytes()
         reference = self.correspondence.upload(content, seconds)
         start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)
         for card in self.cohort:

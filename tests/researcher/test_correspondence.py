@@ -104,7 +104,7 @@ def refused(number: int) -> RoundRefused:
 
 
 def poll(desk: Desk) -> None:
-    desk.letters.discard(lambda _card, _message: False)
+    desk.letters.discard(lambda _card, _message: False, 1)
 
 
 def test_wanted_letters_are_taken_and_others_keep_waiting(desk: Desk) -> None:

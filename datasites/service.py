@@ -1,11 +1,11 @@
 """`datasite serve`: takes mail, sends mail, and wakes the use cases that have work; no rule lives here."""
 
 import threading
+import traceback
 from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 
-from datasites.execution.interrupted_rounds import take_up_interrupted_rounds
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
@@ -41,7 +41,7 @@ class Service:
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.
 
-        The schema is brought up to date, the ledger's chain checked, and interrupted rounds taken up, before anything.
+        The schema is brought up to date and the ledger's chain checked before anything.
 
         Raises:
             ConflictError: another process serves this datasite.
@@ -52,7 +52,6 @@ class Service:
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
                 verify_chain(connection)
-                take_up_interrupted_rounds(connection, self._site.now)
             worker = self._start(self._work)
             for loop in (self._listen, self._receive, self._send):
                 self._start(loop)
@@ -77,10 +76,12 @@ class Service:
         """A thread that ends by an error ends the service: half a datasite must not go on."""
         try:
             loop()
+        except BaseException as error:
+            # Without its text, which might quote what is private; the places in our code are enough to find it.
+            report("".join(traceback.format_tb(error.__traceback__)).replace("\n", " ") + type(error).__name__)
+            self._failed.set()
         finally:
-            if not self._stop.is_set():
-                self._failed.set()
-                self.stop()
+            self.stop()
 
     def _listen(self) -> None:
         for _ in wake_calls(self._site.home):

@@ -10,11 +10,12 @@ from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
 from datasites.protocol.private_files import read_given_file
 from datasites.store.engine import open_engine
-from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings
+from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings, write_settings
 from datasites.store.migrate import migrate
+from policies.errors import ConflictError
 from policies.house_rules import DEFAULT_HOUSE_RULES, HouseRules, parse_house_rules
 from policies.log.entries import SiteOpened
-from policies.log.journal import append
+from policies.log.journal import append, entry_bytes
 
 _MAXIMUM_RULES_BYTES = 64 * 1024
 
@@ -60,14 +61,19 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
     """Make a datasite: folder, keys, database, and the first entry of its log; `owner_key` is the raw public key.
 
     Raises:
-        ConflictError: a datasite is there already.
+        ConflictError: a datasite is there already. One that was only begun, when a stop cut it short, is finished.
         InvalidInputError: a name or path is not usable.
     """
-    create_home(home, settings, DEFAULT_HOUSE_RULES)
-    identity = Identity.create(home.keys, settings.name, "datasite", owner_key)
-    site = open_site(home, clock)
-    migrate(site.engine)
+    create_home(home, DEFAULT_HOUSE_RULES)
+    unfinished = (home.keys / "card.json").exists()
+    identity = (
+        Identity.load(home.keys) if unfinished else Identity.create(home.keys, settings.name, "datasite", owner_key)
+    )
     card = identity.card
+    if (card.name, card.owner_key) != (settings.name, owner_key.hex()):
+        raise ConflictError(f"{home.folder} was begun under another name or owner's key; remove it, or choose another.")
+    site = Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), clock)
+    migrate(site.engine)
     opened = SiteOpened(
         at=site.now,
         site=card.party,
@@ -77,6 +83,8 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
         owner_key=card.owner_key or "",
     )
     with site.engine.begin() as connection:
-        append(connection, opened)
+        if not entry_bytes(connection):
+            append(connection, opened)
     home.card_file.write_bytes(card.canonical())
+    write_settings(home, settings)
     return site

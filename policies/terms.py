@@ -8,6 +8,7 @@ from policies.statements.digests import digest
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
 
 MAXIMUM_TERMS_BYTES = 256 * 1024
+_MOST_MASK_KEYS = 14_000
 
 
 class CohortMember(StrictModel):
@@ -116,6 +117,8 @@ class Terms(StrictModel):
         total_weight = sum(member.weight for member in self.cohort)
         if total_weight << (averaging.bits - 1) >= 2**31:
             raise ValueError("weights × 2^(bits − 1) must stay below 2³¹, or sums could wrap; lower bits or weights")
+        if len(sites) * self.sums > _MOST_MASK_KEYS:
+            raise ValueError(f"sites × rounds must stay at {_MOST_MASK_KEYS} or below, or no roster could be sent")
         models = self.evaluation.models
         if list(models) != sorted(set(models)) or (models and models[-1] > self.training.rounds):
             raise ValueError("evaluation.models must rise strictly and end at the number of rounds or before")

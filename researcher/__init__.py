@@ -1,6 +1,14 @@
 """The researcher's notebook side: look at mock data, submit a study, run its rounds, read the result."""
 
 from datasites.protocol.identity import IdentityCard
+from policies.errors import (
+    CloisterError,
+    ConflictError,
+    InvalidInputError,
+    NotAuthenticError,
+    RefusedError,
+    UnavailableError,
+)
 from policies.terms import Deadlines, Privacy, SecureAveraging
 from researcher.catalog import DataSet
 from researcher.federation import Federation, connect
@@ -11,16 +19,22 @@ from researcher.submission import Ask
 
 __all__ = [
     "Ask",
+    "CloisterError",
+    "ConflictError",
     "DataSet",
     "Deadlines",
     "Federation",
     "IdentityCard",
+    "InvalidInputError",
+    "NotAuthenticError",
     "Privacy",
+    "RefusedError",
     "Result",
     "RoundRecord",
     "SecureAveraging",
     "SiteStatus",
     "Study",
     "TrainingPlan",
+    "UnavailableError",
     "connect",
 ]

@@ -29,7 +29,7 @@ class DataSet:
         return (
             f"{self.site.name} / {self.name}: {self.manifest.title}, {self.manifest.feature_count} features, about "
             f"{self.manifest.privacy_unit.nominal_units} units, budget ε={self.allowance.epsilon:g} at "
-            f"δ={self.allowance.delta:g}, {self.allowance.remaining_training_share:.0%} of it yours to ask for"
+            f"δ={self.allowance.delta:g}, {1 - self.allowance.remaining_training_share:.0%} of it spent by you"
         )
 
 
@@ -40,6 +40,7 @@ def look_round(correspondence: Correspondence, seconds: float) -> list[DataSet]:
         UnavailableError: a site did not answer within `seconds`; it is named.
     """
     sites = correspondence.state.sites()
+    correspondence.discard(lambda _card, message: isinstance(message, CatalogReply), seconds)
     for party in sites:
         correspondence.send(party, CatalogRequest(), seconds)
     replies = correspondence.collect(

@@ -7,7 +7,7 @@ from pathlib import Path
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, Identity, IdentityCard, parse_card
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.private_files import read_given_file
-from policies.errors import ConflictError
+from policies.errors import ConflictError, InvalidInputError
 from policies.manifest import CategoryColumn
 from researcher.catalog import DataSet, look_round, require_same_columns
 from researcher.correspondence import Correspondence
@@ -29,8 +29,14 @@ class Federation:
 
     @property
     def card(self) -> IdentityCard:
-        """The researcher's public card, to hand to data owners; read its `fingerprint` to them in person."""
+        """The researcher's public card; read its `fingerprint` to the data owners in person."""
         return self.identity.card
+
+    def save_card(self, path: Path | str) -> Path:
+        """Write the public card to `path`, to hand to data owners and to the relay's operator."""
+        target = Path(path).expanduser()
+        target.write_bytes(self.card.canonical())
+        return target
 
     @property
     def sites(self) -> list[IdentityCard]:
@@ -46,15 +52,20 @@ class Federation:
         """
         return look_round(self.correspondence, _ANSWER_SECONDS)
 
-    def pin(self, card_file: Path | str) -> IdentityCard:
-        """Trust a site's card; compare its fingerprint with the data owner first.
+    def pin(self, card_file: Path | str, fingerprint: str) -> IdentityCard:
+        """Trust a site's card, if `fingerprint` is the one that its owner read aloud.
 
         Raises:
-            InvalidInputError: not a datasite's card.
+            InvalidInputError: not a datasite's card, or another fingerprint.
             NotAuthenticError: the card was altered.
             ConflictError: the name is pinned with other keys.
         """
         card = parse_card(read_given_file(Path(card_file), maximum_bytes=MAXIMUM_CARD_BYTES, what="The card"))
+        if fingerprint.strip().upper() != card.fingerprint:
+            raise InvalidInputError(
+                f"The card's fingerprint is {card.fingerprint}, not the one that was heard: do not trust this card; "
+                "ask its owner for it again."
+            )
         self.correspondence.state.pin(card)
         return card
 

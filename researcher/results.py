@@ -61,12 +61,12 @@ class Result:
         return (
             f"Each unit of each site: ({request_epsilon(self.terms):.3f}, {privacy.delta:g})-differentially private "
             f"(promised ε={privacy.epsilon:g}), against everybody outside that site, even if all others collude.\n"
-            f"Training: {training.rounds} rounds × {training.local_steps} steps, sampling rate "
-            f"{training.sampling_rate:g}, noise multiplier {training.noise_multiplier:.4f}, clipping norm "
-            f"{training.clipping_norm:g}.\n"
-            f"Evaluation: {len(evaluation.models)} measurements on holdout units, noise multiplier "
-            f"{evaluation.noise_multiplier:.4f}; training and holdout units are different people, so the larger of "
-            "the two counts."
+            f"Training: {training.rounds} rounds and {training.retries} in reserve × {training.local_steps} steps, "
+            f"sampling rate {training.sampling_rate:g}, noise multiplier {training.noise_multiplier:.4f}, "
+            f"clipping norm {training.clipping_norm:g}.\n"
+            f"Evaluation: {len(evaluation.models)} measurements on holdout units and {training.retries} in reserve, "
+            f"noise multiplier {evaluation.noise_multiplier:.4f}; training and holdout units are different people, so "
+            "the larger of the two counts."
         )
 
     def plot(self, path: Path | str) -> Path:

@@ -42,7 +42,6 @@ class RoundOpener:
         """
         began = time.monotonic()
         seconds = self.terms.deadlines.round_seconds
-        self.correspondence.discard(lambda _card, message: self._concerns(message, number), seconds)
         content = model.astype("<f4").tobytes()
         reference = self.correspondence.upload(content, seconds)
         start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)

@@ -10,7 +10,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.messages import StudyClose, StudySubmission
+from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
 from policies.decision import SignedDecision, verify_decision
 from policies.errors import RefusedError, UnavailableError
@@ -23,7 +23,7 @@ from researcher.results import Result, RoundRecord
 from researcher.rounds import RoundOpener
 from researcher.run_setup import set_up_run
 
-_REFUSED = ("refused", "denied", "failed", "expired", "closed")
+_ENDED = ("refused", "denied", "failed", "expired", "closed")
 _UNDECIDED = ("unknown", "received", "pending")
 _MAXIMUM_STORED_BYTES = 64 << 20
 
@@ -94,11 +94,9 @@ class Study:
         """
         self.correspondence.collect(lambda _card, _message: False, lambda _taken: self._all_decided(), seconds)
         statuses = self.statuses()
-        refused = [
-            f"{it.site}: {it.detail}" for it in statuses if it.status in ("refused", "denied", "failed", "expired")
-        ]
-        if refused:
-            raise RefusedError(f"The study was not approved. {' '.join(refused)}")
+        ended = [f"{it.site}: {it.detail}" for it in statuses if it.status in _ENDED]
+        if ended:
+            raise RefusedError(f"The study cannot run. {' '.join(ended)}")
         open_sites = [it.site for it in statuses if it.status in _UNDECIDED]
         if open_sites:
             raise UnavailableError(f"No decision yet from {', '.join(open_sites)}; wait again later.")
@@ -122,6 +120,8 @@ class Study:
 
     def rounds(self) -> Iterator[RoundRecord]:
         """Run the rounds that are left one by one; each is in the state file before it is given out."""
+        seconds = self.terms.deadlines.setup_seconds
+        self.correspondence.discard(lambda _card, message: self._answers_a_round(message), seconds)
         roster, run = set_up_run(self.correspondence, self.terms, self.cohort)
         opener = RoundOpener(self.correspondence, self.terms, self.cohort, run, roster)
         for number in range(self._row()["round"] + 1, self.terms.sums + 1):
@@ -150,6 +150,9 @@ class Study:
         for card in self.cohort:
             close = StudyClose(study=self.identifier, reason=reason)
             self.correspondence.send(card.party, close, self.terms.deadlines.setup_seconds)
+
+    def _answers_a_round(self, message: Message) -> bool:
+        return isinstance(message, MaskedUpdateMessage | RoundRefused) and message.study == self.identifier
 
     def _all_decided(self) -> bool:
         return all(it.status not in _UNDECIDED for it in self.statuses())

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import OperationalError
 
 from policies.errors import (
     CloisterError,
@@ -19,6 +21,7 @@ from policies.errors import (
     UnavailableError,
 )
 from policies.statements.canonical import canonical_bytes
+from policies.statements.schema import describe_validation_error
 
 EXIT_CODES: Mapping[type[CloisterError], int] = {
     InvalidInputError: 2,
@@ -37,7 +40,8 @@ _error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 def reporting(as_json: bool) -> Iterator[None]:
     """Turn an expected failure into its one sentence on stderr (an object with --json) and its exit code."""
     try:
-        yield
+        with _as_expected():
+            yield
     except CloisterError as error:
         code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
         if as_json:
@@ -45,6 +49,19 @@ def reporting(as_json: bool) -> Iterator[None]:
         else:
             _error_console.print(f"[bold red]✗[/] {escape(str(error))}")
         raise typer.Exit(code) from error
+
+
+@contextmanager
+def _as_expected() -> Iterator[None]:
+    """Say in our words what libraries raise for bad input, a file that cannot be used, or a busy database."""
+    try:
+        yield
+    except ValidationError as error:
+        raise InvalidInputError(f"An option is not valid: {describe_validation_error(error)}.") from error
+    except OperationalError as error:
+        raise UnavailableError("The datasite's database cannot be used just now; try again.") from error
+    except OSError as error:
+        raise InvalidInputError(f"{error.filename} cannot be used ({error.strerror}); name another file.") from error
 
 
 def print_json(value: Any) -> None:

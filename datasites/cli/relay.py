@@ -29,7 +29,14 @@ def run(
     from datasites.relay.run import run_relay  # with the web server, which no other command needs
 
     with reporting(as_json):
-        run_relay(folder.expanduser(), host, port, public_url)
+
+        def announce(url: str) -> None:
+            if as_json:
+                print_json({"url": url})
+            else:
+                say(f"The relay listens; members reach it at {url}.")
+
+        run_relay(folder.expanduser(), host, port, public_url, announce=announce)
 
 
 @app.command()

@@ -11,11 +11,11 @@ from rich.syntax import Syntax
 
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_facts, print_json, print_table, reporting
-from datasites.requests.records import all_requests, request_by_number
+from datasites.requests.records import Status, all_requests, request_by_number
 from datasites.requests.review import Review, review
 from datasites.store.data_sets import all_data_sets
 from datasites.store.peers import pinned_card, require_card
-from policies.budget.balance import Balance, balance
+from policies.budget.balance import Balance, balance, charged_epsilon
 from policies.budget.costs import PARTITIONS, Cost, Partition
 from policies.programs.format import parse_program
 
@@ -77,6 +77,7 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         with site_at(home).engine.begin() as connection:
             data_sets = all_data_sets(connection)
             balances = {it.population: balance(connection, it.population) for it in data_sets}
+            spent = {(one, part): charged_epsilon(connection, one, part) for one in balances for part in PARTITIONS}
         by_population = {it.population: it for it in data_sets}
         if as_json:
             print_json(
@@ -86,7 +87,10 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
                         "data_sets": [it.name for it in data_sets if it.population == population],
                         "epsilon": by_population[population].epsilon,
                         "delta": by_population[population].delta,
-                        **_shares(left),
+                        **{
+                            part: {**shares, "epsilon_estimate": spent[population, part]}
+                            for part, shares in _shares(left).items()
+                        },
                     }
                     for population, left in balances.items()
                 ]
@@ -98,11 +102,12 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
                 f"ε={by_population[population].epsilon:g}, δ={by_population[population].delta:g}",
                 partition,
                 *(f"{100 * share:.1f} %" for share in _partition_shares(left, partition).values()),
+                f"{spent[population, partition]:.3f}",
             )
             for population, left in balances.items()
             for partition in PARTITIONS
         ]
-        columns = ("Data sets", "Lifetime budget", "Units", "Spent", "Reserved", "Left")
+        columns = ("Data sets", "Lifetime budget", "People in", "Spent", "Reserved", "Left", "ε spent (estimate)")
         print_table("Privacy budget, as shares of the lifetime allowance", columns, rows)
 
 
@@ -116,7 +121,7 @@ def _partition_shares(left: Balance, partition: Partition) -> dict[str, float]:
     }
 
 
-def _shares(left: Balance) -> dict[str, dict[str, float]]:
+def _shares(left: Balance) -> dict[Partition, dict[str, float]]:
     return {partition: _partition_shares(left, partition) for partition in PARTITIONS}
 
 
@@ -164,8 +169,8 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
     print_facts(
         "Terms",
         {
-            "Training": f"{training.strategy}, {training.rounds} rounds × {training.local_steps} steps, "
-            f"learning rate {training.learning_rate:g}",
+            "Training": f"{training.strategy}, {training.rounds} rounds × {training.local_steps} steps, at most "
+            f"{training.retries} rounds repeated after a stop, learning rate {training.learning_rate:g}",
             "Privacy": f"ε={terms.privacy.epsilon:g} promised ({shown.epsilon:.3f} by its numbers), "
             f"δ={terms.privacy.delta:g}; sampling rate {training.sampling_rate:g}, noise multiplier "
             f"{training.noise_multiplier:g}, clipping norm {training.clipping_norm:g}",
@@ -183,7 +188,7 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
         (partition, *(f"{100 * share:.1f} %" for share in (cost[partition], *left[partition].values())))
         for partition in PARTITIONS
     ]
-    columns = ("Units", "This costs at worst", "Spent", "Reserved", "Left")
+    columns = ("People in", "This costs at worst", "Spent", "Reserved", "Left")
     print_table(f"Cost, as shares of the lifetime budget ε={shown.data_set.epsilon:g}", columns, rows)
     for name, text in (("loss", request.loss_program), ("metrics", request.metrics_program)):
         program = parse_program(text.encode())
@@ -194,4 +199,5 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
     console.print(Syntax(request.source, "python", line_numbers=True, word_wrap=True))
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
-    console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
+    if request.status is Status.PENDING and not shown.obstacles:
+        console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)

@@ -18,10 +18,10 @@ from datasites.cli.options import (
 )
 from datasites.cli.output import print_facts, print_json, reporting, say
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.owner_key import create_owner_key
+from datasites.protocol.owner_key import create_owner_key, load_owner_key
 from datasites.site import create_site
 from datasites.store.home import Home, Settings
-from policies.errors import InvalidInputError
+from policies.errors import ConflictError, InvalidInputError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,7 +49,13 @@ def init(
                 "choose one outside it with --owner."
             )
         settings = Settings(name=name, relay=relay, contact=contact)
-        owner_key = create_owner_key(owner_folder, read_passphrase(passphrase_file, confirm=True))
+        if Home(folder).settings_file.exists():
+            raise ConflictError(f"{home} holds a datasite already; choose another folder with --home.")
+        passphrase = read_passphrase(passphrase_file, confirm=True)
+        if (owner_folder / "owner.pem").exists():  # one owner may decide for several datasites
+            owner_key = load_owner_key(owner_folder, passphrase).public_key().public_bytes_raw()
+        else:
+            owner_key = create_owner_key(owner_folder, passphrase)
         site = create_site(Home(folder), settings, owner_key)
         _show_card(site.identity.card, site.home.card_file, as_json)
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.charge_round import charge_next_round
-from datasites.execution.interrupted_rounds import burn_round
+from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit, refuse
-from datasites.requests.records import OPEN, Request, Status, all_requests
+from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import forget_deleted
@@ -30,6 +30,8 @@ class Worker:
     def work(self) -> bool:
         """Do the next thing that waits; False if there was none."""
         with self.site.engine.begin() as connection:
+            # There is one worker: a round that is charged when it looks for work was interrupted, by whatever it was.
+            take_up_interrupted_rounds(connection, self.site.now)
             close_expired(connection, self.site.now)
         self._end_idle_trainers()
         return self._compute_round() or self._warm_trainer() or self._check_programs()
@@ -37,8 +39,8 @@ class Worker:
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
         with self.site.engine.begin() as connection:
-            expiries = [it.terms.expires_at for it in all_requests(connection) if it.status in OPEN]
-        return min(max(0.0, min(expiries) - self.site.clock()), 3600.0) if expiries else None
+            expiry = next_expiry(connection)
+        return None if expiry is None else min(max(0.0, expiry - self.site.clock()), 3600.0)
 
     def _compute_round(self) -> bool:
         with self.site.engine.begin() as connection:
@@ -88,7 +90,7 @@ class Worker:
 
     def _end_idle_trainers(self) -> None:
         with self.site.engine.begin() as connection:
-            found = all_requests(connection)
+            found = requests_in(connection, Status.APPROVED, Status.RUNNING, Status.PENDING)
         needed = {it.digest for it in found if it.status in (Status.APPROVED, Status.RUNNING)}
         # The newest request keeps the trainer that checked it, for its owner may approve it soon.
         needed |= set([it.digest for it in found if it.status is Status.PENDING][-1:])
@@ -96,5 +98,5 @@ class Worker:
 
     def _requests(self, status: Status) -> list[tuple[Request, DataSet]]:
         with self.site.engine.begin() as connection:
-            found = [request for request in all_requests(connection) if request.status is status]
+            found = requests_in(connection, status)
             return [(request, require_data_set(connection, request.data_set)) for request in found]

@@ -3,7 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from pydantic import StringConstraints, model_validator
+from pydantic import model_validator
 
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
 from policies.decision import PublicKey, Signature
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import digest, digest_bytes
-from policies.statements.schema import PartyId, StrictModel, Text, parse_model
+from policies.statements.schema import PartyId, PartyName, StrictModel, parse_model
 from policies.statements.signed import sign, verify
 
 MAXIMUM_CARD_BYTES = 4096
@@ -35,7 +35,7 @@ class IdentityCard(StrictModel):
     """A party's public keys, signed by itself; worth something only once its fingerprint was compared in person."""
 
     version: Literal["cloister-card/1"]
-    name: Annotated[Text, StringConstraints(max_length=100)]
+    name: PartyName
     role: Role
     signing_key: PublicKey
     sealing_key: PublicKey
@@ -45,8 +45,6 @@ class IdentityCard(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.name != " ".join(self.name.split()):
-            raise ValueError("a name is one line with single spaces between its words")
         if (self.log_key is not None) != (self.role == "datasite"):
             raise ValueError("a datasite has a log key, and a researcher has none")
         if self.owner_key is not None and self.role != "datasite":

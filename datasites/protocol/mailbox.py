@@ -17,6 +17,7 @@ from policies.statements.schema import Digest, PartyId
 
 _ANSWER_SECONDS = 60.0
 _SHORT_REPLY_BYTES = 4096
+_NO_CONTENT = "The relay does not have this content; send it again."
 _BATCH_REPLY_BYTES = MAXIMUM_BATCH_BYTES + 4096
 _REFUSALS: dict[int, tuple[type[CloisterError], str]] = {
     401: (UnavailableError, "The relay refused the time of this request; set this machine's clock right."),
@@ -84,9 +85,7 @@ class Mailbox:
 
     def get_blob(self, digest: Digest, maximum_bytes: int = MAXIMUM_SEALED_BYTES) -> bytes:
         """Fetch sealed content, to be given to `blobs.open_blob`: it alone checks that this is the right one."""
-        return self._ask(
-            "GET", f"/blobs/{digest}", limit=maximum_bytes, missing="The relay does not have this content."
-        )
+        return self._ask("GET", f"/blobs/{digest}", limit=maximum_bytes, missing=_NO_CONTENT)
 
     def _ask(
         self,
@@ -123,7 +122,7 @@ class Mailbox:
 
 def _refuse(status: int, missing: str) -> NoReturn:
     if status == httpx.codes.NOT_FOUND:
-        raise UnavailableError(missing)
+        raise (RefusedError if missing == _NO_CONTENT else UnavailableError)(missing)
     kind, sentence = _REFUSALS.get(
         status, (UnavailableError, f"The relay failed with status {status}; try again later.")
     )

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +17,17 @@ from policies.statements.canonical import canonical_bytes
 _MOST_CONNECTIONS = 1024
 
 
-def run_relay(folder: Path, host: str, port: int, public_url: str | None = None) -> None:
+def _say_nothing(_url: str) -> None:
+    return
+
+
+def run_relay(
+    folder: Path, host: str, port: int, public_url: str | None = None, *, announce: Callable[[str], None] = _say_nothing
+) -> None:
     """Serve until the process is told to stop (SIGINT, SIGTERM); port 0 takes a free one.
 
     `public_url` is how members reach the relay where that is not `http://host:port`, as behind a TLS proxy: they sign
-    their requests for exactly this URL.
+    their requests for exactly this URL. `announce` is called with the URL once the relay listens.
 
     Raises:
         ConflictError: another relay runs over this folder.
@@ -40,20 +46,22 @@ def run_relay(folder: Path, host: str, port: int, public_url: str | None = None)
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
-        _AnnouncedServer(config, folder / "relay.json", url).run(sockets=[listener])
+        _AnnouncedServer(config, folder / "relay.json", url, announce).run(sockets=[listener])
 
 
 class _AnnouncedServer(uvicorn.Server):
     """Removes its announcement in `shutdown`: after that uvicorn raises the signal anew, which ends the process."""
 
-    def __init__(self, config: uvicorn.Config, announcement: Path, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, announcement: Path, url: str, announce: Callable[[str], None]) -> None:
         super().__init__(config)
+        self._announce = announce
         self._announcement = announcement
         self._url = url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         write_private_file(self._announcement, canonical_bytes({"url": self._url, "pid": os.getpid()}))
+        self._announce(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._announcement.unlink(missing_ok=True)

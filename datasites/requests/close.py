@@ -1,9 +1,9 @@
 """Close a request: return what was reserved and never charged, and tell its researcher why nothing more will come."""
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import OPEN, Status, all_requests, find_request, set_status
+from datasites.requests.records import OPEN, Status, find_request, set_status
 from datasites.store.data_sets import require_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, requests
@@ -45,6 +45,6 @@ def close_request(connection: Connection, digest: str, status: Status, reason: s
 
 def close_expired(connection: Connection, now: int) -> None:
     """End every request whose terms have expired while something could still happen."""
-    for request in all_requests(connection):
-        if request.status in OPEN and request.terms.expires_at <= now:
-            close_request(connection, request.digest, Status.EXPIRED, "The study expired before it was finished.", now)
+    expired = select(requests.c.digest).where(requests.c.status.in_(OPEN), requests.c.expires_at <= now)
+    for digest in connection.execute(expired).scalars().all():
+        close_request(connection, digest, Status.EXPIRED, "The study expired before it was finished.", now)

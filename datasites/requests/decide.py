@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection, update
 
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import Request, Status, all_requests, request_by_number, set_status
+from datasites.requests.records import Request, Status, request_by_number, requests_in, set_status
 from datasites.requests.review import Review, approval_digest, draft_decision, review
 from datasites.site import Site
 from datasites.store.outbox import enqueue
@@ -25,7 +25,7 @@ def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519P
         RefusedError: no pending request has this digest as things stand now, or a rule or the budget forbids it.
         NotAuthenticError: the key is not this datasite's owner's.
     """
-    pending = [request for request in all_requests(connection) if request.status is Status.PENDING]
+    pending = requests_in(connection, Status.PENDING)
     meant = next((it for it in pending if approval_digest(connection, site, it) == digest), None)
     if meant is None:
         raise RefusedError(

@@ -4,12 +4,15 @@ from sqlalchemy import Connection
 
 from datasites.protocol.messages import StudyStatus
 from datasites.requests.close import close_request
-from datasites.requests.records import Request, Status, set_status
+from datasites.requests.records import Request, Status, find_request, set_status
 from datasites.store.outbox import enqueue
 
 
 def admit(connection: Connection, request: Request, now: int) -> None:
-    """The programs are within bounds: the owner may decide."""
+    """The programs are within bounds: the owner may decide, unless the request ended while they were checked."""
+    stored = find_request(connection, request.digest)
+    if stored is None or stored.status is not Status.RECEIVED:
+        return
     detail = "The owner has not decided yet."
     set_status(connection, request.digest, Status.PENDING, detail)
     status = StudyStatus(study=request.terms.study, status=Status.PENDING.value, detail=detail, decision=None)

@@ -12,7 +12,7 @@ from datasites.site import Site
 from datasites.store.data_sets import DataSet, find_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
-from policies.budget.costs import request_epsilon
+from policies.budget.costs import request_cost, request_epsilon
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.log.entries import RequestReceived
 from policies.log.journal import append
@@ -116,6 +116,7 @@ def _accept(
 
 
 def _check_privacy(terms: Terms, data_set: DataSet) -> None:
+    request_cost(terms, data_set.filter_order)
     if terms.privacy.delta > data_set.delta:
         raise RefusedError(
             f"The terms ask for δ={terms.privacy.delta:g}; «{data_set.name}» allows at most {data_set.delta:g}."

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from datasites.store.tables import requests
 from policies.decision import SignedDecision
@@ -81,6 +81,20 @@ def request_by_number(connection: Connection, number: int) -> Request:
 def all_requests(connection: Connection) -> list[Request]:
     """Every request, oldest first."""
     return [_request(row) for row in connection.execute(_query().order_by(requests.c.number))]
+
+
+def requests_in(connection: Connection, *statuses: Status) -> list[Request]:
+    """The requests that stand at one of `statuses`, oldest first."""
+    found = _query().where(requests.c.status.in_(statuses)).order_by(requests.c.number)
+    return [_request(row) for row in connection.execute(found)]
+
+
+def next_expiry(connection: Connection) -> int | None:
+    """When the first of the open requests expires (seconds since 1970), or None if there is none."""
+    first: int | None = connection.execute(
+        select(func.min(requests.c.expires_at)).where(requests.c.status.in_(OPEN))
+    ).scalar_one()
+    return first
 
 
 def set_status(connection: Connection, digest: str, status: Status, detail: str) -> None:

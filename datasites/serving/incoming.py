@@ -23,6 +23,7 @@ from datasites.protocol.messages import (
 )
 from datasites.requests.catalog import answer_catalog
 from datasites.requests.receive import may_submit, receive_study
+from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
 from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
@@ -140,7 +141,14 @@ def _refuse(connection: Connection, opened: Opened, reason: str, now: int) -> No
     append(connection, MessageRefused(at=now, sender=sender, message=opened.digest, reason=reason))
     match message:
         case StudySubmission():
-            status = StudyStatus(study=message.study, status="refused", detail=reason, decision=None)
+            known = find_study(connection, sender, message.study)
+            status = (
+                StudyStatus(study=message.study, status="refused", detail=reason, decision=None)
+                if known is None
+                else StudyStatus(
+                    study=message.study, status=known.status.value, detail=known.detail, decision=known.decision
+                )
+            )
             enqueue(connection, sender, status, now)
         case RoundStart():
             refusal = RoundRefused(study=message.study, run=message.run, round=message.round, reason=reason)

@@ -6,7 +6,7 @@ from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
 from datasites.store.outbox import oldest, sent
 from datasites.store.peers import require_card
-from policies.errors import NotAuthenticError, RefusedError, UnavailableError
+from policies.errors import InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 
 
 class Outgoing:
@@ -30,7 +30,7 @@ class Outgoing:
             if letter.blob is not None:
                 self._mailbox.put_blob(letter.blob)
             self._mailbox.send(card.party, seal(site.identity, card, letter.number, letter.message))
-        except RefusedError as error:
+        except (RefusedError, InvalidInputError) as error:
             report(f"A letter to {card.name} cannot be sent and was given up: {error}")
         except (UnavailableError, NotAuthenticError) as error:
             report(f"A letter to {card.name} waits: {error}")

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
 from policies.errors import ConflictError, InvalidInputError
-from policies.statements.schema import StrictModel, Text, describe_validation_error
+from policies.statements.schema import PartyName, StrictModel, describe_validation_error
 
 _SECRET_BYTES = 32
 _LONGEST_SOCKET_PATH = 100
@@ -21,7 +21,7 @@ _LONGEST_SOCKET_PATH = 100
 class Settings(StrictModel):
     """`site.toml`: what the owner calls the site, and the relay that it takes its mail from."""
 
-    name: Annotated[Text, Field(max_length=100)]
+    name: PartyName
     relay: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
     contact: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}\.[A-Za-z0-9.-]{1,100}$", max_length=200)
@@ -79,8 +79,8 @@ class Home:
         return self.folder / "wake"
 
 
-def create_home(home: Home, settings: Settings, house_rules: str) -> None:
-    """Make the folder (mode 0700) with its settings, house rules and a fresh catalogue secret.
+def create_home(home: Home, house_rules: str) -> None:
+    """Make the folder (mode 0700) with house rules and a fresh catalogue secret; without settings it is none yet.
 
     Raises:
         ConflictError: a datasite is there already; nothing is overwritten.
@@ -97,6 +97,10 @@ def create_home(home: Home, settings: Settings, house_rules: str) -> None:
         make_private_folder(folder)
     write_private_file(home.catalog_secret, secrets.token_bytes(_SECRET_BYTES))
     write_private_file(home.house_rules_file, house_rules.encode())
+
+
+def write_settings(home: Home, settings: Settings) -> None:
+    """Write `site.toml`: from then on the folder holds a datasite."""
     lines = (f"{key} = {_toml_string(value)}\n" for key, value in settings.model_dump().items())
     write_private_file(home.settings_file, "".join(lines).encode())
 

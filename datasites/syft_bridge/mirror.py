@@ -1,10 +1,10 @@
 """Keeps PySyft's picture in step with the database: every data set and request, written again wherever it differs."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 
 from datasites.requests.records import Request, all_requests
+from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets
 from datasites.store.peers import require_card
@@ -42,9 +42,9 @@ class Mirror:
             return
         try:
             show()
+            self._shown[what] = state
         except (CloisterError, OSError) as error:
-            sys.stderr.write(f"Syft does not show {what[:32]}…: {error}\n")
-        self._shown[what] = state
+            report(f"Syft does not show {what[:32]}…: {error}")
 
     def _publish(self, data_set: DataSet) -> None:
         mock = self._site.home.mocks / f"{data_set.name}.csv"

@@ -39,11 +39,11 @@ class UnitData:
 def capacity(nominal_units: int, sampling_rate: float) -> int:
     """Places for units in a padded batch, from public numbers alone.
 
-    The catalog admits up to 1.25 × the nominal number of units; of so many, a Poisson sample is larger than mean plus
-    six standard deviations practically never.
+    The catalog admits up to 1.25 × the nominal number of units. Coins say whether one of them is on this side of the
+    split, and in the sample: their sum has a variance below its mean, and hardly ever exceeds that by six deviations.
     """
     mean = _HEADROOM * nominal_units * sampling_rate
-    return max(1, ceil(mean + _DEVIATIONS * sqrt(mean * (1 - sampling_rate))))
+    return max(1, ceil(mean + _DEVIATIONS * sqrt(mean)))
 
 
 def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:

@@ -1,10 +1,12 @@
 """How a population's budget stands: what each partition has spent, holds in reserve and has left."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from policies.budget.costs import PARTITIONS, Cost, Partition
+from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.budget.tables import charges, populations, reservations
 from policies.errors import InvalidInputError
 
@@ -94,6 +96,27 @@ def charged(connection: Connection, *where: ColumnElement[bool]) -> Cost:
     )
     units = {partition: int(total) for partition, total in rows.tuples()}
     return Cost(units.get("training", 0), units.get("evaluation", 0))
+
+
+def charged_epsilon(connection: Connection, population: str, partition: Partition) -> float:
+    """ε at the population's δ of what `partition` was charged, at its own best order; 0 before the first charge.
+
+    An estimate: a total over a history that was chosen while it was seen is no bound. The filter's shares are.
+    """
+    delta = connection.execute(select(populations.c.delta).where(populations.c.id == population)).scalar_one()
+    rows = connection.execute(
+        select(charges.c.mechanism, func.count())
+        .join(reservations, reservations.c.request == charges.c.request)
+        .where(reservations.c.population == population, charges.c.partition == partition)
+        .group_by(charges.c.mechanism)
+    )
+    mechanisms = [replace(made := _mechanism(text), steps=made.steps * count) for text, count in rows.tuples()]
+    return epsilon(mechanisms, delta)[0] if mechanisms else 0.0
+
+
+def _mechanism(text: str) -> GaussianMechanism:
+    fields = json.loads(text)
+    return GaussianMechanism(fields["noise_multiplier"], fields["sampling_rate"], fields["steps"])
 
 
 def _short(partition: Partition, needed: int, left: PartitionBalance) -> str:

@@ -12,9 +12,8 @@ from pydantic import StringConstraints
 from policies.decision import PublicKey
 from policies.errors import InvalidInputError
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
-from policies.log.entries import DisplayName
 from policies.statements.digests import digest
-from policies.statements.schema import StrictModel, parse_model
+from policies.statements.schema import PartyName, StrictModel, parse_model
 
 MAXIMUM_BUNDLE_BYTES = 512 * 1024 * 1024
 _MAXIMUM_HEADER_BYTES = 2 * MAXIMUM_CHECKPOINT_BYTES
@@ -23,7 +22,7 @@ _MAXIMUM_HEADER_BYTES = 2 * MAXIMUM_CHECKPOINT_BYTES
 class SiteFacts(StrictModel):
     """Whose log it is: what the identity card says of the site's keys."""
 
-    name: DisplayName
+    name: PartyName
     signing_key: PublicKey
     log_key: PublicKey
     owner_key: PublicKey

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp, Units
 from policies.errors import InvalidInputError
 from policies.statements.canonical import parse_canonical
-from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text, describe_validation_error
+from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 MAXIMUM_ENTRY_BYTES = MAXIMUM_TERMS_BYTES + 64 * 1024
@@ -17,12 +17,6 @@ Partition = Literal["training", "evaluation"]
 
 Step = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}( [1-9][0-9]{0,8})?$")]
 """Which part of a request a charge is for: `round 3`."""
-
-DisplayName = Annotated[Text, StringConstraints(max_length=200)]
-"""What people call a party, as its identity card says."""
-
-PartyName = Annotated[Text, StringConstraints(max_length=100)]
-"""What people call a party, as on its card."""
 
 RoundNumber = Annotated[int, Field(ge=1, le=1_000_000)]
 Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -46,7 +40,7 @@ class SiteOpened(_Entry):
 
     kind: Literal["site-opened"] = "site-opened"
     site: PartyId
-    name: DisplayName
+    name: PartyName
     signing_key: PublicKey
     log_key: PublicKey
     owner_key: PublicKey
@@ -57,7 +51,7 @@ class PeerPinned(_Entry):
 
     kind: Literal["peer-pinned"] = "peer-pinned"
     party: PartyId
-    name: DisplayName
+    name: PartyName
     role: Literal["datasite", "researcher"]
     card: Digest
 

@@ -7,7 +7,7 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
     """Say who wants what, why, from whom, how it is protected and what leaves the site."""
     training, evaluation = terms.training, terms.evaluation
     measured = (
-        f"{len(evaluation.models)} times the model's {_listed(evaluation.metrics)} on holdout units is measured, "
+        f"The model's {_listed(evaluation.metrics)} on holdout units is measured {len(evaluation.models)} times, "
         "noised and summed in the same way."
         if evaluation.models
         else "Nothing is measured on holdout units."
@@ -15,7 +15,8 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
     return (
         f"{researcher} asks to train a model of {terms.programs.parameter_count:,} parameters on «{data_set_title}», "
         f"for: {_sentence(terms.purpose)} Recipients: {_sentence(terms.recipients)} Onward use: "
-        f"{_sentence(terms.onward_use)} In {training.rounds} rounds of {training.local_steps} steps each, every step "
+        f"{_sentence(terms.onward_use)} In {training.rounds} rounds of {training.local_steps} steps each "
+        f"(at most {training.retries} repeated if this site stops in the middle), every step "
         f"draws each person's records with probability {training.sampling_rate:g}, limits what one person can change, "
         f"and adds noise, so that the whole study is ({terms.privacy.epsilon:g}, "
         f"{terms.privacy.delta:g})-differentially private for each person here. What leaves is a masked update that "

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes, parse_canonical
@@ -33,6 +33,15 @@ class StrictModel(BaseModel):
         """The canonical JSON bytes of this value, as digested and signed."""
         return canonical_bytes(self.model_dump(mode="json"))
 
+
+def _one_line(value: str) -> str:
+    if value != " ".join(value.split()):
+        raise ValueError("a name is one line with single spaces between its words")
+    return value
+
+
+PartyName = Annotated[Text, StringConstraints(max_length=100), AfterValidator(_one_line)]
+"""What people call a party."""
 
 _OWN_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_TEXT = 2000

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from researcher.plan import TrainingPlan
+from researcher import TrainingPlan
 
 
 class Network(nn.Module):

@@ -1,6 +1,6 @@
 """The demo's researcher, in a process of its own: what would be the cells of a notebook, one after another.
 
-usage: python -m tests.demo.researcher_process FOLDER RELAY_URL CARD...
+usage: python -m tests.demo.researcher_process FOLDER RELAY_URL CARD...      (the sites' cards)
 It writes what the demo's other side waits for into FOLDER: its card, the studies it submitted, and its results.
 """
 
@@ -15,8 +15,7 @@ from rich.progress import track
 from safetensors.torch import save_file
 
 import researcher
-from policies.errors import CloisterError, UnavailableError
-from researcher import Ask, Federation, Privacy, Study
+from researcher import Ask, CloisterError, Federation, Privacy, Study, UnavailableError
 from tests.demo.plan import TumourPlan
 
 ROUNDS = 12
@@ -26,10 +25,11 @@ console = Console(highlight=False)
 def main(folder: Path, relay: str, cards: list[Path]) -> None:
     """Look round, ask, be refused, wait, run, ask for too much."""
     federation = researcher.connect(folder / "home", name="dr-ada-lindqvist", relay=relay)
-    (folder / "card.json").write_bytes(federation.card.canonical())
-    _wait_for(folder / "admitted")
+    federation.save_card(folder / "card.json")
+    (folder / "fingerprint").write_text(federation.card.fingerprint)
+    fingerprints = json.loads(_wait_for(folder / "fingerprints.json").read_text())
     for card in cards:
-        federation.pin(card)
+        federation.pin(card, fingerprints[str(card)])
 
     data_sets = federation.data_sets
     console.print("\n[bold]The researcher looks round[/]")
@@ -50,10 +50,9 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
         learning_rate=0.7,
     )
     study = _submit(federation, ask, folder / "first-study.json")
+    _wait_until_pending(study)
     _be_refused(study)
-    (folder / "refused").touch()
-
-    _wait_until_pending(study, folder / "first-pending")
+    (folder / "first-pending").touch()
     study.wait()
     (folder / "approved").touch()
     began = time.monotonic()
@@ -65,7 +64,8 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
         **{**vars(ask), "title": "Once more, with hardly any noise", "privacy": Privacy(epsilon=10.0, delta=1e-6)}
     )
     second = _submit(federation, greedy, folder / "second-study.json")
-    _wait_until_pending(second, folder / "second-pending")
+    _wait_until_pending(second)
+    (folder / "second-pending").touch()
     try:
         second.wait()
     except CloisterError as error:
@@ -104,21 +104,21 @@ def _write_results(study: Study, folder: Path, seconds: float) -> None:
     (folder / "results.json").write_text(json.dumps(report, indent=2))
 
 
-def _wait_until_pending(study: Study, note: Path) -> None:
-    """Leave a note once every site has checked the study's programs, so that the owners may look at it."""
+def _wait_until_pending(study: Study) -> None:
+    """Wait until every site has checked the study's programs, so that the owners may look at it."""
     while any(site.status in ("unknown", "received") for site in study.statuses()):
         with contextlib.suppress(UnavailableError):
             study.wait(1)
-    note.touch()
 
 
 def _save(study: Study, path: Path) -> None:
     save_file({name: value.contiguous() for name, value in study.result().parameters.items()}, path)
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(path: Path) -> Path:
     while not path.exists():
         time.sleep(0.05)
+    return path
 
 
 if __name__ == "__main__":

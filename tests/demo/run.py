@@ -18,7 +18,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from datasites.protocol.identity import parse_card
 from tests.demo.commands import CommandFailedError, datasite, environment, show_to_people, start
 from tests.demo.hospitals import UNITS, Patients, share_out, write_manifest, write_table
 from tests.demo.site import LIFETIME_EPSILON, Site
@@ -35,12 +34,12 @@ class Demo:
     report: dict[str, Any] = field(default_factory=lambda: {"seconds": {}, "processes": {}})
 
     @contextmanager
-    def phase(self, title: str) -> Iterator[None]:
-        """Name and time a part of the way."""
+    def phase(self, name: str, title: str) -> Iterator[None]:
+        """Announce a part of the way, and time it under a short name."""
         console.print(f"\n[bold cyan]── {title}[/]")
         began = time.monotonic()
         yield
-        self.report["seconds"][title] = time.monotonic() - began
+        self.report["seconds"][name] = time.monotonic() - began
 
     def at_each_site(self, act: Callable[[Site], Any]) -> dict[str, Any]:
         """Let every hospital do the same, side by side."""
@@ -67,14 +66,15 @@ def run(folder: Path) -> dict[str, Any]:
         _first_study(demo, researcher_folder, researcher)
         _second_study(demo, researcher_folder, researcher)
         _audit(demo)
+    _measure(demo, hospitals, kept, researcher_folder)
     demo.report["seconds"]["all"] = time.monotonic() - began
-    _show_results(demo, hospitals, kept, researcher_folder)
+    _show_results(demo, researcher_folder)
     (folder / "report.json").write_text(json.dumps(demo.report, indent=2))
     return demo.report
 
 
 def _start_relay(demo: Demo, running: ExitStack) -> str:
-    with demo.phase("A relay starts: a mailbox for sealed letters, which it cannot read"):
+    with demo.phase("relay", "A relay starts: a mailbox for sealed letters, which it cannot read"):
         folder = demo.folder / "relay"
         process = start("relay", "run", folder, "--port", "0", log=demo.folder / "relay.log")
         running.callback(_stop, process)
@@ -96,12 +96,11 @@ def _start_researcher(demo: Demo, folder: Path, relay: str, running: ExitStack) 
 
 
 def _open_hospitals(demo: Demo, relay: str, researcher_folder: Path, running: ExitStack) -> None:
-    with demo.phase("Three hospitals open their datasites and pin each other's cards and the researcher's"):
+    with demo.phase("opening", "Three hospitals open their datasites and pin each other's cards and the researcher's"):
         cards = demo.at_each_site(lambda site: site.init(relay))
-        _wait_for(researcher_folder / "card.json")
-        researcher_card = parse_card((researcher_folder / "card.json").read_bytes())
+        _wait_for(researcher_folder / "fingerprint")
         fingerprints = {site.card: cards[site.name]["fingerprint"] for site in demo.sites}
-        fingerprints[researcher_folder / "card.json"] = researcher_card.fingerprint
+        fingerprints[researcher_folder / "card.json"] = (researcher_folder / "fingerprint").read_text()
 
         datasite("relay", "admit", demo.folder / "relay", *fingerprints)
 
@@ -112,23 +111,28 @@ def _open_hospitals(demo: Demo, relay: str, researcher_folder: Path, running: Ex
             return process.pid
 
         demo.report["processes"] |= demo.at_each_site(join)
-    with demo.phase("Each registers its patients: a snapshot stays private, mock data is drawn from the manifest"):
+        for site in demo.sites:
+            process = demo.report["processes"][site.name]
+            console.print(f"{site.name}: process {process}, fingerprint {fingerprints[site.card]}")
+    with demo.phase(
+        "registration", "Each registers its patients: a snapshot stays private, mock data is drawn from the manifest"
+    ):
         registered = demo.at_each_site(Site.register)
         for site in demo.sites:
             console.print(
                 f"{site.name}: about {UNITS[site.name]} patients, lifetime budget ε={LIFETIME_EPSILON} at "
-                f"δ={registered[site.name]['delta']:g} (process {demo.report['processes'][site.name]}, "
-                f"fingerprint {cards[site.name]['fingerprint']})"
+                f"δ={registered[site.name]['delta']:g}"
             )
-    (researcher_folder / "admitted").touch()
+    heard = {str(card): fingerprint for card, fingerprint in fingerprints.items()}
+    written = researcher_folder / "fingerprints.part"
+    written.write_text(json.dumps(heard))
+    written.rename(researcher_folder / "fingerprints.json")
 
 
 def _first_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) -> None:
-    with demo.phase("A researcher looks at mock data and submits a study; before approval nothing runs"):
-        _wait_for(folder / "first-study.json", researcher)
-        _wait_for(folder / "refused", researcher)
-    with demo.phase("Each owner is shown the request, and approves the digest that was shown"):
+    with demo.phase("submission", "A researcher looks at mock data and submits a study; before approval nothing runs"):
         _wait_for(folder / "first-pending", researcher)
+    with demo.phase("approvals", "Each owner is shown the request, and approves the digest that was shown"):
         shown = demo.at_each_site(lambda site: site.show(1))
         first = demo.sites[0]
         show_to_people("show", "1", "--home", first.home)
@@ -136,13 +140,13 @@ def _first_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) 
         demo.report["shown"] = shown
         for site in demo.sites:
             console.print(f"{site.name} approved {shown[site.name]['approval_digest'][:16]}…")
-    with demo.phase("The rounds run: DP-SGD at each hospital, sums only at the researcher"):
+    with demo.phase("rounds", "The rounds run: DP-SGD at each hospital, sums only at the researcher"):
         _wait_for(folder / "results.json", researcher)
         demo.report["results"] = json.loads((folder / "results.json").read_text())
 
 
 def _second_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes]) -> None:
-    with demo.phase("A second study asks for ε=10: the lifetime budget has no room for it"):
+    with demo.phase("second study", "A second study asks for ε=10: the lifetime budget has no room for it"):
         _wait_for(folder / "second-pending", researcher)
 
         def refuse(site: Site) -> str:
@@ -161,7 +165,7 @@ def _second_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes])
 
 
 def _audit(demo: Demo) -> None:
-    with demo.phase("An auditor verifies each hospital's exported log, offline"):
+    with demo.phase("audit", "An auditor verifies each hospital's exported log, offline"):
         demo.report["budgets"] = demo.at_each_site(Site.budget)
         demo.report["verified"] = demo.at_each_site(Site.export_and_verify)
         first = demo.sites[0]
@@ -171,17 +175,19 @@ def _audit(demo: Demo) -> None:
             console.print(f"{site.name}: {len(report['proved'])} statements proved, {len(report['broken'])} broken.")
 
 
-def _show_results(demo: Demo, hospitals: dict[str, Patients], kept: Patients, folder: Path) -> None:
-    # Torch is imported here, when the demo's clock has stopped.
+def _measure(demo: Demo, hospitals: dict[str, Patients], kept: Patients, folder: Path) -> None:
+    # Only here does the demo's own process need torch.
     from tests.demo.measure import accuracies_by_round, accuracy_without_privacy, pool
 
-    results, budgets = demo.report["results"], demo.report["budgets"]
-    rounds = next(iter(demo.report["shown"].values()))["terms"]["training"]["rounds"]
-    exact = accuracies_by_round(folder, rounds, kept)
-    alone = {name: accuracy_without_privacy(patients, kept) for name, patients in hospitals.items()}
-    pooled = accuracy_without_privacy(pool(hospitals), kept)
-    demo.report |= {"exact": exact, "alone": alone, "pooled": pooled}
+    with demo.phase("measuring", "The demo itself measures exact accuracies, outside the protection"):
+        rounds = next(iter(demo.report["shown"].values()))["terms"]["training"]["rounds"]
+        demo.report["exact"] = accuracies_by_round(folder, rounds, kept)
+        demo.report["alone"] = {name: accuracy_without_privacy(it, kept) for name, it in hospitals.items()}
+        demo.report["pooled"] = accuracy_without_privacy(pool(hospitals), kept)
 
+
+def _show_results(demo: Demo, folder: Path) -> None:
+    results, budgets = demo.report["results"], demo.report["budgets"]
     seen = Table(title="What the researcher sees", title_justify="left")
     for column in ("Global model", "Holdout accuracy (summed, noised, charged)"):
         seen.add_column(column)
@@ -191,22 +197,26 @@ def _show_results(demo: Demo, hospitals: dict[str, Patients], kept: Patients, fo
     console.print(results["privacy_report"])
 
     charged = Table(title="What each hospital was charged", title_justify="left")
-    for column in ("Hospital", "ε of the study", "Lifetime ε", "Allowance spent (training)", "(evaluation)"):
+    for column in ("Hospital", "People in", "ε charged", "Lifetime ε", "Allowance spent"):
         charged.add_column(column)
     for name, budget in budgets.items():
-        epsilon = demo.report["shown"][name]["epsilon"]
-        spent = [f"{100 * budget[part]['spent']:.1f} %" for part in ("training", "evaluation")]
-        charged.add_row(name, f"{epsilon:.3f}", f"{budget['epsilon']:g}", *spent)
+        for part in ("training", "evaluation"):
+            spent = budget[part]
+            shares = f"{100 * spent['spent']:.1f} %"
+            charged.add_row(name, part, f"{spent['epsilon_estimate']:.3f}", f"{budget['epsilon']:g}", shares)
     console.print(charged)
 
-    outside = Table(title="Measured by the demo outside the protection (exact, on 114 patients of no hospital)")
+    outside = Table(
+        title="Measured by the demo outside the protection (exact, on 114 patients of no hospital)",
+        title_justify="left",
+    )
     for column in ("Model", "Accuracy"):
         outside.add_column(column)
-    for number, value in enumerate(exact, start=1):
+    for number, value in enumerate(demo.report["exact"], start=1):
         outside.add_row(f"federated, private, after round {number}", f"{value:.3f}")
-    for name, value in alone.items():
+    for name, value in demo.report["alone"].items():
         outside.add_row(f"{name} alone, no privacy", f"{value:.3f}")
-    outside.add_row("all data pooled, no privacy", f"{pooled:.3f}")
+    outside.add_row("all data pooled, no privacy", f"{demo.report['pooled']:.3f}")
     console.print(outside)
 
     clock = Table(title="Seconds", title_justify="left")

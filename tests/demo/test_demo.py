@@ -1,6 +1,7 @@
 """The demo does what it says: run once, as a newcomer would, and everything that it claims is looked at."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,23 @@ def test_the_model_is_worth_having(report):
 
 
 def test_nothing_ran_before_the_approvals(folder):
-    assert "A run before the approvals is refused" in (folder / "printed.txt").read_text()
+    printed = " ".join((folder / "printed.txt").read_text().split())
+    assert "A run before the approvals is refused" in printed
+    assert "The study is not approved here, it is pending" in printed
+    for name in UNITS:
+        lines = (folder / name / "log-bundle").read_bytes().splitlines()
+        decision = next(place for place, line in enumerate(lines) if b'"kind":"decision-taken"' in line)
+        ran = [
+            place for place, line in enumerate(lines) if b'"kind":"charge-made"' in line or b"round-computed" in line
+        ]
+        assert decision < min(ran)
+
+
+def test_the_demo_uses_public_names_only():
+    inside = re.compile(r"^\s*(?:from|import) (?:datasites|policies|researcher\.)", re.MULTILINE)
+    for path in Path(__file__).parent.glob("*.py"):
+        if not path.name.startswith("test_"):
+            assert not inside.findall(path.read_text()), path
 
 
 def test_each_owner_was_shown_what_it_approved(report):
@@ -72,6 +89,7 @@ def test_each_owner_was_shown_what_it_approved(report):
         assert shown["terms"]["secure_averaging"]["minimum_cohort"] == 3
         assert shown["terms"]["secure_averaging"]["colluders"] == 1
         assert 2.9 < shown["epsilon"] <= 3
+        assert shown["terms"]["training"]["retries"] == 1
         assert "class TumourPlan" in shown["source"]
 
 
@@ -85,6 +103,7 @@ def test_every_hospital_was_charged_the_same_and_nothing_stays_reserved(report):
     for budget in report["budgets"].values():
         for partition in ("training", "evaluation"):
             assert 0.05 < budget[partition]["spent"] < 0.5
+            assert 2 < budget[partition]["epsilon_estimate"] < 3, "a retry was reserved, and not needed"
             assert budget[partition]["reserved"] == 0
 
 

@@ -1,7 +1,5 @@
 """A whole federation in its own processes: a relay, three datasites that serve, and a researcher in the tests' own."""
 
-import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterable
@@ -20,93 +18,12 @@ from researcher.submission import keep_study
 from tests.demo.commands import datasite, start
 from tests.demo.hospitals import share_out, write_manifest, write_table
 from tests.demo.site import Site
+from tests.system.live_site import LiveSite
 from tests.system.plans import SmallPlan
 from tests.system.recording_proxy import RecordingProxy
-from tests.system.waiting import SECONDS, children_of, eventually, rows, wait_until_gone
+from tests.system.waiting import SECONDS, eventually, wait_until_gone
 
 Answer = TypeVar("Answer")
-
-
-@dataclass
-class LiveSite:
-    """A hospital whose datasite serves; it may be killed and started again."""
-
-    site: Site
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.site.name
-
-    @property
-    def home(self) -> Path:
-        return self.site.home
-
-    @property
-    def database(self) -> Path:
-        return self.home / "datasite.sqlite"
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        assert self.process.poll() is None, f"{self.name} does not serve any more: {self.printed()}"
-        return self.process.pid
-
-    def serve(self) -> None:
-        """Start `datasite serve`."""
-        self.process = self.site.serve()
-
-    def kill(self) -> None:
-        """`kill -9`: nothing of the service gets to run any more."""
-        os.kill(self.pid, signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait(SECONDS)
-
-    def stop(self) -> None:
-        """Let it end as an owner would, or else make it."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-    def trainers(self) -> list[int]:
-        """The process ids of its trainers."""
-        return children_of(self.pid)
-
-    def trainer(self) -> int:
-        """The one trainer's process id, once it runs."""
-        (pid,) = eventually(self.trainers, f"a trainer at {self.name}")
-        return pid
-
-    def printed(self) -> str:
-        """What the service printed since its last start."""
-        return (self.site.folder / "serve.log").read_text()
-
-    def rows(self, query: str, *values: Any) -> list[Any]:
-        """Look into its database."""
-        return rows(self.database, query, *values)
-
-    def request_number(self, study: Study) -> int:
-        """By which number its owner knows a study."""
-        (row,) = self.rows("SELECT number FROM requests WHERE study = ?", study.identifier)
-        return int(row["number"])
-
-    def round_state(self, study: Study, number: int) -> str | None:
-        """How far it has come with a round: None, asked, charged, computed or burned."""
-        query = "SELECT state FROM rounds JOIN requests ON request = digest WHERE study = ? AND round = ?"
-        found = self.rows(query, study.identifier, number)
-        return found[0]["state"] if found else None
-
-    def show(self, study: Study) -> Any:
-        """`datasite show`."""
-        return datasite("show", str(self.request_number(study)), "--home", self.home)
-
-    def approve(self, study: Study) -> None:
-        """Approve what `show` shows."""
-        self.site.approve(self.show(study)["approval_digest"])
 
 
 @dataclass
@@ -201,19 +118,15 @@ def open_federation(folder: Path) -> LiveFederation:
         datasite("relay", "admit", live.relay_folder, *cards)
 
         def join(site: LiveSite) -> None:
-            for other, fingerprint in cards.items():
-                if other != site.site.card:
-                    site.site.pin({other: fingerprint})
+            site.site.pin({other: fingerprint for other, fingerprint in cards.items() if other != site.site.card})
             site.site.register()
             site.serve()
 
         live.at_each_site(join)
         for site in sites.values():
-            ada.pin(site.site.card)
+            ada.pin(site.site.card, cards[site.site.card])
     except BaseException:
-        for started in (it.process for it in (*sites.values(), live) if isinstance(it, LiveSite) and it.process):
-            started.kill()
-        live.relay and live.relay.kill()
+        live.close()
         raise
     return live
 

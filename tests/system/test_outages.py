@@ -8,7 +8,7 @@ import pytest
 
 from policies.errors import UnavailableError
 from researcher import Deadlines
-from tests.system.federation import LiveFederation, cancel
+from tests.system.federation import LiveFederation
 from tests.system.waiting import SECONDS, eventually, wait_until_gone
 
 
@@ -29,12 +29,12 @@ def test_a_relay_that_dies_and_comes_back_holds_the_study_up_and_no_more(live: L
 
 
 def test_a_site_that_vanishes_is_named_at_the_deadline_and_the_round_resumes_with_it(live: LiveFederation) -> None:
-    study = live.approved_study(deadlines=Deadlines(setup_seconds=45, round_seconds=4))
+    study = live.approved_study(deadlines=Deadlines(setup_seconds=45, round_seconds=10))
     rounds = study.rounds()
     assert next(rounds).round == 1
     cork = live.sites["cork-hospital"]
     cork.kill()
-    with pytest.raises(UnavailableError, match=r"cork-hospital did not answer round 2 within 4 s"):
+    with pytest.raises(UnavailableError, match=r"cork-hospital did not answer round 2 within 10 s"):
         next(rounds)
     assert study.result().history[-1].round == 1
     spent = {name: site.site.budget()["training"]["spent"] for name, site in live.sites.items()}
@@ -84,10 +84,3 @@ def test_two_services_never_share_a_datasite(live: LiveFederation) -> None:
     second = anna.site.serve()
     assert second.wait(SECONDS) == 5
     assert anna.pid
-
-
-def test_a_study_given_up_leaves_nothing_reserved(live: LiveFederation) -> None:
-    study = live.approved_study()
-    assert all(site.site.budget()["training"]["reserved"] > 0 for site in live.sites.values())
-    cancel(study, live.sites.values())
-    assert all(site.site.budget()["training"]["reserved"] == 0 for site in live.sites.values())

@@ -1,7 +1,7 @@
 """Wrong input through the public surface: one sentence that says what to do, its code or class, and nothing changed."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from researcher.submission import draft_terms
 from tests.conftest import CLINIC, HEADER
 from tests.demo.commands import CommandFailedError, datasite
 from tests.one_site import rows as visits
-from tests.system.federation import LiveFederation, LiveSite, ask, cancel, send_to, wait_for_status
+from tests.system.federation import LiveFederation, ask, cancel, send_to, wait_for_status
+from tests.system.live_site import LiveSite
 from tests.system.plans import BatchNormPlan, PeekingPlan, SmallPlan
 from tests.system.waiting import SECONDS, content, eventually
 
@@ -216,49 +217,8 @@ def test_crafted_requests_are_refused_with_their_reason(live: LiveFederation, ex
         its_terms = terms.model_copy(update={"study": f"{number:032x}", **changes})
         study = live.submit_to(ANNA, its_terms, exported, **in_message)
         wait_for_status(study, [ANNA], "refused")
-        with pytest.raises(RefusedError, match=rf"^The study was not approved\. {ANNA}: {sentence}$"):
+        with pytest.raises(RefusedError, match=rf"^The study cannot run\. {ANNA}: {sentence}$"):
             study.wait(0)
-    assert written(anna) == before
-
-
-@pytest.fixture
-def pending(live: LiveFederation, exported: ExportedPlan) -> Iterator[Callable[..., Study]]:
-    """Makes studies that wait for anna's owner alone; they are given up after the test."""
-    studies: list[Study] = []
-
-    def submit(**wishes: Any) -> Study:
-        studies.append(live.submit_to(ANNA, terms_by(live.ada, live, exported, **wishes), exported))
-        wait_for_status(studies[-1], [ANNA], "pending")
-        return studies[-1]
-
-    yield submit
-    for study in studies[1:]:
-        study.cancel("The test is over.")
-    cancel(studies[0], [live.sites[ANNA]])
-
-
-def test_terms_over_the_budget_stay_pending(live: LiveFederation, pending: Callable[..., Study]) -> None:
-    anna = live.sites[ANNA]
-    anna.approve(pending(privacy=Privacy(epsilon=2.0, delta=1e-6)))
-    large = pending(privacy=Privacy(epsilon=10.0, delta=1e-6))
-    before, budget = written(anna), anna.site.budget()
-    assert budget["training"]["reserved"] > 0.01
-    code, sentence = refusal(lambda: anna.approve(large))
-    number = anna.request_number(large)
-    assert code == 3
-    assert sentence.startswith(f"Request {number} cannot be approved: This request does not fit the privacy budget: ")
-    assert sentence.endswith("fewer evaluations, or close requests that hold a reservation.")
-    assert written(anna) == before
-    assert anna.site.budget() == budget
-
-
-def test_a_study_that_expired_while_it_waited_cannot_be_approved(live: LiveFederation, exported: ExportedPlan) -> None:
-    anna = live.sites[ANNA]
-    study = live.submit_to(ANNA, terms_by(live.ada, live, exported, valid_days=2 / 86_400), exported)
-    wait_for_status(study, [ANNA], "expired")
-    before = written(anna)
-    code, sentence = refusal(lambda: anna.approve(study))
-    assert (code, sentence.partition(" has the digest ")[0]) == (3, "No pending request")
     assert written(anna) == before
 
 
@@ -268,7 +228,7 @@ def test_a_stranger_is_turned_away_by_the_relay_and_by_the_sites(
     anna = live.sites[ANNA]
     eve = researcher.connect(tmp_path / "eve", name="dr-eve", relay=live.proxy.url)
     for site in live.sites.values():
-        eve.pin(site.site.card)
+        eve.pin(site.site.card, datasite("card", "--home", site.home)["fingerprint"])
     with pytest.raises(NotAuthenticError, match=r"^The relay refused this identity; have its operator admit your card"):
         send_to(eve, anna, terms_by(eve, live, exported), exported)
 
@@ -294,7 +254,7 @@ def test_a_stranger_is_turned_away_by_the_relay_and_by_the_sites(
 
 
 def test_a_replayed_letter_has_one_effect(
-    live: LiveFederation, pending: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
+    live: LiveFederation, exported: ExportedPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, mailbox = live.sites[ANNA], live.ada.correspondence.mailbox
     letters: list[tuple[str, bytes]] = []
@@ -310,7 +270,8 @@ def test_a_replayed_letter_has_one_effect(
         return sum(b'"request-received"' in entry and study.identifier.encode() in entry for entry in entries)
 
     monkeypatch.setattr(mailbox, "send", send_twice)
-    study = pending()
+    study = live.submit_to(ANNA, terms_by(live.ada, live, exported), exported)
+    wait_for_status(study, [ANNA], "pending")
     monkeypatch.undo()
     cancel(study, [anna])
     before, replays = written(anna), anna.printed().count("a replay or out of order; it was ignored")

@@ -43,8 +43,10 @@ def test_a_sample_practically_never_needs_more_than_the_capacity(nominal: int, r
     assert stats.binom.sf(capacity(nominal, rate), round(1.25 * nominal), rate) < 1e-4
 
 
-def test_with_everybody_sampled_the_capacity_is_the_most_units_a_catalog_admits() -> None:
-    assert capacity(1_000, 1.0) == 1_250
+@pytest.mark.parametrize(("nominal", "fraction"), [(185, 0.2), (1_000, 0.25), (100_000, 0.5)])
+def test_the_coins_of_the_split_practically_never_need_more_than_the_capacity(nominal: int, fraction: float) -> None:
+    places = capacity(round(nominal * fraction), 1.0)
+    assert stats.binom.sf(places, round(1.25 * nominal), fraction) < 1e-4
     assert capacity(0, 1.0) == 1
 
 

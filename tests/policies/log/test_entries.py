@@ -54,7 +54,7 @@ TERMS = Terms(
     programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10),
     training=Training(
         strategy="fedavg",
-        rounds=10_000,
+        rounds=6_999,
         local_steps=1,
         retries=0,
         sampling_rate=0.1,
@@ -142,10 +142,11 @@ def test_another_spelling_kind_type_or_size_is_refused(data: bytes) -> None:
 def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
     long = "\U0001f600" * 2000
     metrics = tuple(f"m{number:062}" for number in range(64))
-    evaluation = TERMS.evaluation.model_copy(update={"models": tuple(range(10_001)), "metrics": metrics})
+    evaluation = TERMS.evaluation.model_copy(update={"models": tuple(range(140)), "metrics": metrics})
     cohort = tuple(CohortMember(site=f"{number:064x}", data_set="a" * 63, weight=1) for number in range(100))
+    training = TERMS.training.model_copy(update={"rounds": 139})
     texts = {"title": long[:200], "purpose": long, "recipients": long, "onward_use": long}
-    terms = TERMS.model_copy(update={"evaluation": evaluation, "cohort": cohort, **texts})
+    terms = TERMS.model_copy(update={"evaluation": evaluation, "training": training, "cohort": cohort, **texts})
     entry = log.RequestReceived(at=2**40, request=terms.digest(), terms=terms)
     assert log.parse_entry(entry.canonical()) == entry
     assert len(entry.canonical()) - len(terms.canonical()) < log.MAXIMUM_ENTRY_BYTES - MAXIMUM_TERMS_BYTES

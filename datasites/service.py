@@ -1,7 +1,6 @@
 """`datasite serve`: takes mail, sends mail, and wakes the use cases that have work; no rule lives here."""
 
 import threading
-import traceback
 from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
@@ -21,6 +20,7 @@ from policies.errors import CloisterError, UnavailableError
 
 _LONGEST_POLL_SECONDS = 25.0
 _LONGEST_GOODBYE_SECONDS = 60.0
+_FAREWELL_SECONDS = 0.5
 
 
 class Service:
@@ -52,12 +52,13 @@ class Service:
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
                 verify_chain(connection)
-            worker = self._start(self._work)
-            for loop in (self._listen, self._receive, self._send):
-                self._start(loop)
+            worker, *others = [self._start(loop) for loop in (self._work, self._listen, self._receive, self._send)]
             self._stop.wait()
-            self._work_waits.set()
+            self._wake()
             worker.join(_LONGEST_GOODBYE_SECONDS)
+            if self._failed.is_set():
+                for thread in others:
+                    thread.join(_FAREWELL_SECONDS)  # the one that failed reports its traceback first
             self._worker.trainers.end_all_but(set())
             self._site.home.wake_socket.unlink(missing_ok=True)
         if self._failed.is_set():
@@ -76,12 +77,10 @@ class Service:
         """A thread that ends by an error ends the service: half a datasite must not go on."""
         try:
             loop()
-        except BaseException as error:
-            # Without its text, which might quote what is private; the places in our code are enough to find it.
-            report("".join(traceback.format_tb(error.__traceback__)).replace("\n", " ") + type(error).__name__)
-            self._failed.set()
         finally:
-            self.stop()
+            if not self._stop.is_set():
+                self._failed.set()
+                self.stop()
 
     def _listen(self) -> None:
         for _ in wake_calls(self._site.home):

@@ -168,7 +168,13 @@ def parse_manifest(data: bytes) -> Manifest:
         document = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not a TOML file in UTF-8: {error}.") from error
-    manifest = parse_model(Manifest, canonical_bytes(document), maximum_bytes=MAXIMUM_MANIFEST_BYTES, what=what)
+    try:
+        content = canonical_bytes(document)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"{what} holds a date, or a number that is infinite, no number or too large; write text or a plain number."
+        ) from error
+    manifest = parse_model(Manifest, content, maximum_bytes=MAXIMUM_MANIFEST_BYTES, what=what)
     published = len(manifest.canonical())
     if published > MAXIMUM_MANIFEST_BYTES:
         raise InvalidInputError(f"{what} is published as {published} bytes; shorten it to {MAXIMUM_MANIFEST_BYTES}.")

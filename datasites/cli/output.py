@@ -44,10 +44,12 @@ def reporting(as_json: bool) -> Iterator[None]:
             yield
     except CloisterError as error:
         code = next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+        # What was typed and is quoted may be no Unicode at all.
+        sentence = str(error).encode(errors="replace").decode()
         if as_json:
-            sys.stderr.write(canonical_bytes({"error": str(error), "exit_code": code}).decode() + "\n")
+            sys.stderr.write(canonical_bytes({"error": sentence, "exit_code": code}).decode() + "\n")
         else:
-            _error_console.print(f"[bold red]✗[/] {escape(str(error))}")
+            _error_console.print(f"[bold red]✗[/] {escape(sentence)}")
         raise typer.Exit(code) from error
 
 

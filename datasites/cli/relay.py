@@ -19,7 +19,7 @@ FolderArgument = Annotated[Path, typer.Argument(help="The relay's folder.")]
 def run(
     folder: FolderArgument,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8440,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8440,
     public_url: Annotated[
         str | None, typer.Option(help="URL under which members reach it, where that is another one (a TLS proxy).")
     ] = None,

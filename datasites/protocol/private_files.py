@@ -23,13 +23,16 @@ def make_private_folder(folder: Path) -> None:
 def write_private_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` with mode 0600, whole or not at all, and on disk when this returns."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # what was named, and not the temporary file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)

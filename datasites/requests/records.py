@@ -72,7 +72,8 @@ def request_by_number(connection: Connection, number: int) -> Request:
     Raises:
         InvalidInputError: there is none.
     """
-    row = connection.execute(_query().where(requests.c.number == number)).one_or_none()
+    possible = 0 < number < 2**31  # beyond, the database would fail on it
+    row = connection.execute(_query().where(requests.c.number == number)).one_or_none() if possible else None
     if row is None:
         raise InvalidInputError(f"There is no request number {number}; «datasite requests» lists those there are.")
     return _request(row)

@@ -66,7 +66,10 @@ def describe_validation_error(error: ValidationError) -> str:
     """Say which field is wrong and what was expected, without the value that was got."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) if _OWN_WORD.fullmatch(str(part)) else "…" for part in first["loc"]) or "the whole"
-    return f"{place}: {first['msg']}"
+    # A pattern tells people nothing.
+    mismatch = first["type"] == "string_pattern_mismatch"
+    said = "it has another form than expected, or invisible characters" if mismatch else first["msg"]
+    return f"{place}: {said}"
 
 
 def as_text(sentence: str) -> str:

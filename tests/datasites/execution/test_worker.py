@@ -1,15 +1,19 @@
 """The worker does one waiting thing at a time, and turns every failure of a trainer into one durable outcome."""
 
+import sqlite3
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_process import RoundResult, TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
+from datasites.protocol.messages import StudyClose
 from datasites.requests.records import Request, Status
+from datasites.requests.withdraw import withdraw
 from datasites.site import Site
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError
 from tests.one_site import Scene
@@ -130,3 +134,36 @@ def test_a_study_withdrawn_while_it_computes_does_not_end_the_worker(scene: Scen
     assert Worker(scene.site, Pretended(scene.site, withdrawn)).work()
     assert scene.updates() == []
     assert scene.request(request.digest).status is Status.CLOSED
+
+
+def test_a_study_withdrawn_while_its_programs_are_tried_stays_withdrawn(scene: Scene) -> None:
+    request = scene.receive(scene.terms())
+
+    def withdraw_meanwhile() -> None:
+        with scene.site.engine.begin() as connection:
+            withdraw(connection, scene.researcher.party, StudyClose(study=request.terms.study, reason="no"), scene.now)
+
+    assert Worker(scene.site, Pretended(scene.site, withdraw_meanwhile)).work()
+    assert scene.request(request.digest).status is Status.CLOSED
+    assert scene.audit().broken == []
+
+
+def test_a_database_that_fails_between_charge_and_answer_costs_one_retry_and_no_restart(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = scene.ready(training={"retries": 1})
+    scene.ask(request, 1)
+    worker = Worker(scene.site, Pretended(scene.site))
+    with monkeypatch.context() as broken:
+
+        def locked(*_: object) -> None:
+            raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+
+        broken.setattr("datasites.execution.worker.answer_round", locked)
+        with pytest.raises(OperationalError):
+            worker.work()
+    assert scene.updates() == []
+    assert worker.work()
+    assert [update.round for update in scene.updates()] == [1]
+    assert scene.count("charges") == 4, "two partitions, each charged for two attempts"
+    assert scene.audit().broken == []

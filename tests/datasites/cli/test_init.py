@@ -1,0 +1,64 @@
+"""`datasite init`: all of a datasite or none; one that was cut short can be finished; bad options get one sentence."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from datasites import site as site_module
+from datasites.cli.main import app
+from policies.log.verify import Pinned, verify_bundle
+
+GOOD = {"--name": "anna hospital", "--relay": "http://127.0.0.1:9", "--contact": "office@anna.example"}
+
+
+def init(folder: Path, **changes: str) -> Result:
+    passphrase = folder / "passphrase"
+    passphrase.write_text("correct horse battery")
+    passphrase.chmod(0o600)
+    options = GOOD | {f"--{name}": value for name, value in changes.items()}
+    words = [word for option in options.items() for word in option]
+    at = ["--home", str(folder / "home"), "--owner", str(folder / "owner"), "--passphrase-file", str(passphrase)]
+    return CliRunner().invoke(app, ["init", *words, *at])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "anna  hospital"}, {"name": "anna\x1b[2J"}, {"name": ""}, {"relay": "foo"}, {"contact": "bar"}],
+)
+def test_a_bad_option_gets_one_sentence_and_leaves_nothing(tmp_path: Path, changes: dict[str, str]) -> None:
+    result = init(tmp_path, **changes)
+    assert result.exit_code == 2
+    assert "An option is not valid" in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "owner").exists()
+    assert init(tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize("step", ["create_home", "migrate", "append", "write_settings"])
+def test_one_that_was_cut_short_is_finished_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    with monkeypatch.context() as cut:
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        cut.setattr(site_module, step, die)
+        assert init(tmp_path).exit_code != 0
+    assert CliRunner().invoke(app, ["card", "--home", str(tmp_path / "home")]).exit_code == 2
+    assert init(tmp_path).exit_code == 0
+    bundle = tmp_path / "bundle"
+    assert CliRunner().invoke(app, ["log", "export", str(bundle), "--home", str(tmp_path / "home")]).exit_code == 0
+    assert verify_bundle(bundle.read_bytes(), Pinned()).broken == []
+    assert init(tmp_path).exit_code == 5
+
+
+def test_an_export_to_nowhere_is_bad_input(tmp_path: Path) -> None:
+    assert init(tmp_path).exit_code == 0
+    nowhere = str(tmp_path / "missing" / "bundle")
+    result = CliRunner().invoke(app, ["log", "export", nowhere, "--home", str(tmp_path / "home")])
+    assert result.exit_code == 2
+    assert "missing" in result.stderr

@@ -125,6 +125,7 @@ class Service:
             try:
                 busy = self._worker.work()
                 self._mirror.refresh()
+                rest = self._worker.seconds_to_next_expiry()
                 pause.reset()
             except OperationalError as error:
                 report(f"The database cannot be used just now: {sentence_of(error)}")
@@ -132,4 +133,4 @@ class Service:
                 continue
             self._mail_waits.set()
             if not busy and not self._stop.is_set():
-                self._work_waits.wait(self._worker.seconds_to_next_expiry())
+                self._work_waits.wait(rest)

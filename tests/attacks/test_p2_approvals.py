@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from datasites.protocol.owner_key import load_owner_key
 from datasites.requests.decide import approve, deny
-from datasites.requests.records import Request, Status
+from datasites.requests.records import Status
 from datasites.requests.review import draft_decision
 from datasites.store.data_sets import require_data_set
 from policies.budget.costs import request_cost
-from policies.errors import CloisterError, NotAuthenticError, RefusedError
+from policies.errors import NotAuthenticError, RefusedError
+from tests.attacks.closed_doors import assert_nothing_runs
 from tests.one_site import NOW, PASSPHRASE, Scene, new_scene
 from tests.one_study import OTHER_STUDY
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER = Ed25519PrivateKey.generate()
-ANOTHER_METRIC = '{"inputs":[]}'
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return new_scene(tmp_path)
-
-
-def assert_nothing_runs(scene: Scene, request: Request, expected: type[CloisterError]) -> None:
-    """The study is refused at each of its three doors, and nothing was charged or computed."""
-    doors: tuple[Callable[[], Any], ...] = (
-        lambda: scene.start(request),
-        lambda: scene.accept(scene.roster(request, scene.start(request))),
-        lambda: scene.ask(request, 1),
-    )
-    for door in doors:
-        with pytest.raises(expected):
-            door()
-    assert scene.charge() is None
-    assert scene.count("charges") == scene.count("rounds") == 0
 
 
 def approve_digest(scene: Scene, digest: str, key: Ed25519PrivateKey | None = None) -> None:

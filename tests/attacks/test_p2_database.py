@@ -1,8 +1,6 @@
 """P2 under attack in the database: rows edited behind the datasite are noticed before anything runs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,37 +8,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.requests.decide import deny
-from datasites.requests.records import Request, Status
+from datasites.requests.records import Status
 from datasites.requests.review import draft_decision, review
 from datasites.store.data_sets import require_data_set
 from policies.budget.costs import request_cost
 from policies.decision import sign_decision
-from policies.errors import CloisterError, NotAuthenticError, RefusedError
+from policies.errors import NotAuthenticError, RefusedError
+from tests.attacks.closed_doors import assert_nothing_runs
 from tests.one_site import NOW, Scene, new_scene
 from tests.one_study import OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY, STUDY
 
-REPOSITORY = Path(__file__).parents[2]
 OWNER = Ed25519PrivateKey.generate()
-ANOTHER_METRIC = '{"inputs":[]}'
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return new_scene(tmp_path)
-
-
-def assert_nothing_runs(scene: Scene, request: Request, expected: type[CloisterError]) -> None:
-    """The study is refused at each of its three doors, and nothing was charged or computed."""
-    doors: tuple[Callable[[], Any], ...] = (
-        lambda: scene.start(request),
-        lambda: scene.accept(scene.roster(request, scene.start(request))),
-        lambda: scene.ask(request, 1),
-    )
-    for door in doors:
-        with pytest.raises(expected):
-            door()
-    assert scene.charge() is None
-    assert scene.count("charges") == scene.count("rounds") == 0
 
 
 def test_a_denial_turned_into_an_approval_is_noticed(scene: Scene) -> None:

@@ -15,6 +15,8 @@ from datasites.site import Site
 from datasites.store.migrate import migrate
 from datasites.store.waking import wake_calls
 from datasites.syft_bridge.mirror import Mirror
+from datasites.witnesses.begin import begin_anew
+from datasites.witnesses.hear import SET_BACK, is_set_back
 from policies.budget.chain import verify_chain
 from policies.errors import CloisterError, UnavailableError
 
@@ -41,7 +43,8 @@ class Service:
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.
 
-        The schema is brought up to date and the ledger's chain checked before anything.
+        Before anything, the schema is brought up to date, the ledger's chain checked, and the witnesses of open studies
+        are asked whether the disk was set back.
 
         Raises:
             ConflictError: another process serves this datasite.
@@ -52,6 +55,9 @@ class Service:
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
                 verify_chain(connection)
+                begin_anew(connection, self._site, self._site.now)
+                if is_set_back(connection):
+                    report(SET_BACK)
             worker, *others = [self._start(loop) for loop in (self._work, self._listen, self._receive, self._send)]
             self._stop.wait()
             self._wake()

@@ -16,6 +16,7 @@ from datasites.catalog.registration import register_data_set
 from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import ask_round
 from datasites.execution.charge_round import Assignment, charge_next_round
+from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import (
@@ -26,6 +27,8 @@ from datasites.protocol.messages import (
     RoundStart,
     SetupStart,
     StudySubmission,
+    WitnessReply,
+    WitnessRequest,
     parse_message,
 )
 from datasites.protocol.owner_key import create_owner_key, load_owner_key
@@ -39,6 +42,7 @@ from datasites.site import Site, create_site, open_site
 from datasites.store.home import Home, Settings
 from datasites.store.peers import pin
 from datasites.store.tables import outbox
+from datasites.witnesses.hear import hear_witness
 from policies.budget.balance import Balance, balance
 from policies.log.bundle import SiteFacts
 from policies.log.journal import export_bundle
@@ -169,6 +173,7 @@ class Scene:
         """Start the run and accept a roster."""
         roster = self.roster(request, self.start(request))
         self.accept(roster)
+        self.witness()
         return roster
 
     def ready(self, study: str = STUDY, **changes: Any) -> Request:
@@ -182,11 +187,38 @@ class Scene:
     ) -> bool:
         message = RoundStart(study=request.terms.study, run=run, round=number, model=reference())
         with self.site.engine.begin() as connection:
-            return ask_round(
+            new = ask_round(
                 connection, self.site, sender or self.researcher.party, message, content or model(), self.now
             )
+        self.witness()
+        return new
+
+    def witness(self) -> None:
+        """Let the partners keep this site's checkpoints: they confirm whatever they were asked, and it is acted on."""
+        while asked := self.questions():
+            for party, message in asked:
+                reply = WitnessReply(nonce=message.nonce, checkpoint=message.checkpoint, balance=message.balance)
+                self.hear(party, reply)
+
+    def questions(self) -> list[tuple[str, WitnessRequest]]:
+        """Take what this site asks its witnesses from the outbox."""
+        taken = []
+        with self.site.engine.begin() as connection:
+            for row in connection.execute(select(outbox).order_by(outbox.c.id)).all():
+                message = parse_message(row.message.encode())
+                if isinstance(message, WitnessRequest):
+                    taken.append((row.recipient, message))
+                    connection.execute(delete(outbox).where(outbox.c.id == row.id))
+        return taken
+
+    def hear(self, witness: str, reply: WitnessReply) -> None:
+        """Act on a witness's answer, as the service does."""
+        with self.site.engine.begin() as connection:
+            hear_witness(connection, self.site, witness, reply, self.now)
+            release_witnessed(connection, self.site, self.now)
 
     def charge(self) -> Assignment | None:
+        self.witness()
         with self.site.engine.begin() as connection:
             return charge_next_round(connection, self.site, self.now)
 
@@ -196,6 +228,7 @@ class Scene:
         metrics = np.array([20.0, 5.0]) if terms.evaluates_in(number) else None
         with self.site.engine.begin() as connection:
             answer_round(connection, self.site, assignment, update, metrics, self.now)
+        self.witness()
 
     def compute(self, request: Request, number: int) -> MaskedUpdateMessage:
         """Ask, charge and answer a round; what the site answered."""

@@ -1,4 +1,4 @@
-"""Catalogue keys: the three secrets of a datasite that name, split and commit to its units, from one stored secret."""
+"""Catalogue keys: the secrets of a datasite that name, split and commit to its units, from one stored secret."""
 
 from dataclasses import dataclass, fields
 
@@ -10,7 +10,7 @@ from policies.statements.digests import frame
 
 @dataclass(frozen=True, repr=False)
 class CatalogKeys:
-    """Three independent 32-byte keys, the same for every data set of a datasite.
+    """Four independent 32-byte keys, the same for every data set of a datasite.
 
     One split key for the whole datasite puts a unit on the same side in every data set that holds it: without that,
     training and holdout of one population would share units and could not each have the whole allowance.
@@ -19,12 +19,14 @@ class CatalogKeys:
     split: bytes
     fingerprint: bytes
     commitment: bytes
+    balance: bytes
+    """Seals the balances that witnesses keep for this datasite: see `datasites.witnesses.balances`."""
 
     def __post_init__(self) -> None:
         """Refuse keys of another length, and one key used twice."""
         keys = [getattr(self, field.name) for field in fields(self)]
         if any(len(key) != 32 for key in keys) or len(set(keys)) != len(keys):
-            raise ValueError("the catalogue needs three different keys of 32 bytes")
+            raise ValueError("the catalogue needs four different keys of 32 bytes")
 
 
 def derive_catalog_keys(secret: bytes) -> CatalogKeys:
@@ -38,7 +40,10 @@ def derive_catalog_keys(secret: bytes) -> CatalogKeys:
     if len(secret) != 32:
         raise ValueError(f"a catalogue secret has 32 bytes, this one has {len(secret)}")
     return CatalogKeys(
-        split=_key(secret, b"split"), fingerprint=_key(secret, b"fingerprint"), commitment=_key(secret, b"commitment")
+        split=_key(secret, b"split"),
+        fingerprint=_key(secret, b"fingerprint"),
+        commitment=_key(secret, b"commitment"),
+        balance=_key(secret, b"balance"),
     )
 
 

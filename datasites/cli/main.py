@@ -2,7 +2,7 @@
 
 import typer
 
-from datasites.cli import data, decisions, log, peers, relay, requests, site
+from datasites.cli import data, decisions, log, peers, recover, relay, requests, site
 
 app = typer.Typer(
     name="datasite",
@@ -18,6 +18,7 @@ requests.add_to(app)
 decisions.add_to(app)
 app.add_typer(log.app, name="log")
 log.add_to(app)
+recover.add_to(app)
 app.add_typer(relay.app, name="relay")
 
 

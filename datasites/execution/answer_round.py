@@ -1,4 +1,4 @@
-"""Answer a charged round once: masked, and stored in one transaction with its outgoing message and log entries."""
+"""Answer a charged round once: masked, stored and logged in one transaction, and sent once it is witnessed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +8,17 @@ from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import stored_roster
 from datasites.protocol.blobs import seal_blob
 from datasites.protocol.messages import MaskedUpdateMessage
-from datasites.requests.close import close_request
 from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.site import mask_update
 from datasites.site import Site
-from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, rounds, runs
+from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.cohort import witnesses_of
 from policies.disclosure.round_result import check_round_result
 from policies.errors import ConflictError
-from policies.log.entries import RoundComputed, UpdateReleased
+from policies.log.entries import RoundComputed
 from policies.log.journal import append
 from policies.statements.digests import keyed_commitment
 
@@ -31,7 +31,10 @@ def answer_round(
     metrics: NDArray[np.float64] | None,
     now: int,
 ) -> None:
-    """Mask the result and store it with its outgoing message; the round's mask key is gone when this commits.
+    """Mask the result and store it; the round's mask key is gone when this commits.
+
+    The answer waits until the study's witnesses hold a checkpoint of the log that tells of it (`release_witnessed`):
+    else a disk that was set back could answer the same round a second time, under the same masks.
 
     Raises:
         RefusedError: the result is not what the terms let this round release.
@@ -71,14 +74,13 @@ def answer_round(
     stored = connection.execute(
         update(rounds)
         .where(this_round, rounds.c.state == "charged", rounds.c.attempt == done.attempt)
-        .values(state="computed", model=None, message=message.canonical().decode(), blob=blob)
+        .values(state="computed", model=None, message=message.canonical().decode(), blob=blob, commitment=commitment)
     )
     if stored.rowcount != 1:
         raise ConflictError("This round is not waiting for an answer; a charge backs one answer.")
     connection.execute(
         delete(mask_keys).where(mask_keys.c.request == request.digest, mask_keys.c.round == done.round_number)
     )
-    enqueue(connection, request.sender, message, now, blob)
     append(
         connection,
         RoundComputed(
@@ -91,15 +93,5 @@ def answer_round(
             output_commitment=commitment,
         ),
     )
-    append(
-        connection,
-        UpdateReleased(
-            at=now,
-            request=request.digest,
-            round=done.round_number,
-            recipient=request.sender,
-            output_commitment=commitment,
-        ),
-    )
-    if done.round_number == terms.sums:
-        close_request(connection, request.digest, Status.DONE, "All rounds were computed.", now)
+    size = ask_witnesses(connection, site, witnesses_of(terms, site.identity.party), now)
+    connection.execute(update(rounds).where(this_round).values(awaited_size=size))

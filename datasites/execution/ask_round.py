@@ -10,6 +10,9 @@ from datasites.requests.records import Status, set_status
 from datasites.site import Site
 from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.tables import rounds, runs
+from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.cohort import witnesses_of
+from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.statements.digests import digest
 from policies.terms import Terms
@@ -39,8 +42,10 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
         RefusedError: the study is not approved, has no roster, or the round is out of turn.
         ConflictError: the round was asked before from another global model: the first one froze it.
     """
+    require_not_set_back(connection)
     request, _ = require_approval(connection, site, sender, message.study, now)
     terms = request.terms
+    witnesses = witnesses_of(terms, site.identity.party)
     run = connection.execute(
         select(runs).where(runs.c.request == request.digest, runs.c.run == message.run)
     ).one_or_none()
@@ -54,9 +59,11 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
     if known is not None:
         if known.model_digest != model_digest:
             raise ConflictError("This round was started from another global model before; one round opens one sum.")
-        answer = None if known.message is None else parse_message(known.message.encode())
-        if answer is not None and not is_waiting(connection, sender, answer):
-            enqueue(connection, sender, answer, now, known.blob)
+        if known.message is not None and known.awaited_size is None:
+            answer = parse_message(known.message.encode())
+            if not is_waiting(connection, sender, answer):
+                enqueue(connection, sender, answer, now, known.blob)
+        ask_witnesses(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
         return False
     computed = connection.execute(
         select(rounds.c.round).where(rounds.c.request == request.digest, rounds.c.state == "computed")
@@ -76,5 +83,6 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             model=model,
         )
     )
+    ask_witnesses(connection, site, unconfirmed(connection, witnesses), now)
     set_status(connection, request.digest, Status.RUNNING, f"Round {message.round} of {terms.sums}.")
     return True

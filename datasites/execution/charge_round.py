@@ -1,10 +1,11 @@
 """Charge a round before the data is touched, after its approval was checked once more."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import parse_model_vector
@@ -15,6 +16,8 @@ from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.outbox import enqueue
 from datasites.store.tables import rounds
+from datasites.witnesses.cohort import witnesses_of
+from datasites.witnesses.hear import is_set_back, unconfirmed
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
 from policies.errors import CloisterError, RefusedError
@@ -39,11 +42,11 @@ class Assignment:
 def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
     """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
 
-    The approval is checked again here. A round that may not run or be charged is dropped and its researcher told; if
-    what is stored was changed, its study ends.
+    A round waits on while a witness of its study has not yet confirmed, since this process began, that this site's disk
+    was not set back. The approval is checked again here. A round that may not run or be charged is dropped and its
+    researcher told; if what is stored was changed, its study ends.
     """
-    waiting = select(rounds).where(rounds.c.state == "asked").order_by(rounds.c.turn).limit(1)
-    row = connection.execute(waiting).one_or_none()
+    row = _next_round(connection, site)
     if row is None:
         return None
     request = find_request(connection, row.request)
@@ -64,6 +67,19 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     connection.execute(update(rounds).where(this_round).values(state="charged"))
     model = parse_model_vector(row.model, request.terms)
     return Assignment(request, data_set, row.run, row.round, row.attempt, row.model_digest, model)
+
+
+def _next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:
+    if is_set_back(connection):
+        return None
+    waiting = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "asked").order_by(rounds.c.turn)
+    for digest, number in connection.execute(waiting).tuples().all():
+        request = find_request(connection, digest)
+        if request is None or unconfirmed(connection, witnesses_of(request.terms, site.identity.party)):
+            continue
+        this_one = select(rounds).where(rounds.c.request == digest, rounds.c.round == number)
+        return connection.execute(this_one).one()
+    return None
 
 
 def _charge(

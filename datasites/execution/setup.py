@@ -10,6 +10,9 @@ from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.peers import pinned_cards
 from datasites.store.tables import mask_keys, rounds, runs
+from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.cohort import witnesses_of
+from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, RefusedError
 from policies.statements.canonical import canonical_bytes, parse_json
 from policies.statements.schema import parse_model
@@ -23,6 +26,7 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
     Raises:
         RefusedError: the study is not approved here, or another run of it has computed a round already.
     """
+    require_not_set_back(connection)
     request, _ = require_approval(connection, site, sender, message.study, now)
     if message.terms_digest != request.digest:
         raise RefusedError("The run is for other terms than the ones approved here.")
@@ -49,6 +53,7 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
         )
     answer = AdvertisementMessage(study=message.study, run=message.run, advertisement=advertisement)
     enqueue(connection, sender, answer, now)
+    ask_witnesses(connection, site, unconfirmed(connection, witnesses_of(request.terms, site.identity.party)), now)
 
 
 def accept_roster(connection: Connection, site: Site, sender: str, message: Roster, now: int) -> str:

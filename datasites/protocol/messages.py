@@ -1,4 +1,4 @@
-"""Messages: everything that a researcher and a datasite may say to each other, typed, bounded and versioned."""
+"""Messages: everything that researchers and datasites may say to each other, typed, bounded and versioned."""
 
 from typing import Annotated, Literal, get_args
 
@@ -8,6 +8,7 @@ from datasites.protocol.blobs import BlobReference
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecision
 from policies.errors import InvalidInputError
+from policies.log.recovery import SignedRecovery
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import PLAIN_TEXT, Digest, Name, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES
@@ -23,6 +24,11 @@ StudyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 RoundNumber = Annotated[int, Field(ge=1, le=10_001)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Document = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_PROGRAM_CHARACTERS)]
+
+
+Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+CheckpointNote = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+SealedBalance = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=512 * 1024)]
 
 
 class _Message(StrictModel):
@@ -84,6 +90,33 @@ class StudyClose(_Message):
     type: Literal["study-close"] = "study-close"
     study: StudyId
     reason: Text
+
+
+class WitnessRequest(_Message):
+    """Site → site of one cohort: keep this checkpoint of my log; `proof` shows that it continues that of `proof_from`.
+
+    `balance` is sealed by the asking site for itself alone; the witness gives it back when it is needed.
+    """
+
+    type: Literal["witness-request"] = "witness-request"
+    nonce: Nonce
+    checkpoint: CheckpointNote
+    proof_from: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    proof: Annotated[tuple[Digest, ...], Field(max_length=64)]
+    balance: SealedBalance
+    recovery: SignedRecovery | None
+
+
+class WitnessReply(_Message):
+    """Site → site: the newest checkpoint of your log that is kept here, and the balance that came with it.
+
+    It is the one that was asked for, or another, which the one asked for was not shown to continue.
+    """
+
+    type: Literal["witness-reply"] = "witness-reply"
+    nonce: Nonce
+    checkpoint: CheckpointNote
+    balance: SealedBalance
 
 
 class Allowance(StrictModel):
@@ -158,7 +191,9 @@ class RoundRefused(_Message):
     reason: Text
 
 
-MessageToSite = CatalogRequest | StudySubmission | SetupStart | Roster | RoundStart | StudyClose
+MessageToSite = (
+    CatalogRequest | StudySubmission | SetupStart | Roster | RoundStart | StudyClose | WitnessRequest | WitnessReply
+)
 MessageToResearcher = CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused
 Message = MessageToSite | MessageToResearcher
 

@@ -6,36 +6,42 @@ from datasites.protocol.messages import StudyStatus
 from datasites.requests.records import OPEN, Status, find_request, set_status
 from datasites.store.data_sets import require_data_set
 from datasites.store.outbox import enqueue
-from datasites.store.tables import mask_keys, requests
-from policies.budget.ledger import close
-from policies.log.entries import RequestClosed, ReservationClosed
+from datasites.store.tables import mask_keys, requests, rounds
+from policies.budget.ledger import close, lose
+from policies.log.entries import RequestClosed, ReservationClosed, ReservationLost
 from policies.log.journal import append
 from policies.statements.schema import as_text
 
 
-def close_request(connection: Connection, digest: str, status: Status, reason: str, now: int) -> None:
-    """End a request as `status`; what its reservation still holds goes back to the population, its keys are dropped.
+def close_request(
+    connection: Connection, digest: str, status: Status, reason: str, now: int, *, lost: bool = False
+) -> None:
+    """End a request as `status`: its reservation is settled, its keys and any answer not yet released are dropped.
 
-    A request that has ended already stays as it is. `reason` is for its researcher to read.
+    What the reservation still holds goes back to the population, or is spent with it if it is `lost`. A request that
+    has ended already stays as it is. `reason` is for its researcher to read.
     """
     request = find_request(connection, digest)
     if request is None or request.status not in OPEN:
         return
     detail = as_text(reason)
     if request.status in (Status.APPROVED, Status.RUNNING):
-        returned = close(connection, digest, now)
+        left = lose(connection, digest, now) if lost else close(connection, digest, now)
+        entry = ReservationLost if lost else ReservationClosed
         append(
             connection,
-            ReservationClosed(
+            entry(
                 at=now,
                 request=digest,
                 population=require_data_set(connection, request.data_set).population,
-                training_units=returned.training_units,
-                evaluation_units=returned.evaluation_units,
+                training_units=left.training_units,
+                evaluation_units=left.evaluation_units,
             ),
         )
     set_status(connection, digest, status, detail)
     connection.execute(delete(mask_keys).where(mask_keys.c.request == digest))
+    waiting = (rounds.c.request == digest) & rounds.c.awaited_size.is_not(None)
+    connection.execute(update(rounds).where(waiting).values(message=None, blob=None, awaited_size=None))
     if status is not Status.DONE:
         connection.execute(update(requests).where(requests.c.digest == digest).values(initial_parameters=b""))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))

@@ -10,6 +10,7 @@ from datasites.requests.review import Review, approval_digest, draft_decision, r
 from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
+from datasites.witnesses.hear import require_not_set_back
 from policies.budget.ledger import reserve
 from policies.decision import SignedDecision, sign_decision
 from policies.errors import ConflictError, NotAuthenticError, RefusedError
@@ -22,9 +23,11 @@ def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519P
     """Approve the pending request whose `show` printed `digest`, and reserve its worst-case cost.
 
     Raises:
-        RefusedError: no pending request has this digest as things stand now, or a rule or the budget forbids it.
+        RefusedError: no pending request has this digest as things stand now, a rule or the budget forbids it,
+            or the site was set back.
         NotAuthenticError: the key is not this datasite's owner's.
     """
+    require_not_set_back(connection)
     pending = requests_in(connection, Status.PENDING)
     meant = next((it for it in pending if approval_digest(connection, site, it) == digest), None)
     if meant is None:

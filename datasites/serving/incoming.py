@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import ask_round
+from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
 from datasites.protocol.blobs import BlobReference, open_blob
 from datasites.protocol.envelope import Opened, open_envelope
@@ -20,6 +21,8 @@ from datasites.protocol.messages import (
     StudyClose,
     StudyStatus,
     StudySubmission,
+    WitnessReply,
+    WitnessRequest,
 )
 from datasites.requests.catalog import answer_catalog
 from datasites.requests.receive import may_submit, receive_study
@@ -29,6 +32,8 @@ from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
 from datasites.store.outbox import enqueue, waiting
 from datasites.store.peers import pinned_card, take_number
+from datasites.witnesses.hear import SET_BACK, hear_witness, is_set_back
+from datasites.witnesses.keep import keep_checkpoint
 from policies.errors import (
     CloisterError,
     ConflictError,
@@ -66,7 +71,7 @@ class Incoming:
         content, problem = self._content(opened)
         try:
             with site.engine.begin() as connection:
-                take_number(connection, opened.sender.party, opened.number, site.now)
+                _take_number(connection, opened, site.now)
                 if waiting(connection, opened.sender.party) >= _MOST_UNANSWERED:
                     raise RefusedError("its sender does not fetch the answers to earlier ones.")
                 try:
@@ -98,6 +103,13 @@ class Incoming:
                 ask_round(connection, site, sender.party, message, content, now)
             case StudyClose() as message:
                 withdraw(connection, sender.party, message, now)
+            case WitnessRequest() as message:
+                keep_checkpoint(connection, sender, message, now)
+            case WitnessReply() as message:
+                hear_witness(connection, site, sender.party, message, now)
+                release_witnessed(connection, site, now)
+                if is_set_back(connection):
+                    report(SET_BACK)
             case message:
                 raise RefusedError(f"A datasite takes no message of type {message.type}.")
 
@@ -134,6 +146,15 @@ class Incoming:
     def _pinned(self, party: str) -> IdentityCard | None:
         with self._site.engine.begin() as connection:
             return pinned_card(connection, party)
+
+
+def _take_number(connection: Connection, opened: Opened, now: int) -> None:
+    try:
+        take_number(connection, opened.sender.party, opened.number, now)
+    except ConflictError:
+        # A site that was set back counts from an earlier number, and only its witnesses' answers can tell it so.
+        if not isinstance(opened.message, WitnessRequest):
+            raise
 
 
 def _refuse(connection: Connection, opened: Opened, reason: str, now: int) -> None:

@@ -17,7 +17,20 @@ from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
 
-__all__ = ["budget_tables", "data_sets", "journal", "mask_keys", "metadata", "outbox", "peers", "requests"]
+__all__ = [
+    "budget_tables",
+    "data_sets",
+    "journal",
+    "mask_keys",
+    "metadata",
+    "outbox",
+    "peers",
+    "recoveries",
+    "requests",
+    "set_backs",
+    "witnessed",
+    "witnesses",
+]
 
 peers = Table(
     "peers",
@@ -102,7 +115,50 @@ rounds = Table(
     Column("model", LargeBinary, nullable=True, comment="the global parameters, dropped once the round is computed"),
     Column("message", Text, nullable=True, comment="the one answer, kept so that it can be sent again"),
     Column("blob", LargeBinary, nullable=True, comment="the masked update of that answer, sealed"),
+    Column("commitment", String(64), nullable=True, comment="keyed, to the masked vector; as the log names it"),
+    Column("awaited_size", BigInteger, nullable=True, comment="log size to be witnessed before the answer may go"),
     ForeignKeyConstraint(["request", "run"], ["runs.request", "runs.run"]),
+)
+
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("party", String(64), ForeignKey("peers.party"), primary_key=True),
+    Column("nonce", String(32), nullable=True, comment="of the newest question; no other answer counts"),
+    Column("asked_size", BigInteger, nullable=False, comment="of this site's newest checkpoint sent there"),
+    Column("proof_from", BigInteger, nullable=False, comment="size that the newest question's proof began at"),
+    Column(
+        "held_size",
+        BigInteger,
+        nullable=False,
+        default=0,
+        comment="of the one it confirmed since `serve` began; 0 if none",
+    ),
+)
+
+witnessed = Table(
+    "witnessed",
+    metadata,
+    Column("party", String(64), ForeignKey("peers.party"), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("checkpoint", Text, nullable=False, comment="the newest of that party's log"),
+    Column("balance", Text, nullable=False, comment="sealed by that party for itself"),
+)
+
+set_backs = Table(
+    "set_backs",
+    metadata,
+    Column("witness", String(64), ForeignKey("peers.party"), primary_key=True),
+    Column("checkpoint", Text, nullable=False, comment="of this site's log, which the log does not continue"),
+    Column("balance", Text, nullable=False, comment="sealed by this site with that checkpoint"),
+    Column("noticed_at", BigInteger, nullable=False),
+)
+
+recoveries = Table(
+    "recoveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("statement", Text, nullable=False, comment="signed by the owner"),
 )
 
 outbox = Table(

@@ -72,18 +72,29 @@ def balance(connection: Connection, population: str) -> Balance:
     if allowance is None:
         raise InvalidInputError(f"There is no population {population}; register a data set to open one.")
     here, still_open = reservations.c.population == population, reservations.c.state == "open"
-    held = connection.execute(
+    lost = reservations.c.lost
+    reserved, written_off = _held(connection, here, still_open), _held(connection, here, lost)
+    charges_of_kept, charges_of_open = charged(connection, here, ~lost), charged(connection, here, still_open)
+    training, evaluation = (
+        PartitionBalance(
+            allowance_units=allowance,
+            spent_units=charges_of_kept.of(it) + written_off.of(it),
+            reserved_units=reserved.of(it) - charges_of_open.of(it),
+        )
+        for it in PARTITIONS
+    )
+    return Balance(training, evaluation)
+
+
+def _held(connection: Connection, *where: ColumnElement[bool]) -> Cost:
+    """The sum of the reservations, as they were opened, that satisfy `where`."""
+    training, evaluation = connection.execute(
         select(
             func.coalesce(func.sum(reservations.c.training_units), 0),
             func.coalesce(func.sum(reservations.c.evaluation_units), 0),
-        ).where(here, still_open)
+        ).where(*where)
     ).one()
-    reserved = Cost(int(held[0]), int(held[1]))
-    spent, spent_of_reserved = charged(connection, here), charged(connection, here, still_open)
-    training, evaluation = (
-        PartitionBalance(allowance, spent.of(it), reserved.of(it) - spent_of_reserved.of(it)) for it in PARTITIONS
-    )
-    return Balance(training, evaluation)
+    return Cost(int(training), int(evaluation))
 
 
 def charged(connection: Connection, *where: ColumnElement[bool]) -> Cost:

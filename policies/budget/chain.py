@@ -131,7 +131,9 @@ def _verify_sums(
             units = spent[request][partition]
             if units > reserved.of(partition):
                 raise NotAuthenticError(f"Request {request[:16]}… was charged more {partition} units than it reserved.")
-            taken[row["population"]][partition] += reserved.of(partition) if row["state"] == "open" else units
+            taken[row["population"]][partition] += (
+                units if row["state"] == "closed" and not row["lost"] else reserved.of(partition)
+            )
     for population, row in budgets.items():
         if max(taken[population].values()) > row["allowance_units"]:
             raise NotAuthenticError(f"Population {population} has more taken from it than its allowance.")

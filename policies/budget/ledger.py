@@ -2,7 +2,7 @@
 
 Every function runs inside the caller's transaction. Those that change something lock the population's row first: no two
 transactions both act on the same balance. Invariant, for each population and partition, whatever happens:
-charges of closed requests + reservations of open ones ≤ allowance.
+charges of closed requests + reservations of open and lost ones ≤ allowance.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from policies.budget.balance import balance, charged
 from policies.budget.chain import FIRST_PREVIOUS_HASH, Charge
-from policies.budget.costs import Cost, Partition
+from policies.budget.costs import PARTITIONS, Cost, Partition
 from policies.budget.filter import allowance_units, filter_order
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges, populations, reservations
@@ -142,6 +142,59 @@ def close(connection: Connection, request: str, now: int) -> Cost:
         .values(state="closed", closed_at=now)
     )
     return _unspent(connection, request)
+
+
+def lose(connection: Connection, request: str, now: int) -> Cost:
+    """Count all that an open reservation has left as spent, and close it; gives what that was.
+
+    Raises:
+        ConflictError: the reservation is not open.
+        RefusedError: the request has no reservation.
+    """
+    _lock_reservation(connection, request)
+    open_one = (reservations.c.request == request, reservations.c.state == "open")
+    if (
+        connection.execute(
+            update(reservations).where(*open_one).values(state="closed", lost=True, closed_at=now)
+        ).rowcount
+        != 1
+    ):
+        raise ConflictError(f"The reservation of request {request[:16]}… is closed; nothing of it is left to lose.")
+    return _unspent(connection, request)
+
+
+def write_off(connection: Connection, population: str, name: str, committed: Cost, now: int) -> Cost:
+    """Raise what is spent and reserved of `population` to `committed`, if it is less; gives what that took.
+
+    Args:
+        name: a digest that no request has; it names the row.
+        committed: what was spent and reserved in a history that was lost.
+
+    Raises:
+        InvalidInputError: there is no such population.
+    """
+    _lock(connection, populations.c.id == population)
+    now_held = balance(connection, population)
+    missing = {
+        it: min(committed.of(it), now_held.of(it).allowance_units)
+        - now_held.of(it).spent_units
+        - now_held.of(it).reserved_units
+        for it in PARTITIONS
+    }
+    lost = Cost(max(0, missing["training"]), max(0, missing["evaluation"]))
+    connection.execute(
+        insert(reservations).values(
+            request=name,
+            population=population,
+            training_units=lost.training_units,
+            evaluation_units=lost.evaluation_units,
+            state="closed",
+            lost=True,
+            opened_at=now,
+            closed_at=now,
+        )
+    )
+    return lost
 
 
 def _lock(connection: Connection, this_one: ColumnElement[bool]) -> int | None:

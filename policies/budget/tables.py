@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from policies.database import metadata
@@ -37,6 +39,13 @@ reservations = Table(
     Column("state", String(8), nullable=False),
     Column("opened_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger, nullable=True),
+    Column(
+        "lost",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="closed by a recovery: all of it counts as spent",
+    ),
     CheckConstraint("training_units >= 0 AND evaluation_units >= 0", name="units"),
     CheckConstraint("state IN ('open', 'closed')", name="state"),
 )

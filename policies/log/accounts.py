@@ -101,6 +101,32 @@ class Accounts:
             "the units returned are not those that the charges left over",
         )
 
+    def lose(self, entry: log.ReservationLost) -> None:
+        """Spend all that an open reservation has left, exactly, and close it."""
+        population = self.population(entry.population)
+        reservation = self.reservations.get(entry.request)
+        if reservation is None or reservation.remaining is None:
+            raise RefusedError("a reservation is written off that is not open")
+        remaining, reservation.remaining = reservation.remaining, None
+        population.reserved.subtract(remaining)
+        population.spent.update(remaining)
+        require(
+            (entry.training_units, entry.evaluation_units) == (remaining["training"], remaining["evaluation"]),
+            "the units written off are not those that the reservation had left",
+        )
+
+    def write_off(self, entry: log.BudgetWrittenOff) -> None:
+        """Spend units of a population outside any request; it never exceeds its allowance by that."""
+        population = self.population(entry.population)
+        lost: dict[log.Partition, int] = {"training": entry.training_units, "evaluation": entry.evaluation_units}
+        population.spent.update(Counter[log.Partition](lost))
+        for partition in ("training", "evaluation"):
+            committed = population.spent[partition] + population.reserved[partition]
+            require(
+                committed <= population.allowance,
+                f"the write-off takes {partition} to {committed} units, and {population.allowance} are allowed",
+            )
+
     def charged(self, request: str, step: log.Step, attempt: int) -> set[log.Partition]:
         """The partitions on which the request was charged for this attempt at this step."""
         reservation = self.reservations.get(request)

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp, Units
 from policies.errors import InvalidInputError
+from policies.log.recovery import LostHead, SignedRecovery
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
@@ -173,6 +174,40 @@ class MessageRefused(_Entry):
     reason: Text
 
 
+class SetBackNoticed(_Entry):
+    """A witness holds a checkpoint that this log does not continue: the disk was set back; nothing is charged now."""
+
+    kind: Literal["set-back-noticed"] = "set-back-noticed"
+    witness: PartyId
+    held: LostHead
+
+
+class LogRecovered(_Entry):
+    """The owner's signed word that the log goes on without the checkpoints it lost."""
+
+    kind: Literal["log-recovered"] = "log-recovered"
+    signed: SignedRecovery
+
+
+class ReservationLost(_Entry):
+    """What a request had reserved and not charged counts as spent: it may have been, in the history that was lost."""
+
+    kind: Literal["reservation-lost"] = "reservation-lost"
+    request: Digest
+    population: PopulationId
+    training_units: Units
+    evaluation_units: Units
+
+
+class BudgetWrittenOff(_Entry):
+    """Units that the population had spent or reserved in the lost history, beyond what this log knows, are spent."""
+
+    kind: Literal["budget-written-off"] = "budget-written-off"
+    population: PopulationId
+    training_units: Units
+    evaluation_units: Units
+
+
 LogEntry = Annotated[
     SiteOpened
     | PeerPinned
@@ -187,7 +222,11 @@ LogEntry = Annotated[
     | UpdateReleased
     | RequestClosed
     | MessageGap
-    | MessageRefused,
+    | MessageRefused
+    | SetBackNoticed
+    | LogRecovered
+    | ReservationLost
+    | BudgetWrittenOff,
     Field(discriminator="kind"),
 ]
 

@@ -11,6 +11,7 @@ from policies.errors import CloisterError, RefusedError
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
+from policies.log.recovery import LostHead, verify_recovery
 from policies.terms import Terms
 
 
@@ -45,6 +46,7 @@ class Replay:
         self._snapshots: dict[str, tuple[str, set[str]]] = {}
         self._requests: dict[str, _Request] = {}
         self._contexts: set[str] = set()
+        self.lost_heads: set[LostHead] = set()
 
     def take(self, position: int, data: bytes) -> None:
         """Replay the entry at `position` from its untrusted canonical bytes."""
@@ -92,7 +94,13 @@ class Replay:
                 self._release(entry)
             case log.RequestClosed():
                 self._request(entry.request).closed = True
-            case log.MessageGap() | log.MessageRefused():
+            case log.LogRecovered():
+                self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
+            case log.ReservationLost():
+                self.accounts.lose(entry)
+            case log.BudgetWrittenOff():
+                self.accounts.write_off(entry)
+            case log.MessageGap() | log.MessageRefused() | log.SetBackNoticed():
                 pass
 
     def _open_site(self, entry: log.SiteOpened) -> None:

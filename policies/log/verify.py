@@ -1,6 +1,6 @@
 """The offline verifier: what an exported log proves, what it cannot prove, and where it is broken."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from policies.errors import CloisterError, NotAuthenticError
@@ -8,6 +8,7 @@ from policies.log import merkle
 from policies.log.accounts import Population
 from policies.log.bundle import Bundle, read_bundle
 from policies.log.checkpoint import log_origin, open_checkpoint, parse_checkpoint
+from policies.log.recovery import LostHead
 from policies.log.replay import Break, Replay
 
 
@@ -38,11 +39,11 @@ def verify_bundle(data: bytes, pinned: Pinned) -> Report:
     bundle = read_bundle(data)
     site = bundle.header.site
     leaves = [merkle.leaf_hash(entry) for entry in bundle.entries]
-    tree_breaks = _check_keys(bundle, pinned)
-    tree_breaks += _check_tree(bundle, leaves, pinned)
     replay = Replay(site, pinned.owner_key or bytes.fromhex(site.owner_key))
     for position, entry in enumerate(bundle.entries):
         replay.take(position, entry)
+    tree_breaks = _check_keys(bundle, pinned)
+    tree_breaks += _check_tree(bundle, leaves, pinned, replay.lost_heads)
     if not bundle.entries:
         tree_breaks.append(Break(None, "The bundle holds no entries; a log starts with the one that opens the site."))
     proved = [] if tree_breaks else _tree_statements(len(leaves), site.name, len(pinned.checkpoints))
@@ -61,7 +62,7 @@ def _check_keys(bundle: Bundle, pinned: Pinned) -> list[Break]:
     ]
 
 
-def _check_tree(bundle: Bundle, leaves: Sequence[bytes], pinned: Pinned) -> list[Break]:
+def _check_tree(bundle: Bundle, leaves: Sequence[bytes], pinned: Pinned, lost_heads: Set[LostHead]) -> list[Break]:
     log_key = pinned.log_key or bytes.fromhex(bundle.header.site.log_key)
     origin = log_origin(bundle.header.site.site)
     broken = []
@@ -78,7 +79,9 @@ def _check_tree(bundle: Bundle, leaves: Sequence[bytes], pinned: Pinned) -> list
         broken.append(Break(None, str(error)))
     for number, note in enumerate(pinned.checkpoints, start=1):
         try:
-            _check_extends(leaves, open_checkpoint(note, origin, log_key).head)
+            head = open_checkpoint(note, origin, log_key).head
+            if LostHead.of(head) not in lost_heads:
+                _check_extends(leaves, head)
         except CloisterError as error:
             broken.append(Break(None, f"Earlier checkpoint {number}: {error}"))
     return broken
@@ -100,7 +103,8 @@ def _tree_statements(size: int, name: str, earlier: int) -> list[str]:
     ]
     if earlier:
         statements.append(
-            f"The log continues each of the {earlier} earlier checkpoints: nothing they cover was cut or rewritten."
+            f"The log continues each of the {earlier} earlier checkpoints but those it says were lost: nothing they "
+            "cover was cut or rewritten."
         )
     return statements
 
@@ -138,6 +142,12 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
         "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
         "the answers themselves.",
     ]
+    if replay.lost_heads:
+        statements.append(
+            "What happened in the history that the owner declared lost when the site was set back: checkpoints of "
+            f"{', '.join(str(head.size) for head in sorted(replay.lost_heads, key=lambda head: head.size))} entries. "
+            "All that may have been spent in it is counted as spent."
+        )
     if replay.clock_set_back:
         statements.append(
             f"When each entry was made. Entries dated before the one they follow: {replay.clock_set_back}."

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from datasites.execution.interrupted_rounds import take_up_interrupted_rounds
 from datasites.requests.records import Request
 from datasites.store.tables import rounds
+from datasites.witnesses.begin import begin_anew
 from policies.budget.chain import verify_chain
 from policies.budget.costs import PARTITIONS, round_mechanisms
 from policies.budget.tables import charges
@@ -16,6 +17,8 @@ from tests.one_site import Scene
 def restart(scene: Scene) -> None:
     with scene.site.engine.begin() as connection:
         take_up_interrupted_rounds(connection, scene.now)
+        begin_anew(connection, scene.site, scene.now)
+    scene.witness()
 
 
 def assert_sound(scene: Scene, request: Request) -> set[int]:

@@ -128,6 +128,8 @@ def test_a_roster_with_an_invented_or_a_missing_site_is_refused(scene: Scene) ->
 def test_a_site_that_was_not_pinned_is_not_averaged_with(scene: Scene) -> None:
     request = scene.approved()
     roster = scene.roster(request, scene.start(request))
+    scene.witness()
+    scene.tamper("DELETE FROM witnesses")
     scene.tamper("DELETE FROM peers WHERE name = 'bern'")
     with pytest.raises(NotAuthenticError, match="not pinned"):
         scene.accept(roster)

@@ -21,6 +21,8 @@ from datasites.protocol.messages import (
     SetupStart,
     StudyClose,
     StudyStatus,
+    WitnessReply,
+    WitnessRequest,
 )
 from datasites.requests.records import Status
 from datasites.service import Service
@@ -68,6 +70,7 @@ class Running:
 
     def __init__(self, scene: Scene, relay: Relay) -> None:
         self.scene, self.relay, self.numbers = scene, relay, dict[str, int]()
+        self.confirmed = set[str]()
         self.service = Service(scene.site)
         self.thread = threading.Thread(target=self.service.run, daemon=True)
         self.thread.start()
@@ -99,7 +102,18 @@ class Running:
         while not what():
             assert self.thread.is_alive(), "the service ended"
             assert time.monotonic() < deadline, "nothing came"
+            self.witness()
             time.sleep(0.02)
+
+    def witness(self) -> None:
+        """The partner sites confirm the checkpoints that they are sent."""
+        for partner in self.scene.partners:
+            for asked in self.read(WitnessRequest, partner):
+                if asked.nonce not in self.confirmed:
+                    self.confirmed.add(asked.nonce)
+                    self.write(
+                        WitnessReply(nonce=asked.nonce, checkpoint=asked.checkpoint, balance=asked.balance), partner
+                    )
 
     def answers_still(self) -> None:
         """Somebody else is still served."""

@@ -1,4 +1,4 @@
-"""Catalogue keys: one secret, three independent keys, none of them shown."""
+"""Catalogue keys: one secret, four independent keys, none of them shown."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 def test_derivation_is_fixed_for_ever():
     keys = derive_catalog_keys(bytes(32))
     assert derive_catalog_keys(bytes(32)) == keys
-    assert len({keys.split, keys.fingerprint, keys.commitment}) == 3
+    assert len({keys.split, keys.fingerprint, keys.commitment, keys.balance}) == 4
     assert keys.split.hex() == "e50ec6496b7a56f913a1e26176b75d9e034cf2335245ac22fadc384df11d753a"
 
 
@@ -26,8 +26,8 @@ def test_refuses_secrets_of_another_length(length):
 
 
 def test_refuses_one_key_used_twice():
-    with pytest.raises(ValueError, match="three different keys"):
-        CatalogKeys(bytes(32), bytes(32), b"\x01" * 32)
+    with pytest.raises(ValueError, match="four different keys"):
+        CatalogKeys(bytes(32), bytes(32), b"\x01" * 32, b"\x02" * 32)
 
 
 def test_shows_no_key(keys):

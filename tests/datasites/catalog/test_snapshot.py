@@ -107,7 +107,7 @@ def test_a_unit_moves_nobody_else(manifest, keys, tmp_path_factory, left, moved)
 def test_the_order_of_units_follows_the_key_and_not_the_file(manifest, keys, write_table, visits):
     table = read_table(write_table(visits), manifest)
     other = derive_catalog_keys(b"\x09" * 32)
-    mixed = CatalogKeys(keys.split, other.fingerprint, keys.commitment)
+    mixed = CatalogKeys(keys.split, other.fingerprint, keys.commitment, keys.balance)
     first, second = (build_snapshot(table, manifest, each).training.features[:, 0, 1] for each in (keys, mixed))
     assert sorted(first.tolist()) == sorted(second.tolist())
     assert first.tolist() != second.tolist()

@@ -78,7 +78,7 @@ def test_a_round_is_computed_once_and_answered(scene: Scene) -> None:
     trainers = Pretended(scene.site)
     worker = Worker(scene.site, trainers)
     while worker.work():
-        pass
+        scene.witness()
     assert trainers.computed == [1]
     assert [it.round for it in scene.updates()] == [1]
     assert trainers.needed == {request.digest}
@@ -164,6 +164,7 @@ def test_a_database_that_fails_between_charge_and_answer_costs_one_retry_and_no_
             worker.work()
     assert scene.updates() == []
     assert worker.work()
+    scene.witness()
     assert [update.round for update in scene.updates()] == [1]
     assert scene.count("charges") == 4, "two partitions, each charged for two attempts"
     assert scene.audit().broken == []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from policies.decision import Decision, sign_decision
 from policies.errors import InvalidInputError
 from policies.log import entries as log
+from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -41,6 +42,10 @@ SIGNED = sign_decision(
         reason="No.",
         decided_at=3,
     ),
+)
+RECOVERED = sign_recovery(
+    Ed25519PrivateKey.generate(),
+    Recovery(version="cloister-recovery/1", site=HEX, lost=(LostHead(size=3, root=HEX),), recovered_at=1),
 )
 TERMS = Terms(
     version="cloister-terms/1",
@@ -93,6 +98,10 @@ EXAMPLES: list[log.LogEntry] = [
     log.RequestClosed(at=1, request=HEX, reason="All rounds are done."),
     log.MessageGap(at=1, sender=HEX, expected=4, got=6),
     log.MessageRefused(at=1, sender=HEX, message=HEX, reason="The signature does not hold."),
+    log.SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
+    log.LogRecovered(at=1, signed=RECOVERED),
+    log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    log.BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
 ]
 
 

@@ -1,0 +1,80 @@
+"""Hear a witness: it confirms this log's checkpoint, or holds one that tells that the disk was set back."""
+
+from sqlalchemy import Connection, func, select, update
+
+from datasites.protocol.messages import WitnessReply
+from datasites.site import Site
+from datasites.store.put import put
+from datasites.store.tables import set_backs, witnesses
+from datasites.witnesses.ask import ask_witnesses, prove_from
+from policies.errors import RefusedError
+from policies.log.checkpoint import log_origin, open_checkpoint
+from policies.log.entries import SetBackNoticed
+from policies.log.journal import append, leaf_hashes
+from policies.log.merkle import TreeHead, tree_head
+from policies.log.recovery import LostHead
+
+SET_BACK = (
+    "This site's disk was set back to an earlier state, as other sites' witness shows; nothing is charged or answered "
+    "until its owner runs «datasite recover»."
+)
+
+
+def hear_witness(connection: Connection, site: Site, sender: str, message: WitnessReply, now: int) -> None:
+    """Take a witness's answer to the newest question it was asked.
+
+    An answer to any other question, overtaken or replayed, changes nothing.
+
+    Raises:
+        InvalidInputError, NotAuthenticError: what it holds is no checkpoint of this site's log.
+    """
+    row = connection.execute(select(witnesses).where(witnesses.c.party == sender)).one_or_none()
+    if row is None or row.nonce != message.nonce:
+        return
+    card = site.identity.card
+    log_key = bytes.fromhex(card.log_key or "")
+    held = open_checkpoint(message.checkpoint.encode(), log_origin(card.party), log_key).head
+    if not _continues(connection, held):
+        _note_set_back(connection, sender, held, message, now)
+    elif held.size < row.asked_size and row.proof_from == held.size:
+        return  # it was shown that this log continues what it holds, and does not take it: it confirms nothing
+    elif held.size < row.asked_size:
+        prove_from(connection, sender, held.size)
+        ask_witnesses(connection, site, [sender], now)
+    else:
+        confirmed = update(witnesses).where(witnesses.c.party == sender)
+        connection.execute(confirmed.values(nonce=None, held_size=held.size))
+
+
+def unconfirmed(connection: Connection, parties: tuple[str, ...], size: int = 1) -> list[str]:
+    """Those of `parties` who have not confirmed, since `serve` began, a checkpoint of `size` entries or more."""
+    confirmed = select(witnesses.c.party).where(witnesses.c.party.in_(parties), witnesses.c.held_size >= size)
+    known = set(connection.execute(confirmed).scalars())
+    return [party for party in parties if party not in known]
+
+
+def require_not_set_back(connection: Connection) -> None:
+    """Raise RefusedError while a witness's evidence stands that the disk was set back."""
+    if is_set_back(connection):
+        raise RefusedError(SET_BACK)
+
+
+def is_set_back(connection: Connection) -> bool:
+    """Whether a witness holds a checkpoint that this log does not continue."""
+    return bool(connection.execute(select(func.count()).select_from(set_backs)).scalar_one())
+
+
+def _continues(connection: Connection, held: TreeHead) -> bool:
+    hashes = leaf_hashes(connection)
+    return held.size <= len(hashes) and tree_head(hashes[: held.size]) == held
+
+
+def _note_set_back(connection: Connection, witness: str, held: TreeHead, message: WitnessReply, now: int) -> None:
+    put(
+        connection,
+        set_backs,
+        {"witness": witness},
+        {"checkpoint": message.checkpoint, "balance": message.balance, "noticed_at": now},
+    )
+    connection.execute(update(witnesses).where(witnesses.c.party == witness).values(nonce=None, held_size=0))
+    append(connection, SetBackNoticed(at=now, witness=witness, held=LostHead.of(held)))

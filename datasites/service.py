@@ -130,6 +130,9 @@ class Service:
             self._work_waits.clear()
             try:
                 busy = self._worker.work()
+                self._mail_waits.set()
+                if busy:
+                    self._worker.tidy()
                 self._mirror.refresh()
                 rest = self._worker.seconds_to_next_expiry()
                 pause.reset()
@@ -137,6 +140,5 @@ class Service:
                 report(f"The database cannot be used just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
-            self._mail_waits.set()
             if not busy and not self._stop.is_set():
                 self._work_waits.wait(rest)

@@ -1,5 +1,6 @@
 """Terms: what a study asks for and an approval grants; the same for its whole cohort, frozen, with one digest."""
 
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -126,7 +127,7 @@ class Terms(StrictModel):
 
     def digest(self) -> str:
         """The digest that requests, approvals, charges and rounds refer to."""
-        return digest("terms", self.canonical())
+        return _digest(self)
 
     def member(self, site: str) -> CohortMember | None:
         """This cohort's entry for `site`, or None where the terms do not name it."""
@@ -144,3 +145,9 @@ class Terms(StrictModel):
     def evaluates_in(self, round_number: int) -> bool:
         """Whether round `round_number` measures the global model it starts from (model `round_number` − 1)."""
         return round_number - 1 in self.evaluation.models
+
+
+@lru_cache(maxsize=256)
+def _digest(terms: Terms) -> str:
+    # By value: a copy with a change has another digest.
+    return digest("terms", terms.canonical())

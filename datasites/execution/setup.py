@@ -1,5 +1,7 @@
 """Set up a run: publish single-use mask keys, then accept one roster of the whole cohort and no other."""
 
+from functools import lru_cache
+
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from datasites.execution.approval import require_approval
@@ -86,10 +88,11 @@ def accept_roster(connection: Connection, site: Site, sender: str, message: Rost
     return request.digest
 
 
-def stored_roster(roster: str) -> list[Advertisement]:
+@lru_cache(maxsize=16)
+def stored_roster(roster: str) -> tuple[Advertisement, ...]:
     """The advertisements of a roster that was accepted."""
     entries = parse_json(roster.encode(), maximum_bytes=_MAXIMUM_BYTES, what="A stored roster")
-    return [_advertisement(canonical_bytes(entry).decode()) for entry in entries]
+    return tuple(_advertisement(canonical_bytes(entry).decode()) for entry in entries)
 
 
 def _advertisement(text: str) -> Advertisement:

@@ -36,6 +36,10 @@ class Worker:
         self._end_idle_trainers()
         return self._compute_round() or self._warm_trainer() or self._check_programs()
 
+    def tidy(self) -> None:
+        """Take spent mask keys out of the database's own log too; it can wait until the answer is on its way."""
+        forget_deleted(self.site.engine)
+
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
         with self.site.engine.begin() as connection:
@@ -55,7 +59,6 @@ class Worker:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:
                 burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
-        forget_deleted(self.site.engine)
         return True
 
     def _warm_trainer(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from sqlalchemy import Connection, Row, Select, func, select, update
 
@@ -84,6 +85,12 @@ def all_requests(connection: Connection) -> list[Request]:
     return [_request(row) for row in connection.execute(_query().order_by(requests.c.number))]
 
 
+def statuses(connection: Connection) -> tuple[tuple[str, str], ...]:
+    """Every request's digest and status, oldest first, without reading the rest."""
+    found = select(requests.c.digest, requests.c.status).order_by(requests.c.number)
+    return tuple(connection.execute(found).tuples())
+
+
 def requests_in(connection: Connection, *statuses: Status) -> list[Request]:
     """The requests that stand at one of `statuses`, oldest first."""
     found = _query().where(requests.c.status.in_(statuses)).order_by(requests.c.number)
@@ -128,6 +135,16 @@ def initial_parameters(connection: Connection, digest: str) -> bytes:
     return bytes(connection.execute(found).scalar_one())
 
 
+@lru_cache(maxsize=256)
+def _terms(text: str) -> Terms:
+    return parse_model(Terms, text.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored request")
+
+
+@lru_cache(maxsize=256)
+def _decision(text: str) -> SignedDecision:
+    return parse_model(SignedDecision, text.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored decision")
+
+
 def _query() -> Select[tuple[object, ...]]:
     return select(*(column for column in requests.c if column.name != "initial_parameters"))
 
@@ -142,14 +159,10 @@ def _request(row: Row[tuple[object, ...]]) -> Request:
         data_set=columns["data_set"],
         status=Status(columns["status"]),
         detail=columns["detail"],
-        terms=parse_model(Terms, columns["terms"].encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored request"),
+        terms=_terms(columns["terms"]),
         loss_program=columns["loss_program"],
         metrics_program=columns["metrics_program"],
         source=columns["source"],
-        decision=None
-        if decision is None
-        else parse_model(
-            SignedDecision, decision.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored decision"
-        ),
+        decision=None if decision is None else _decision(decision),
         received_at=columns["received_at"],
     )

@@ -51,6 +51,11 @@ def all_data_sets(connection: Connection) -> list[DataSet]:
     return [_data_set(row) for row in connection.execute(_query().order_by(data_sets.c.name))]
 
 
+def data_set_names(connection: Connection) -> tuple[str, ...]:
+    """The names of the registered data sets, without reading the rest."""
+    return tuple(connection.execute(select(data_sets.c.name).order_by(data_sets.c.name)).scalars())
+
+
 def _query() -> Select[tuple[object, ...]]:
     populations = budget_tables.populations
     joined = data_sets.join(populations, populations.c.id == data_sets.c.population)

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from datasites.requests.records import Request, all_requests
+from datasites.requests.records import Request, all_requests, statuses
 from datasites.serving.lifecycle import report
 from datasites.site import Site
-from datasites.store.data_sets import DataSet, all_data_sets
+from datasites.store.data_sets import DataSet, all_data_sets, data_set_names
 from datasites.store.peers import require_card
 from datasites.syft_bridge.data_sets import publish_data_set
 from datasites.syft_bridge.folder import SyftFolder
@@ -26,25 +26,31 @@ class Mirror:
         self._site = site
         self._folder = syft_folder(site)
         self._shown: dict[str, str] = {}
+        self._picture: object = None
 
     def refresh(self) -> None:
         """Write what changed since the last call; after a start, everything."""
         with self._site.engine.begin() as connection:
+            picture = (statuses(connection), data_set_names(connection))
+            if picture == self._picture:
+                return
             data_sets = all_data_sets(connection)
             requests = [(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
-        for data_set in data_sets:
-            self._once(f"data set {data_set.name}", "registered", partial(self._publish, data_set))
-        for request, researcher in requests:
-            self._once(f"request {request.digest}", request.status, partial(self._record, request, researcher))
+        shown = [self._once(f"data set {it.name}", "registered", partial(self._publish, it)) for it in data_sets] + [
+            self._once(f"request {it.digest}", it.status, partial(self._record, it, name)) for it, name in requests
+        ]
+        self._picture = picture if all(shown) else None
 
-    def _once(self, what: str, state: str, show: Callable[[], None]) -> None:
+    def _once(self, what: str, state: str, show: Callable[[], None]) -> bool:
         if self._shown.get(what) == state:
-            return
+            return True
         try:
             show()
             self._shown[what] = state
         except (CloisterError, OSError) as error:
             report(f"Syft does not show {what[:32]}…: {error}")
+            return False
+        return True
 
     def _publish(self, data_set: DataSet) -> None:
         mock = self._site.home.mocks / f"{data_set.name}.csv"

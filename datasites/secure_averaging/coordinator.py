@@ -112,5 +112,6 @@ class RunningSum:
 
     def _add_numbers(self, place: int, numbers: bytes | memoryview) -> int:
         block = np.frombuffer(numbers, "<u4")
-        self._sum[place : place + block.size] += block
+        part = self._sum[place : place + block.size]
+        np.add(part, block, out=part)
         return place + block.size

@@ -56,24 +56,22 @@ class Rounding:
 
     def __init__(self, quantiser: Quantiser, weight: int) -> None:
         self._levels = float(quantiser.levels)
-        self._scale = quantiser.levels / quantiser.value_range
+        self._scale_times_2_32 = quantiser.levels / quantiser.value_range * 2.0**32
         self._weight = weight
         self._keystream = Keystream(os.urandom(32))
         self._random_bits = np.empty(BLOCK_NUMBERS, "<u4")
-        self._scaled, self._dither = np.empty(BLOCK_NUMBERS), np.empty(BLOCK_NUMBERS)
+        self._scaled = np.empty(BLOCK_NUMBERS)
 
     def quantise(self, values: NDArray[np.float32] | NDArray[np.float64], block: NDArray[np.int32]) -> None:
         """Clip, round and weigh the next `values` (finite, at most `BLOCK_NUMBERS`) into `block`, of the same size."""
-        random_bits = self._random_bits[: values.size]
-        scaled, dither = self._scaled[: values.size], self._dither[: values.size]
+        random_bits, scaled = self._random_bits[: values.size], self._scaled[: values.size]
         self._keystream.fill(random_bits)
-        # Conversions apart from the arithmetic: numpy converts in long strides, but slowly inside an operation.
-        np.copyto(dither, random_bits)
-        dither *= 2.0**-32
+        # ⌊x · scale + u · 2⁻³²⌋, with the powers of two (which round nothing) where they cost one pass and one array.
         np.copyto(scaled, values)
         with np.errstate(over="ignore"):
-            scaled *= self._scale
-        scaled += dither
+            scaled *= self._scale_times_2_32
+        np.add(scaled, random_bits, out=scaled)
+        scaled *= 2.0**-32
         np.floor(scaled, out=scaled)
         np.clip(scaled, -self._levels, self._levels, out=scaled)
         np.copyto(block, scaled, casting="unsafe")

@@ -177,18 +177,18 @@ def works(sites: int, coordinates: int) -> dict[str, Callable[[], object]]:
 
 
 def measure(sites: int = 10, coordinates: int = 1_000_000) -> dict[str, float]:
-    """Seconds of each work, as the median of `REPEATS` interleaved runs, and `… / floor`: the median of the ratios.
+    """CPU seconds of each work, as the median of `REPEATS` interleaved runs, and `… / floor`: the median of the ratios.
 
-    Interleaved, so that what else the machine does meets all of them alike.
+    Interleaved, and CPU time, so that what else the machine does meets all of them alike.
     """
     todo = works(sites, coordinates)
     seconds: dict[str, list[float]] = {name: [] for name in todo}
     for repeat in range(REPEATS + 1):
         for name, work in todo.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             work()
             if repeat:  # the first warms up
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(time.process_time() - begun)
     medians = {name: median(taken) for name, taken in seconds.items()}
     ratios = {
         f"{name} / floor": median(one / floor for one, floor in zip(taken, seconds[_FLOOR], strict=True))

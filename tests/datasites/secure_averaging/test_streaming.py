@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from datasites.execution import trainer_process
 from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
-from datasites.secure_averaging.layout import vector_length
+from datasites.secure_averaging.layout import decode, vector_length
 from datasites.secure_averaging.site import masked_blocks
 from policies.errors import ConflictError, RefusedError
+from researcher.strategies.fedavg import federated_average
 from tests.stand_in_trainer import result_frame, start_code, study_of
 from tests.whole_vectors import mask_update, vector_digest
 
@@ -198,3 +201,26 @@ def test_a_sites_answer_takes_the_same_memory_whatever_the_model_is():
     traced, resident = (int(number) for number in done.stdout.split())
     assert traced < 4 * 2**20
     assert resident < 8 * 2**20
+
+
+def test_the_coordinator_holds_one_vector_and_a_block(cohort_factory):
+    size = 1_000_000
+    cohort = cohort_factory(2, size, rounds=1)
+    values = np.random.default_rng(6).uniform(-1, 1, size).astype(np.float32)
+    answers = {site: cohort.answer(site, values) for site in cohort.sites}
+    model = np.ones(size, np.float32)
+    tracemalloc.start()
+    try:
+        running = RunningSum(cohort.terms, 1, cohort.context(), cohort.pinned)
+        for site, answer in answers.items():
+            view = memoryview(answer.vector)
+            pieces = (view[start : start + 2**20 + 1] for start in range(0, len(view), 2**20 + 1))
+            running.add(site, answer.round_context, answer.vector_digest, answer.signature, pieces)
+        update = decode(cohort.terms, 1, running.total()).update
+        assert update is not None
+        federated_average(model, update)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * size + 2**20
+    np.testing.assert_allclose(model, 1 + values, atol=1e-5)

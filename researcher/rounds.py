@@ -11,9 +11,8 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, RoundStart
 from datasites.secure_averaging.advertisement import Advertisement, roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.coordinator import open_sum
+from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.layout import decode, vector_length
-from datasites.secure_averaging.site import MaskedUpdate
 from policies.errors import RefusedError, UnavailableError
 from policies.statements.digests import digest
 from policies.terms import Terms
@@ -55,9 +54,13 @@ class RoundOpener:
             digest("global-model", content),
         )
         pinned = {card.party: bytes.fromhex(card.signing_key) for card in self.cohort}
-        total = open_sum(self._fetch(number, answers), self.terms, number, context, pinned)
-        opened = decode(self.terms, number, total)
-        following = model if opened.update is None else federated_average(model, opened.update)
+        running = RunningSum(self.terms, number, context, pinned)
+        for party, answer in answers.items():
+            self._add(running, party, answer, number)
+        opened = decode(self.terms, number, running.total())
+        following = model.copy()
+        if opened.update is not None:
+            federated_average(following, opened.update)
         record = RoundRecord(
             round=number,
             metrics=None if opened.metrics is None else self._metrics(opened.metrics),
@@ -94,16 +97,16 @@ class RoundOpener:
             number,
         )
 
-    def _fetch(self, number: int, answers: dict[str, MaskedUpdateMessage]) -> dict[str, MaskedUpdate]:
+    def _add(self, running: RunningSum, party: str, answer: MaskedUpdateMessage, number: int) -> None:
         size = 4 * vector_length(self.terms, number)
-        return {
-            party: MaskedUpdate(
-                round_context=bytes.fromhex(answer.round_context),
-                vector=self.correspondence.download(answer.update, size, self.terms.deadlines.round_seconds),
-                signature=bytes.fromhex(answer.signature),
-            )
-            for party, answer in answers.items()
-        }
+        vector = self.correspondence.download(answer.update, size, self.terms.deadlines.round_seconds)
+        running.add(
+            party,
+            bytes.fromhex(answer.round_context),
+            answer.vector_digest,
+            bytes.fromhex(answer.signature),
+            (vector,),
+        )
 
     def _metrics(self, counts: NDArray[np.float64]) -> dict[str, float]:
         """Each metric's mean over the cohort's holdout units, from its two noised sums Σ v and Σ (1 − v)."""

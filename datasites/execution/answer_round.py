@@ -11,12 +11,12 @@ from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.site import mask_update
+from datasites.secure_averaging.signature import VectorDigest, sign_vector
+from datasites.secure_averaging.site import masked_blocks
 from datasites.site import Site
 from datasites.store.tables import mask_keys, rounds, runs
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.cohort import witnesses_of
-from policies.disclosure.round_result import check_round_result
 from policies.errors import ConflictError
 from policies.log.entries import RoundComputed
 from policies.log.journal import append
@@ -44,7 +44,6 @@ def answer_round(
     now_stored = find_request(connection, request.digest)
     if now_stored is None or now_stored.status is not Status.RUNNING or now >= terms.expires_at:
         raise ConflictError("The study ended or expired while this round was computed; nothing was released.")
-    check_round_result(terms, done.round_number, trained, metrics)
     run = connection.execute(select(runs).where(runs.c.request == request.digest)).one()
     key = connection.execute(
         select(mask_keys.c.private_key).where(
@@ -56,20 +55,23 @@ def answer_round(
     roster = stored_roster(run.roster)
     setup = setup_context(request.digest, run.run, roster_digest(roster))
     context = round_context(setup, done.round_number, done.model_digest)
-    masked = mask_update(
-        terms, done.round_number, trained, metrics, key, roster, site.identity.party, context, site.identity.signing
-    )
-    reference, blob = seal_blob(masked.vector)
+    update_blocks = () if trained is None else (trained,)
+    blocks = masked_blocks(terms, done.round_number, update_blocks, metrics, key, roster, site.identity.party, context)
+    vector = b"".join(block.tobytes() for block in blocks)
+    running = VectorDigest(len(vector) // 4)
+    running.update(vector)
+    vector_digest = running.hexdigest()
+    reference, blob = seal_blob(vector)
     message = MaskedUpdateMessage(
         study=terms.study,
         run=run.run,
         round=done.round_number,
         round_context=context.hex(),
-        vector_digest=masked.vector_digest,
-        signature=masked.signature.hex(),
+        vector_digest=vector_digest,
+        signature=sign_vector(site.identity.signing, site.identity.party, context, vector_digest).hex(),
         update=reference,
     )
-    commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", masked.vector)
+    commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", vector)
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)
     stored = connection.execute(
         update(rounds)

@@ -4,12 +4,15 @@ import os
 import select
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from policies.errors import InvalidInputError, UnavailableError
 
 MAXIMUM_HEADER_BYTES = 8 * 2**20
 _LENGTHS = struct.Struct(">QQ")
+
+Piece = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,40 @@ def write_frame(descriptor: int, frame: Frame, deadline: float | None = None) ->
     Raises:
         UnavailableError: the other end is gone, or did not read in time.
     """
-    lengths = _LENGTHS.pack(len(frame.header), len(frame.body))
-    for part in (lengths, frame.header, frame.body):
-        left = memoryview(part)
-        while left:
-            _wait(descriptor, select.POLLOUT, deadline)
-            try:
-                left = left[os.write(descriptor, left) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError as error:
-                raise UnavailableError("The other end of the pipe is gone.") from error
+    write_stream(descriptor, frame.header, len(frame.body), (frame.body,), deadline)
+
+
+def write_stream(
+    descriptor: int, header: bytes, body_length: int, pieces: Iterable[Piece], deadline: float | None = None
+) -> None:
+    """Write a frame whose body of `body_length` bytes comes in pieces, each written before the next is asked for.
+
+    Raises:
+        UnavailableError: the other end is gone, or did not read in time.
+        InvalidInputError: the pieces are more or fewer bytes than announced; the pipe is of no use any more.
+    """
+    _write(descriptor, _LENGTHS.pack(len(header), body_length) + header, deadline)
+    left = body_length
+    for piece in pieces:
+        content = memoryview(piece).cast("B")
+        left -= len(content)
+        if left < 0:
+            break
+        _write(descriptor, content, deadline)
+    if left:
+        raise InvalidInputError(f"A body of {body_length} bytes was announced, and others came; the frame is broken.")
+
+
+def _write(descriptor: int, content: Piece, deadline: float | None) -> None:
+    left = memoryview(content)
+    while left:
+        _wait(descriptor, select.POLLOUT, deadline)
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:
+            continue
+        except BrokenPipeError as error:
+            raise UnavailableError("The other end of the pipe is gone.") from error
 
 
 def read_frame(descriptor: int, *, maximum_body: int, deadline: float | None = None) -> Frame:
@@ -46,19 +72,39 @@ def read_frame(descriptor: int, *, maximum_body: int, deadline: float | None = N
         UnavailableError: the other end is gone, or did not write in time.
         InvalidInputError: the frame announces more than is accepted; nothing of it was read.
     """
-    header_length, body_length = _LENGTHS.unpack(_read(descriptor, _LENGTHS.size, deadline))
+    header, body_length = read_header(descriptor, maximum_body=maximum_body, deadline=deadline)
+    body = bytearray(body_length)
+    read_into(descriptor, memoryview(body), deadline)
+    return Frame(header, body)
+
+
+def read_header(descriptor: int, *, maximum_body: int, deadline: float | None = None) -> tuple[bytes, int]:
+    """Read a frame up to its body: its header, and how many bytes of body follow, to be taken by `read_into`.
+
+    Raises:
+        UnavailableError: the other end is gone, or did not write in time.
+        InvalidInputError: the frame announces more than is accepted; nothing of it was read.
+    """
+    lengths = bytearray(_LENGTHS.size)
+    read_into(descriptor, memoryview(lengths), deadline)
+    header_length, body_length = _LENGTHS.unpack(lengths)
     if header_length > MAXIMUM_HEADER_BYTES or body_length > maximum_body:
         raise InvalidInputError(
             f"A frame announces {header_length} + {body_length} bytes; "
             f"at most {MAXIMUM_HEADER_BYTES} + {maximum_body} are accepted."
         )
-    header = bytes(_read(descriptor, header_length, deadline))
-    return Frame(header, _read(descriptor, body_length, deadline))
+    header = bytearray(header_length)
+    read_into(descriptor, memoryview(header), deadline)
+    return bytes(header), body_length
 
 
-def _read(descriptor: int, count: int, deadline: float | None) -> bytearray:
-    buffer = bytearray(count)
-    left = memoryview(buffer)
+def read_into(descriptor: int, buffer: memoryview, deadline: float | None = None) -> None:
+    """Fill `buffer` with the next bytes of the pipe, waiting at most until `deadline` (of `time.monotonic`).
+
+    Raises:
+        UnavailableError: the other end is gone, or did not write in time.
+    """
+    left = buffer
     while left:
         _wait(descriptor, select.POLLIN, deadline)
         try:
@@ -68,7 +114,13 @@ def _read(descriptor: int, count: int, deadline: float | None) -> bytearray:
         if got == 0:
             raise UnavailableError("The other end of the pipe is gone.")
         left = left[got:]
-    return buffer
+
+
+def is_silent(descriptor: int) -> bool:
+    """Whether no byte is waiting to be read; the other end may be gone."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return not any(event & select.POLLIN for _, event in poll.poll(0))
 
 
 def _wait(descriptor: int, event: int, deadline: float | None) -> None:

@@ -13,7 +13,6 @@ MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
 """A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
 
 MAXIMUM_DATA_BYTES = 8 * 2**30
-MAXIMUM_MODEL_BYTES = MAXIMUM_ELEMENTS * 4 + 2**16
 
 Units = Annotated[int, Field(ge=0, le=100_000_000)]
 
@@ -40,7 +39,7 @@ class Load(StrictModel):
 
 
 class Round(StrictModel):
-    """One round: body = {model: float32 [P]}. Answered by `Result`."""
+    """One round: body = the global model, float32 [P], little-endian and nothing else. Answered by `Result`."""
 
     type: Literal["round"] = "round"
     trains: bool
@@ -69,9 +68,11 @@ class Loaded(StrictModel):
 
 
 class Result(StrictModel):
-    """A round's result: body = {update: float32 [P]} if it trained, {metrics: float64 [2m]} if it evaluated."""
+    """A round's result: body = `metrics` numbers of float64, then `update` numbers of float32, all little-endian."""
 
     type: Literal["result"] = "result"
+    metrics: Annotated[int, Field(ge=0, le=200)]
+    update: Annotated[int, Field(ge=0, le=MAXIMUM_ELEMENTS)]
 
 
 def message_frame(message: StrictModel, body: bytes = b"") -> Frame:

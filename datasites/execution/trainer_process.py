@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,19 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from datasites.catalog.arrays import UnitArrays
-from datasites.execution.frames import Frame, read_frame, write_frame
+from datasites.execution.frames import (
+    Frame,
+    Piece,
+    is_silent,
+    read_frame,
+    read_header,
+    read_into,
+    write_frame,
+    write_stream,
+)
 from datasites.execution.trainer_messages import (
     Load,
     Loaded,
@@ -36,7 +44,7 @@ from policies.statements.schema import Model
 _START = "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(int(sys.argv[2]))"
 _PACKAGES = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
-_OVERHEAD_BYTES = 2**16
+_BLOCK_NUMBERS = 32 * 1024
 
 
 class TrainerFailedError(CloisterError):
@@ -45,10 +53,14 @@ class TrainerFailedError(CloisterError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RoundResult:
-    """What a round gave: float32 [parameter_count] if it trained, float64 [2 × metrics] if it evaluated. All finite."""
+    """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
 
-    update: NDArray[np.float32] | None
+    `metrics` is float64 [2 × metrics] if it evaluated. `update` is float32 [parameter_count] in blocks, read from the
+    trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked for.
+    """
+
     metrics: NDArray[np.float64] | None
+    update: Iterator[NDArray[np.float32]]
 
 
 class TrainerProcess:
@@ -69,6 +81,7 @@ class TrainerProcess:
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._study: Prepare | None = None
+        self._owes_update = False
 
     def __enter__(self) -> Self:
         """Start the child and wait until it is locked down.
@@ -118,37 +131,79 @@ class TrainerProcess:
         body = save_arrays({**_named("training", training), **_named("holdout", holdout)})
         self._exchange(message_frame(nominal, body), Loaded, 0, seconds)
 
-    def round(self, model: NDArray[np.float32], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
-        """Compute one round from the global `model`, float32 [parameter_count]. Its charge must stand already."""
+    def round(self, model: Iterable[Piece], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
+        """Compute one round from the global `model`; its charge must stand already.
+
+        Args:
+            model: float32 [parameter_count], little-endian, in pieces of any size; each is sent before the next is
+                asked for.
+            seconds: for everything, until the last block of the update was taken. Taking a block raises
+                `TrainerFailedError` as this method does, and only a complete update ends without it.
+        """
         if self._study is None:
             raise ConflictError("The trainer has no study yet; prepare it first.")
-        expected: dict[str, NDArray[Any]] = {}
-        if trains:
-            expected["update"] = np.empty(self._study.parameter_count, np.float32)
-        if evaluates:
-            expected["metrics"] = np.empty(2 * len(self._study.evaluation.metrics), np.float64)
-        question = message_frame(Round(trains=trains, evaluates=evaluates), save_arrays({"model": model}))
-        limit = sum(array.nbytes for array in expected.values()) + _OVERHEAD_BYTES
-        _, body = self._exchange(question, Result, limit, seconds)
-        arrays = _checked_arrays(body, expected)
-        if arrays is None:
-            raise self._failed("answered something else than the round's result")
-        return RoundResult(arrays.get("update"), arrays.get("metrics"))
+        deadline = time.monotonic() + seconds
+        due = Result(
+            metrics=2 * len(self._study.evaluation.metrics) if evaluates else 0,
+            update=self._study.parameter_count if trains else 0,
+        )
+        size = 8 * due.metrics + 4 * due.update
+        metrics = np.empty(due.metrics, "<f8")
+        with self._expecting_an_answer():
+            self._require_silence()
+            to_child, from_child = self._pipes()
+            header = Round(trains=trains, evaluates=evaluates).canonical()
+            write_stream(to_child, header, 4 * self._study.parameter_count, model, deadline)
+            answer, length = read_header(from_child, maximum_body=size, deadline=deadline)
+            if length != size or parse_message(Result, Frame(answer)) != due:
+                raise InvalidInputError("The trainer's result has another size than the study gives this round.")
+            read_into(from_child, metrics.view(np.uint8).data, deadline)
+        self._owes_update = True
+        return RoundResult(metrics if evaluates else None, self._update_blocks(due.update, deadline))
+
+    def _update_blocks(self, left: int, deadline: float) -> Iterator[NDArray[np.float32]]:
+        room = np.empty(_BLOCK_NUMBERS, "<f4")
+        while left:
+            block = room[:left]
+            left -= block.size
+            with self._expecting_an_answer():
+                _, from_child = self._pipes()
+                read_into(from_child, block.view(np.uint8).data, deadline)
+            yield block
+        self._owes_update = False
+        with self._expecting_an_answer():
+            self._require_silence()
 
     def _exchange(
         self, question: Frame | None, answer: type[Model], maximum_body: int, seconds: float
     ) -> tuple[Model, bytes]:
         deadline = time.monotonic() + seconds
         to_child, from_child = self._pipes()
-        try:
+        with self._expecting_an_answer():
             if question is not None:
+                self._require_silence()
                 write_frame(to_child, question, deadline)
             frame = read_frame(from_child, maximum_body=maximum_body, deadline=deadline)
             return parse_message(answer, frame), bytes(frame.body)
+
+    @contextmanager
+    def _expecting_an_answer(self) -> Iterator[None]:
+        """End the child and say `TrainerFailedError` if it is gone or late, or says something that is not due."""
+        try:
+            yield
         except UnavailableError as error:
             raise self._failed("ended, or did not answer in time") from error
         except InvalidInputError as error:
             raise self._failed("answered something that was not due") from error
+        except BaseException:
+            self._end()  # such as an error of whoever hands over the model: the pipe is in the middle of a frame
+            raise
+
+    def _require_silence(self) -> None:
+        """Between an answer and the next question nothing is due."""
+        _, from_child = self._pipes()
+        if self._owes_update or not is_silent(from_child):
+            raise InvalidInputError("The trainer spoke, or still had to speak, when nothing more was due.")
 
     def _pipes(self) -> tuple[int, int]:
         process = self._process
@@ -175,18 +230,3 @@ class TrainerProcess:
 def _named(side: str, units: UnitArrays) -> dict[str, NDArray[Any]]:
     arrays = {"features": units.features, "target": units.target, "mask": units.mask}
     return {f"{side}.{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def _checked_arrays(body: bytes, expected: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]] | None:
-    """The arrays in `body` if they are exactly those expected, in shape and type, and finite; otherwise None."""
-    try:
-        arrays: dict[str, NDArray[Any]] = load_arrays(body)
-    except (SafetensorError, ValueError, KeyError):
-        return None
-    if arrays.keys() != expected.keys():
-        return None
-    for name, array in arrays.items():
-        like = expected[name]
-        if array.shape != like.shape or array.dtype != like.dtype or not bool(np.isfinite(array).all()):
-            return None
-    return arrays

@@ -69,7 +69,7 @@ class Trainers:
             trainer.load(snapshot.training, snapshot.holdout, nominal, seconds=terms.deadlines.round_seconds)
             self._loaded.add(request.digest)
         return trainer.round(
-            assignment.model,
+            (assignment.model.astype("<f4", copy=False).data,),
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
             seconds=terms.deadlines.round_seconds,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
@@ -53,8 +54,10 @@ class Worker:
             return False
         try:
             result = self.trainers.compute(assignment)
+            blocks = [block.copy() for block in result.update]
+            trained = np.concatenate(blocks) if blocks else None
             with self.site.engine.begin() as connection:
-                answer_round(connection, self.site, assignment, result.update, result.metrics, self.site.now)
+                answer_round(connection, self.site, assignment, trained, result.metrics, self.site.now)
         except CloisterError:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:

@@ -42,13 +42,16 @@ def pair_mask(private_key: X25519PrivateKey, peer_key: bytes, context: bytes, ow
     return PairMask(key, adds=own_site == first)
 
 
-def apply_masks(vector: NDArray[np.uint32], masks: Sequence[PairMask]) -> None:
-    """Add or subtract every mask in place, modulo 2³²; all masks of a block before the next, to stay in cache."""
-    streams = [(Keystream(mask.key), np.add if mask.adds else np.subtract) for mask in masks]
-    numbers = np.empty(BLOCK_NUMBERS, "<u4")
-    for start in range(0, vector.size, BLOCK_NUMBERS):
-        block = vector[start : start + BLOCK_NUMBERS]
-        stretch = numbers[: block.size]
-        for stream, combine in streams:
-            stream.fill(stretch)
-            combine(block, stretch, out=block)
+class PairMasks:
+    """All masks of one site in one round, applied to its vector block after block, from its first coordinate on."""
+
+    def __init__(self, masks: Sequence[PairMask]) -> None:
+        self._streams = [(Keystream(mask.key), np.add if mask.adds else np.subtract) for mask in masks]
+        self._numbers = np.empty(BLOCK_NUMBERS, "<u4")
+
+    def apply(self, block: NDArray[np.uint32]) -> None:
+        """Add or subtract every mask on the next coordinates (at most `BLOCK_NUMBERS`), in place, modulo 2³²."""
+        numbers = self._numbers[: block.size]
+        for stream, combine in self._streams:
+            stream.fill(numbers)
+            combine(block, numbers, out=block)

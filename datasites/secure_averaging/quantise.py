@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS, Keystream
-from policies.errors import InvalidInputError, NotAuthenticError
+from policies.errors import NotAuthenticError
 
 
 @dataclass(frozen=True)
@@ -26,40 +26,11 @@ class Quantiser:
         """The integer that `value_range` becomes; the scale is symmetric, so that clipping has no bias."""
         return (1 << (self.bits - 1)) - 1
 
-    def quantise(self, values: NDArray[np.float32] | NDArray[np.float64], weight: int) -> NDArray[np.uint32]:
-        """Clip, round and weigh `values` (one dimension); negative numbers are stored modulo 2³².
-
-        The rounding's randomness is 32 bits a coordinate, AES-256-CTR under a key drawn from the operating system for
-        this call alone: the chance of rounding up is right to 2⁻²⁸.
+    def require_reach(self, total: NDArray[np.uint32], total_weight: int) -> None:
+        """Check that `total` can be a sum modulo 2³² of vectors whose weights add up to `total_weight`.
 
         Raises:
-            InvalidInputError: a value is not finite.
-        """
-        quantised = np.empty(values.size, np.int32)
-        random_bits = np.empty(BLOCK_NUMBERS, "<u4")
-        work = np.empty(BLOCK_NUMBERS, np.float64)
-        scale = self.levels / self.value_range
-        keystream = Keystream(os.urandom(32))
-        for start in range(0, values.size, BLOCK_NUMBERS):
-            block = values[start : start + BLOCK_NUMBERS]
-            if not bool(np.isfinite(block).all()):
-                raise InvalidInputError("The vector to share holds values that are not finite; expected numbers only.")
-            keystream.fill(random_bits[: block.size])
-            dither, scaled = random_bits[: block.size], work[: block.size]
-            np.multiply(dither, 2.0**-32, out=scaled)
-            with np.errstate(over="ignore"):
-                scaled += np.multiply(block, scale, dtype=np.float64)
-            np.floor(scaled, out=scaled)
-            np.clip(scaled, -self.levels, self.levels, out=scaled)
-            np.multiply(scaled, weight, out=scaled)
-            quantised[start : start + BLOCK_NUMBERS] = scaled
-        return quantised.view(np.uint32)
-
-    def dequantise(self, total: NDArray[np.uint32], total_weight: int) -> NDArray[np.float64]:
-        """The weighted average behind `total`, the sum modulo 2³² of vectors whose weights add up to `total_weight`.
-
-        Raises:
-            NotAuthenticError: the sum lies outside what such vectors can reach, so some masks did not cancel.
+            NotAuthenticError: it lies outside what such vectors can reach, so some masks did not cancel.
         """
         signed = total.view(np.int32)
         reach = self.levels * total_weight
@@ -68,4 +39,41 @@ class Quantiser:
                 "The sum does not open: its masks did not cancel. A site answered for another roster or global model; "
                 "start a new run, and if it happens again ask each site for its log."
             )
-        return np.multiply(signed, self.value_range / self.levels / total_weight, dtype=np.float64)
+
+    def dequantise(self, total: NDArray[np.uint32], total_weight: int) -> NDArray[np.float64]:
+        """The weighted average behind `total`, a sum (or a block of one) that `require_reach` let pass."""
+        return np.multiply(
+            total.view(np.int32), self.value_range / self.levels / total_weight, dtype=np.float64, casting="safe"
+        )
+
+
+class Rounding:
+    """Quantises one vector times its `weight`, block by block, with work arrays and randomness of its own.
+
+    The rounding's randomness is 32 bits a coordinate, AES-256-CTR under a key drawn from the operating system for this
+    vector alone: the chance of rounding up is right to 2⁻²⁸. How the vector is cut into blocks changes nothing.
+    """
+
+    def __init__(self, quantiser: Quantiser, weight: int) -> None:
+        self._levels = float(quantiser.levels)
+        self._scale_times_2_32 = quantiser.levels / quantiser.value_range * 2.0**32
+        self._weight = weight
+        self._keystream = Keystream(os.urandom(32))
+        self._random_bits = np.empty(BLOCK_NUMBERS, "<u4")
+        self._scaled = np.empty(BLOCK_NUMBERS)
+
+    def quantise(self, values: NDArray[np.float32] | NDArray[np.float64], block: NDArray[np.int32]) -> None:
+        """Clip, round and weigh the next `values` (finite, at most `BLOCK_NUMBERS`) into `block`, of the same size."""
+        random_bits, scaled = self._random_bits[: values.size], self._scaled[: values.size]
+        self._keystream.fill(random_bits)
+        # ⌊x · scale + u · 2⁻³²⌋, with the powers of two (which round nothing) where they cost one pass and one array.
+        np.copyto(scaled, values)
+        with np.errstate(over="ignore"):
+            scaled *= self._scale_times_2_32
+        np.add(scaled, random_bits, out=scaled)
+        scaled *= 2.0**-32
+        np.floor(scaled, out=scaled)
+        np.clip(scaled, -self._levels, self._levels, out=scaled)
+        np.copyto(block, scaled, casting="unsafe")
+        if self._weight != 1:
+            block *= np.int32(self._weight)

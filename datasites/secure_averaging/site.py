@@ -1,95 +1,68 @@
-"""A site's answer to a round: its result quantised, masked for the whole cohort and signed."""
+"""A site's answer to a round: its result quantised and masked for the whole cohort, block by block."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from datasites.secure_averaging.advertisement import Advertisement, require_cohort
-from datasites.secure_averaging.layout import encode
-from datasites.secure_averaging.masks import apply_masks, pair_mask
+from datasites.secure_averaging.layout import quantised_blocks
+from datasites.secure_averaging.masks import PairMasks, pair_mask
 from policies.errors import InvalidInputError
-from policies.statements.digests import digest
-from policies.statements.signed import sign, verify
 from policies.terms import Terms
 
-_DOMAIN = "masked-update"
 
-
-@dataclass(frozen=True)
-class MaskedUpdate:
-    """One site's masked vector (little-endian uint32) for one round, and its signature (64 bytes)."""
-
-    round_context: bytes
-    vector: bytes
-    signature: bytes
-
-    @cached_property
-    def vector_digest(self) -> str:
-        """The digest (hexadecimal) that the vector is signed and announced under."""
-        return digest("masked-vector", self.vector)
-
-    def verify(self, site: str, signing_key: bytes) -> None:
-        """Check that `site`, whose pinned Ed25519 key is `signing_key`, sent exactly this vector in this context.
-
-        Raises:
-            NotAuthenticError: the bytes, the context or the signer differ.
-        """
-        parts = _signed_parts(site, self.round_context, self.vector_digest)
-        verify(signing_key, self.signature, _DOMAIN, *parts, what=f"the masked update of site {site}")
-
-
-def mask_update(
+def masked_blocks(
     terms: Terms,
     round_number: int,
-    trained: NDArray[np.float32] | None,
+    update_blocks: Iterable[NDArray[np.float32]],
     metrics: NDArray[np.float64] | None,
     round_key: bytes,
     roster: Sequence[Advertisement],
     own_site: str,
     context: bytes,
-    signing_key: Ed25519PrivateKey,
-) -> MaskedUpdate:
-    """Quantise, mask and sign one round's result. It touches no state: call it once a round and keep the answer.
+) -> Iterator[NDArray[np.uint32]]:
+    """Quantise and mask one round's result; gives the masked vector (little-endian) in blocks that fit the cache.
 
-    A second call with another result under the same context would show the difference of the two results.
+    A block is valid until the next one is taken: hash it, seal it or copy it before. The last block of the update
+    comes only once `update_blocks` has ended, so a result that is refused never gives a complete masked vector.
+
+    It touches no state: call it once a round and keep the answer. A second call with another result under the same
+    context would show the difference of the two results; so would what had been given out of a call that failed.
 
     Args:
-        trained: the update, float32[parameter_count], or None in a round that does not train.
+        update_blocks: the update, float32[parameter_count] in blocks of any size; none in a round that does not train.
         metrics: noised counts, float64[2 × metrics], or None in a round that does not evaluate.
         round_key: the raw private half of this site's advertised key for this round.
         roster: the advertisements that `verify_roster` accepted.
         context: `round_context` of that roster, this round and its global model.
 
     Raises:
-        RefusedError: the roster is not exactly the cohort of the terms.
-        InvalidInputError: the result does not fit the round, or the key is not the one advertised for it.
+        RefusedError: the roster is not exactly the cohort of the terms (at once), or the result is not what the terms
+            let this round release (the metrics at once, the update when its blocks are taken).
+        InvalidInputError: the key is not the one advertised for the round, or the terms do not name the site; at once.
     """
     require_cohort(roster, terms)
-    vector = encode(terms, round_number, trained, metrics, _weight(terms, own_site))
+    quantised = quantised_blocks(terms, round_number, update_blocks, metrics, _weight(terms, own_site))
     private_key = X25519PrivateKey.from_private_bytes(round_key)
     own = next(entry for entry in roster if entry.site == own_site)
     if private_key.public_key().public_bytes_raw() != own.key(round_number):
         raise InvalidInputError(f"The mask key given is not the one this site advertised for round {round_number}.")
-    apply_masks(
-        vector,
+    masks = PairMasks(
         [
             pair_mask(private_key, entry.key(round_number), context, own_site, entry.site)
             for entry in roster
             if entry.site != own_site
-        ],
+        ]
     )
-    content = vector.astype("<u4", copy=False).tobytes()
-    signature = sign(signing_key, _DOMAIN, *_signed_parts(own_site, context, digest("masked-vector", content)))
-    return MaskedUpdate(context, content, signature)
+    return _masked(quantised, masks)
 
 
-def _signed_parts(site: str, context: bytes, vector_digest: str) -> tuple[bytes, bytes, bytes]:
-    return bytes.fromhex(site), context, bytes.fromhex(vector_digest)
+def _masked(blocks: Iterator[NDArray[np.uint32]], masks: PairMasks) -> Iterator[NDArray[np.uint32]]:
+    for block in blocks:
+        masks.apply(block)
+        yield block
 
 
 def _weight(terms: Terms, site: str) -> int:

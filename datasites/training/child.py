@@ -9,14 +9,13 @@ import threading
 from collections.abc import Mapping
 from typing import Never
 
+import numpy as np
 import torch
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
-from datasites.execution.frames import Frame, read_frame, write_frame
+from datasites.execution.frames import Frame, read_frame, write_frame, write_stream
 from datasites.execution.trainer_messages import (
     MAXIMUM_DATA_BYTES,
-    MAXIMUM_MODEL_BYTES,
     MAXIMUM_PARAMETER_BYTES,
     Load,
     Loaded,
@@ -60,7 +59,7 @@ def main(memory_bytes: int) -> None:
     training, holdout = _data(frame)
     write_frame(output, message_frame(Loaded()))
     while True:
-        write_frame(output, _round(study, load, training, holdout))
+        _round(output, study, load, training, holdout)
 
 
 def _lock_down(output: int, memory_bytes: int) -> tuple[str, ...]:
@@ -106,16 +105,16 @@ def _side(arrays: Mapping[str, torch.Tensor], side: str) -> UnitData:
     return UnitData(arrays[f"{side}.features"], arrays[f"{side}.target"], arrays[f"{side}.mask"])
 
 
-def _round(study: Study, load: Load, training: UnitData, holdout: UnitData) -> Frame:
-    frame = read_frame(_INPUT, maximum_body=MAXIMUM_MODEL_BYTES)
+def _round(output: int, study: Study, load: Load, training: UnitData, holdout: UnitData) -> None:
+    frame = read_frame(_INPUT, maximum_body=4 * study.loss.program.parameter_count)
     asked = parse_message(Round, frame)
-    model = torch.from_numpy(load_arrays(bytes(frame.body))["model"])
-    results = {}
+    model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))
+    update, metrics = np.empty(0, "<f4"), np.empty(0, "<f8")
     if asked.trains:
-        update = local_training(study.loss, model, training, study.training, load.nominal_training_units)
-        results["update"] = update.numpy()
+        update = local_training(study.loss, model, training, study.training, load.nominal_training_units).numpy()
     if asked.evaluates:
-        results["metrics"] = local_evaluation(
-            study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units
-        )
-    return message_frame(Result(), save_arrays(results))
+        metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units)
+    header = Result(metrics=metrics.size, update=update.size).canonical()
+    write_stream(
+        output, header, metrics.nbytes + update.nbytes, (metrics.view(np.uint8).data, update.view(np.uint8).data)
+    )

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.secure_averaging.advertisement import Advertisement, create, verify_roster
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.site import MaskedUpdate, mask_update
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.whole_vectors import MaskedUpdate, mask_update
 
 PARAMETERS = 1 << 16
 RUN = "ab" * 16

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from datasites.catalog.arrays import UnitArrays
 from datasites.execution import trainer_process
-from datasites.execution.trainer_messages import Load, Prepare, Prepared, Ready
-from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.execution.trainer_messages import Load, Prepare, Prepared, Ready, Result
+from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
 from datasites.training.data import UnitData
 from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram, prepare_program
@@ -197,8 +197,7 @@ def test_the_trainer_flushes_denormal_numbers_to_zero() -> None:
         with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer:
             trainer.prepare(exact, weights(), seconds=30)
             trainer.load(everybody, everybody, Load(nominal_training_units=1, nominal_holdout_units=1), seconds=30)
-            result = trainer.round(GOOD, trains=True, evaluates=False, seconds=30).update
-        assert result is not None
+            result = collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
         return float(np.linalg.norm(result))
 
     assert update(1e-37) > 0.3  # smallest normal numbers are 1.2·10⁻³⁸: 400 units × 10⁻³
@@ -288,35 +287,56 @@ def frame(header: bytes, body: bytes = b"") -> bytes:
 
 READY = frame(Ready(layers=("seccomp",), refusal=None).canonical())
 PREPARED = frame(Prepared(refusal=None).canonical())
-RESULT = b'{"type":"result"}'
+RESULT = Result(metrics=0, update=3).canonical()
 GOOD = np.zeros(3, np.float32)
+MODEL = (GOOD.data,)
 
 
-def taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: bytes) -> None:
-    """Replace the trainer by a process that says `answers`, whatever it is asked."""
-    (tmp_path / "answers").write_bytes(answers)
-    start = f"import os, time; os.write(1, open({str(tmp_path / 'answers')!r}, 'rb').read()); time.sleep(60)"
+def collected(result: RoundResult) -> np.ndarray:
+    return np.concatenate([block.copy() for block in result.update])
+
+
+def taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: bytes) -> None:
+    """Replace the trainer by a process that says the first of `answers` at once, each other one when it is asked."""
+    paths = [tmp_path / str(number) for number in range(len(answers))]
+    for path, answer in zip(paths, answers, strict=True):
+        path.write_bytes(answer)
+    start = f"""
+import os, sys, time
+for number, path in enumerate({[str(path) for path in paths]!r}):
+    answer = open(path, "rb").read()
+    if number:
+        header, body = (int.from_bytes(sys.stdin.buffer.read(8), "big") for _ in range(2))
+        sys.stdin.buffer.read(header + body)
+    while answer:
+        answer = answer[os.write(1, answer):]
+time.sleep(60)
+"""
     monkeypatch.setattr(trainer_process, "_START", start)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        frame(RESULT, save({"update": np.zeros(4, np.float32)})),
-        frame(RESULT, save({"update": np.zeros((3, 1), np.float32)})),
-        frame(RESULT, save({"update": np.zeros(3, np.float64)})),
-        frame(RESULT, save({"update": np.array([0, np.nan, 0], np.float32)})),
-        frame(RESULT, save({"update": np.array([0, np.inf, 0], np.float32)})),
-        frame(RESULT, save({"update": GOOD, "records": np.zeros(9, np.float32)})),
-        frame(RESULT, save({"metrics": np.zeros(2)})),
-        frame(RESULT, save({})),
-        frame(RESULT, b"\x80\x04cos\nsystem\n"),
+        frame(Result(metrics=0, update=4).canonical(), bytes(16)),
+        frame(Result(metrics=0, update=2).canonical(), bytes(8)),
+        frame(Result(metrics=2, update=3).canonical(), bytes(28)),
+        frame(Result(metrics=2, update=0).canonical(), bytes(16)),
+        frame(Result(metrics=0, update=0).canonical()),
+        frame(RESULT, bytes(11)),
+        frame(RESULT, bytes(13)),
+        frame(RESULT, bytes(24)),
         frame(RESULT, b""),
-        frame(b'{"note":"patient 7 has it","type":"result"}', save({"update": GOOD})),
-        frame(b'{"type": "result"}', save({"update": GOOD})),
-        frame(b'{"type":"failed"}', save({"update": GOOD})),
-        frame(b"", save({"update": GOOD})),
         frame(RESULT, bytes(10**6)),
+        frame(RESULT, bytes(12))[:-1],
+        frame(RESULT, bytes(12)) + b"\0",
+        frame(RESULT, bytes(12)) + frame(RESULT, bytes(12)),
+        frame(RESULT, save({"update": GOOD})),
+        frame(b'{"metrics":0,"note":"patient 7 has it","type":"result","update":3}', bytes(12)),
+        frame(b'{"metrics":0,"type":"failed","update":3}', bytes(12)),
+        frame(b'{"type":"result"}', bytes(12)),
+        frame(RESULT.replace(b":", b": "), bytes(12)),
+        frame(b"", bytes(12)),
         (2**63).to_bytes(8, "big") + (2**63).to_bytes(8, "big"),
         b"Traceback (most recent call last): patient 7",
     ],
@@ -324,24 +344,24 @@ def taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: bytes) 
 def test_nothing_but_the_declared_result_is_taken_from_a_trainer_that_was_taken_over(
     answer: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    taken_over(monkeypatch, tmp_path, READY + PREPARED + answer)
+    taken_over(monkeypatch, tmp_path, READY, PREPARED, answer)
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study(SQUARE), weights(), seconds=10)
         with pytest.raises(TrainerFailedError) as caught:
-            trainer.round(GOOD, trains=True, evaluates=False, seconds=2)
+            collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=2))
     assert "patient" not in str(caught.value)
 
 
 def test_the_declared_result_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The positive twin of the test above."""
-    taken_over(monkeypatch, tmp_path, READY + PREPARED + frame(RESULT, save({"update": GOOD})))
+    taken_over(monkeypatch, tmp_path, READY, PREPARED, frame(RESULT, bytes(12)))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study(SQUARE), weights(), seconds=10)
-        assert trainer.round(GOOD, trains=True, evaluates=False, seconds=5).update is not None
+        assert np.array_equal(collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=5)), GOOD)
 
 
 def test_a_trainer_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    taken_over(monkeypatch, tmp_path, b"")
+    taken_over(monkeypatch, tmp_path)
     start = time.monotonic()
     with pytest.raises(TrainerFailedError), TrainerProcess(memory_bytes=MEMORY, start_seconds=0.5):
         pass
@@ -357,7 +377,7 @@ def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(capfd: py
         trainer.prepare(study(SQUARE), weights(), seconds=30)
         trainer.load(telling, telling, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
         with pytest.raises(TrainerFailedError) as caught:
-            trainer.round(GOOD, trains=True, evaluates=False, seconds=30)
+            collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
     assert str(caught.value) == (
         "The trainer ended, or did not answer in time; it was stopped, and what was charged for stays spent."
     )

@@ -33,7 +33,7 @@ class Child:
 
     def round(self, *_: object, **__: object) -> RoundResult:
         self.given.append("round")
-        return RoundResult(None, None)
+        return RoundResult(None, iter(()))
 
     def __exit__(self, *_: object) -> None:
         self.given.append("end")

@@ -12,12 +12,11 @@ from scipy.stats import chi2
 
 from datasites.secure_averaging.advertisement import Advertisement, create, roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.coordinator import open_sum
 from datasites.secure_averaging.layout import decode
-from datasites.secure_averaging.masks import apply_masks, pair_mask
-from datasites.secure_averaging.site import MaskedUpdate
+from datasites.secure_averaging.masks import pair_mask
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 from policies.statements.digests import digest
+from tests.whole_vectors import MaskedUpdate, apply_masks, open_sum
 
 RUN, OTHER_RUN = "ab" * 16, "cd" * 16
 MODEL, OTHER_MODEL = digest("global-model", b"honest"), digest("global-model", b"crafted")

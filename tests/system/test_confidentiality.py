@@ -16,7 +16,7 @@ from scipy.stats import chisquare
 
 from datasites.catalog.mock import draw_mock
 from datasites.protocol.envelope import Opened, open_envelope
-from datasites.secure_averaging.layout import decode, encode, vector_length
+from datasites.secure_averaging.layout import decode, vector_length
 from policies.errors import NotAuthenticError
 from policies.manifest import parse_manifest
 from researcher import RoundRecord, Study
@@ -25,6 +25,8 @@ from researcher.correspondence import Correspondence
 from tests.demo.hospitals import UNITS, share_out
 from tests.system.federation import LiveFederation
 from tests.system.plans import METRIC
+from tests.whole_vectors import encode
+from tests.whole_vectors import opened as opened_sum
 
 _IMPOSSIBLE = 1e-9
 
@@ -128,15 +130,15 @@ def test_no_vector_repeats_or_undoes_another_rounds_masks(watched: Watched) -> N
 def test_the_sum_over_all_is_the_plain_average_that_moved_the_model(watched: Watched) -> None:
     terms = watched.study.terms
     for number in (1, 2):
-        opened = decode(terms, number, sum(watched.vectors[number - 1]))
+        whole = opened_sum(terms, number, sum(watched.vectors[number - 1]))
         moved = watched.models[number].astype(np.float64) - watched.models[number - 1]
-        assert opened.update is not None
-        np.testing.assert_allclose(moved, opened.update, atol=1e-6)
+        assert whole.update is not None
+        np.testing.assert_allclose(moved, whole.update, atol=1e-6)
         # Each site adds noise of a public size, so that the size of an average over exactly these three is public too;
         # what they learned comes on top, at most learning_rate × clipping_norm × 1.25 in length a site (it is clipped).
         noise = _noise_of_the_average(watched)
         learned = terms.training.learning_rate * terms.training.clipping_norm * 1.25 / np.sqrt(moved.size)
-        assert 0.9 * noise < opened.update.std() < 1.1 * np.hypot(noise, learned)
+        assert 0.9 * noise < whole.update.std() < 1.1 * np.hypot(noise, learned)
     assert np.array_equal(watched.models[3], watched.models[2]), "the last round only measures"
 
 
@@ -144,9 +146,9 @@ def test_the_metrics_count_everybodys_holdout_units(watched: Watched) -> None:
     terms = watched.study.terms
     spread = 5 * terms.evaluation.noise_multiplier * np.sqrt(2 * len(UNITS)) + 1
     for number in (1, 3):
-        opened = decode(terms, number, sum(watched.vectors[number - 1]))
-        assert opened.metrics is not None
-        good, bad = opened.metrics
+        whole = opened_sum(terms, number, sum(watched.vectors[number - 1]))
+        assert whole.metrics is not None
+        good, bad = whole.metrics
         # A fifth of each hospital's patients, by a keyed hash: 91 ± 5 × 8.5 of 455.
         assert abs(good + bad - 91) < 43 + spread
         shown = watched.records[number - 1].metrics

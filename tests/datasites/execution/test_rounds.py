@@ -12,9 +12,7 @@ from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.coordinator import open_sum
-from datasites.secure_averaging.layout import decode, vector_length
-from datasites.secure_averaging.site import MaskedUpdate, mask_update
+from datasites.secure_averaging.layout import vector_length
 from datasites.store.tables import outbox
 from policies.errors import CloisterError, RefusedError
 from policies.log.entries import ChargeMade, RoundComputed, UpdateReleased
@@ -22,6 +20,7 @@ from policies.log.journal import entries
 from policies.statements.digests import digest
 from tests.one_site import Scene
 from tests.one_study import PARAMETERS, RUN, model
+from tests.whole_vectors import MaskedUpdate, mask_update, open_sum, opened, vector_digest
 
 
 def masked(scene: Scene, message: MaskedUpdateMessage, size: int) -> MaskedUpdate:
@@ -30,7 +29,9 @@ def masked(scene: Scene, message: MaskedUpdateMessage, size: int) -> MaskedUpdat
             select(outbox.c.blob).where(outbox.c.blob.is_not(None)).order_by(outbox.c.id.desc()).limit(1)
         ).scalar_one()
     vector = open_blob(message.update, blob, size)
-    return MaskedUpdate(bytes.fromhex(message.round_context), vector, bytes.fromhex(message.signature))
+    return MaskedUpdate(
+        bytes.fromhex(message.round_context), vector, vector_digest(vector), bytes.fromhex(message.signature)
+    )
 
 
 def partners_updates(scene: Scene, request: Request, roster: Roster, number: int, context: bytes) -> dict:
@@ -67,12 +68,12 @@ def test_every_rounds_sum_opens_with_the_partners(scene: Scene) -> None:
         own = masked(scene, message, 4 * vector_length(terms, number))
         assert message.vector_digest == own.vector_digest
         everybody = {scene.site.identity.party: own, **partners_updates(scene, request, roster, number, context)}
-        opened = decode(terms, number, open_sum(everybody, terms, number, context, pinned))
+        whole = opened(terms, number, open_sum(everybody, terms, number, context, pinned))
         if terms.trains_in(number):
-            np.testing.assert_allclose(opened.update, np.full(PARAMETERS, (0.25 - 2 * 0.125) / 3), atol=1e-4)
-        assert (opened.metrics is None) == (not terms.evaluates_in(number))
-        if opened.metrics is not None:
-            np.testing.assert_allclose(opened.metrics, [80.0, 25.0], rtol=0.05)
+            np.testing.assert_allclose(whole.update, np.full(PARAMETERS, (0.25 - 2 * 0.125) / 3), atol=1e-4)
+        assert (whole.metrics is None) == (not terms.evaluates_in(number))
+        if whole.metrics is not None:
+            np.testing.assert_allclose(whole.metrics, [80.0, 25.0], rtol=0.05)
     assert scene.request(request.digest).status is Status.DONE
 
 

@@ -19,6 +19,7 @@ from policies.errors import ConflictError, InvalidInputError, RefusedError
 
 MEMORY = 4 * 2**30
 ROOT = Path(__file__).resolve().parents[3]
+ZEROS = (bytes(12),)
 
 
 @pytest.fixture
@@ -51,25 +52,25 @@ def test_a_study_from_its_first_round_to_its_last(
 ) -> None:
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
     with pytest.raises(ConflictError, match="prepare"):
-        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=1)
+        trainer.round(ZEROS, trains=True, evaluates=False, seconds=1)
     trainer.prepare(study, parameters, seconds=30)
     trainer.load(training_data, holdout_data, nominal, seconds=30)
-    model = np.zeros(3, np.float32)
 
-    first = trainer.round(model, trains=True, evaluates=False, seconds=30)
+    first = trainer.round(ZEROS, trains=True, evaluates=False, seconds=30)
     assert first.metrics is None
-    assert first.update is not None
-    assert first.update.shape == (3,)
-    assert first.update[0] > 0.5  # it learnt that the first feature decides
-    assert np.abs(first.update[1:]).max() < 0.5 * first.update[0]
+    update = np.concatenate([block.copy() for block in first.update])
+    assert update.shape == (3,)
+    assert update[0] > 0.5  # it learnt that the first feature decides
+    assert np.abs(update[1:]).max() < 0.5 * update[0]
 
-    both = trainer.round(model + first.update, trains=True, evaluates=True, seconds=30)
-    assert both.update is not None
+    model = update.tobytes()
+    both = trainer.round((model[:1], model[1:7], b"", model[7:]), trains=True, evaluates=True, seconds=30)
     assert both.metrics is not None
+    assert sum(block.size for block in both.update) == 3
     np.testing.assert_allclose(both.metrics, [50, 50], atol=8)  # σ(0) = ½ on each of 100 units, noise 1
 
-    last = trainer.round(model, trains=False, evaluates=True, seconds=30)
-    assert last.update is None
+    last = trainer.round(ZEROS, trains=False, evaluates=True, seconds=30)
+    assert list(last.update) == []
     assert last.metrics is not None
     assert not np.array_equal(last.metrics, both.metrics)
 
@@ -127,7 +128,7 @@ def test_a_round_past_its_deadline_is_stopped(
     trainer.load(training_data, holdout_data, nominal, seconds=30)
     child, start = process_id(trainer), time.monotonic()
     with pytest.raises(TrainerFailedError, match="in time"):
-        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=0.5)
+        trainer.round(ZEROS, trains=True, evaluates=False, seconds=0.5)
     assert time.monotonic() - start < 5
     assert not is_running(child)
 
@@ -157,7 +158,7 @@ trainer.prepare(study, (folder / "parameters").read_bytes(), seconds=30)
 data = UnitArrays(np.ones((400, 2, 3), np.float32), np.ones((400, 2), np.float32), np.ones((400, 2), bool))
 trainer.load(data, data, Load(nominal_training_units=400, nominal_holdout_units=400), seconds=30)
 print(trainer._process.pid, flush=True)
-trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=300)
+trainer.round((bytes(12),), trains=True, evaluates=False, seconds=300)
 """
     datasite = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert datasite.stdout is not None

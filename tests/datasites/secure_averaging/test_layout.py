@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from datasites.secure_averaging.layout import METRIC_QUANTISER, decode, encode, vector_length
-from policies.errors import InvalidInputError
+from datasites.secure_averaging.layout import METRIC_QUANTISER, vector_length
+from datasites.secure_averaging.quantise import Rounding
+from policies.errors import InvalidInputError, RefusedError
+from tests.whole_vectors import encode, opened
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +38,16 @@ def test_the_average_and_the_counts_come_back(terms, number):
         encode(terms, number, update if trains else None, count if evaluates else None, weight)
         for update, count, weight in zip(updates, counts, weights, strict=True)
     )
-    opened = decode(terms, number, total)
+    whole = opened(terms, number, total)
     if trains:
         step = 1.0 / (2**19 - 1)
-        assert np.max(np.abs(opened.update - np.average(updates, axis=0, weights=weights))) <= step
+        assert np.max(np.abs(whole.update - np.average(updates, axis=0, weights=weights))) <= step
     else:
-        assert opened.update is None
+        assert whole.update is None
     if evaluates:
-        assert np.max(np.abs(opened.metrics - counts.sum(axis=0))) <= 3 * 0.2501
+        assert np.max(np.abs(whole.metrics - counts.sum(axis=0))) <= 3 * 0.2501
     else:
-        assert opened.metrics is None
+        assert whole.metrics is None
 
 
 def test_parts_that_do_not_fit_the_round_are_refused(terms):
@@ -62,16 +64,19 @@ def test_parts_that_do_not_fit_the_round_are_refused(terms):
         (1, update[None], counts),
         (3, None, counts.reshape(2, 2)),
     ):
-        with pytest.raises(InvalidInputError, match="terms ask for"):
+        with pytest.raises(RefusedError, match="not what the terms let it release"):
             encode(terms, number, bad_update, bad_counts, 1)
 
 
 def test_a_sum_of_another_length_is_refused(terms):
     for length in (0, 4, 8, 10):
         with pytest.raises(InvalidInputError, match="ask for 9"):
-            decode(terms, 1, np.zeros(length, np.uint32))
+            opened(terms, 1, np.zeros(length, np.uint32))
 
 
 def test_a_hundred_sites_full_counts_do_not_wrap():
-    one = METRIC_QUANTISER.quantise(np.array([2.0**22, -(2.0**22)]), 1)
-    assert METRIC_QUANTISER.dequantise(one * np.uint32(100), 100).tolist() == pytest.approx([2.0**22, -(2.0**22)])
+    one = np.empty(2, np.int32)
+    Rounding(METRIC_QUANTISER, 1).quantise(np.array([2.0**22, -(2.0**22)]), one)
+    total = (one * 100).view(np.uint32)
+    METRIC_QUANTISER.require_reach(total, 100)
+    assert METRIC_QUANTISER.dequantise(total, 100).tolist() == pytest.approx([2.0**22, -(2.0**22)])

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
-from datasites.secure_averaging.masks import PairMask, apply_masks, pair_mask
+from datasites.secure_averaging.masks import PairMask, pair_mask
 from policies.errors import InvalidInputError
+from tests.whole_vectors import apply_masks
 
 PRIME = 2**255 - 19
 ALICE = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import parse_model_vector
+from datasites.execution.setup import require_roster
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
 from datasites.requests.records import Request, Status, find_request
@@ -17,9 +18,10 @@ from datasites.store.outbox import enqueue
 from datasites.store.tables import rounds
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
-from policies.errors import CloisterError, RefusedError
+from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.entries import ChargeMade, Mechanism, round_step
 from policies.log.journal import append
+from policies.statements.digests import digest
 from policies.statements.schema import as_text
 
 
@@ -39,8 +41,8 @@ class Assignment:
 def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
     """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
 
-    The approval is checked again here. A round that may not run or be charged is dropped and its researcher told; if
-    what is stored was changed, its study ends.
+    Approval, roster and global model are checked again here. A round that may not run or be charged is dropped and its
+    researcher told; if what is stored was changed, its study ends.
     """
     waiting = select(rounds).where(rounds.c.state == "asked").order_by(rounds.c.turn).limit(1)
     row = connection.execute(waiting).one_or_none()
@@ -51,6 +53,9 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     this_round = (rounds.c.request == row.request) & (rounds.c.round == row.round)
     try:
         _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
+        require_roster(connection, site, request, row.run)
+        if digest("global-model", row.model) != row.model_digest:
+            raise NotAuthenticError("The stored global model is not the one that was asked for; nothing was run.")
         with connection.begin_nested():
             _charge(connection, request, data_set, row.round, row.attempt, now)
     except CloisterError as error:

@@ -10,7 +10,7 @@ from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.peers import pinned_cards
 from datasites.store.tables import mask_keys, rounds, runs
-from policies.errors import ConflictError, RefusedError
+from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes, parse_json
 from policies.statements.schema import parse_model
 
@@ -64,16 +64,7 @@ def accept_roster(connection: Connection, site: Site, sender: str, message: Rost
     ).one_or_none()
     if row is None:
         raise RefusedError("This run was not set up here; start it first.")
-    sites = {card.party: card for card in pinned_cards(connection) if card.role == "datasite"}
-    sites[site.identity.party] = site.identity.card
-    verify_roster(
-        list(message.advertisements),
-        request.terms,
-        message.run,
-        site.identity.party,
-        _advertisement(row.advertisement),
-        {party: bytes.fromhex(card.signing_key) for party, card in sites.items()},
-    )
+    _verify(connection, site, request, message.run, list(message.advertisements), row.advertisement)
     roster = canonical_bytes([it.model_dump(mode="json") for it in message.advertisements]).decode()
     if row.roster not in (None, roster):
         raise ConflictError("Another roster was accepted for this run before; one run has one roster.")
@@ -81,10 +72,34 @@ def accept_roster(connection: Connection, site: Site, sender: str, message: Rost
     return request.digest
 
 
+def require_roster(connection: Connection, site: Site, request: Request, run: str) -> None:
+    """Check the stored roster of `run` again: keys that somebody put there would be masked with all the same.
+
+    Raises:
+        NotAuthenticError: it is not one that `accept_roster` would take now.
+    """
+    row = connection.execute(select(runs).where(runs.c.request == request.digest, runs.c.run == run)).one_or_none()
+    if row is None or row.roster is None:
+        raise NotAuthenticError("The run's roster is not stored any more; nothing was run.")
+    try:
+        _verify(connection, site, request, run, stored_roster(row.roster), row.advertisement)
+    except CloisterError as error:
+        raise NotAuthenticError(f"The stored roster does not hold any more, so nothing was run: {error}") from error
+
+
 def stored_roster(roster: str) -> list[Advertisement]:
     """The advertisements of a roster that was accepted."""
     entries = parse_json(roster.encode(), maximum_bytes=_MAXIMUM_BYTES, what="A stored roster")
     return [_advertisement(canonical_bytes(entry).decode()) for entry in entries]
+
+
+def _verify(
+    connection: Connection, site: Site, request: Request, run: str, roster: list[Advertisement], own: str
+) -> None:
+    sites = {card.party: card for card in pinned_cards(connection) if card.role == "datasite"}
+    sites[site.identity.party] = site.identity.card
+    signing_keys = {party: bytes.fromhex(card.signing_key) for party, card in sites.items()}
+    verify_roster(roster, request.terms, run, site.identity.party, _advertisement(own), signing_keys)
 
 
 def _advertisement(text: str) -> Advertisement:

@@ -7,7 +7,7 @@ from datasites.protocol.messages import AdvertisementMessage, Roster, SetupStart
 from datasites.requests.records import Request
 from datasites.secure_averaging.advertisement import Advertisement, create, verify_roster
 from datasites.site import Site
-from datasites.store.outbox import enqueue
+from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.peers import pinned_cards
 from datasites.store.tables import mask_keys, rounds, runs
 from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
@@ -48,7 +48,8 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
             ],
         )
     answer = AdvertisementMessage(study=message.study, run=message.run, advertisement=advertisement)
-    enqueue(connection, sender, answer, now)
+    if not is_waiting(connection, sender, answer):
+        enqueue(connection, sender, answer, now)
 
 
 def accept_roster(connection: Connection, site: Site, sender: str, message: Roster, now: int) -> str:

@@ -30,6 +30,8 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     stored = draft_decision(site, request, data_set, cost, verdict="approve", reason="as stored", now=now)
     if decision.verdict != "approve" or decision.subject() != stored.subject():
         raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
+    if (request.terms.researcher, request.terms.study) != (sender, study):
+        raise NotAuthenticError("The stored request is another researcher's, or another study; nothing was run.")
     if request.terms.digest() != request.digest:
         raise NotAuthenticError("The stored terms are not the ones that were received; nothing was run.")
     if now >= min(decision.expires_at, request.terms.expires_at):

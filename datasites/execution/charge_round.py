@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import parse_model_vector
+from datasites.execution.setup import require_roster
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
 from datasites.requests.records import Request, Status, find_request
@@ -20,9 +21,10 @@ from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import is_set_back, unconfirmed
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
-from policies.errors import CloisterError, RefusedError
+from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.entries import ChargeMade, Mechanism, round_step
 from policies.log.journal import append
+from policies.statements.digests import digest
 from policies.statements.schema import as_text
 
 
@@ -43,8 +45,8 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
 
     A round waits on while a witness of its study has not yet confirmed, since this process began, that this site's disk
-    was not set back. The approval is checked again here. A round that may not run or be charged is dropped and its
-    researcher told; if what is stored was changed, its study ends.
+    was not set back. Approval, roster and global model are checked again here. A round that may not run or be charged
+    is dropped and its researcher told; if what is stored was changed, its study ends.
     """
     row = _next_round(connection, site)
     if row is None:
@@ -54,6 +56,9 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     this_round = (rounds.c.request == row.request) & (rounds.c.round == row.round)
     try:
         _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
+        require_roster(connection, site, request, row.run)
+        if digest("global-model", row.model) != row.model_digest:
+            raise NotAuthenticError("The stored global model is not the one that was asked for; nothing was run.")
         with connection.begin_nested():
             _charge(connection, request, data_set, row.round, row.attempt, now)
     except CloisterError as error:
@@ -73,11 +78,11 @@ def _next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | No
     if is_set_back(connection):
         return None
     waiting = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "asked").order_by(rounds.c.turn)
-    for digest, number in connection.execute(waiting).tuples().all():
-        request = find_request(connection, digest)
+    for name, number in connection.execute(waiting).tuples().all():
+        request = find_request(connection, name)
         if request is None or unconfirmed(connection, witnesses_of(request.terms, site.identity.party)):
             continue
-        this_one = select(rounds).where(rounds.c.request == digest, rounds.c.round == number)
+        this_one = select(rounds).where(rounds.c.request == name, rounds.c.round == number)
         return connection.execute(this_one).one()
     return None
 

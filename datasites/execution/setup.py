@@ -1,5 +1,6 @@
 """Set up a run: publish single-use mask keys, then accept one roster of the whole cohort and no other."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -9,15 +10,16 @@ from datasites.protocol.messages import AdvertisementMessage, Roster, SetupStart
 from datasites.requests.records import Request
 from datasites.secure_averaging.advertisement import Advertisement, create, verify_roster
 from datasites.site import Site
-from datasites.store.outbox import enqueue
+from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.peers import pinned_cards
 from datasites.store.tables import mask_keys, rounds, runs
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
-from policies.errors import ConflictError, RefusedError
+from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes, parse_json
 from policies.statements.schema import parse_model
+from policies.terms import Terms
 
 _MAXIMUM_BYTES = 16 << 20
 
@@ -54,7 +56,8 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
             ],
         )
     answer = AdvertisementMessage(study=message.study, run=message.run, advertisement=advertisement)
-    enqueue(connection, sender, answer, now)
+    if not is_waiting(connection, sender, answer):
+        enqueue(connection, sender, answer, now)
     ask_witnesses(connection, site, unconfirmed(connection, witnesses_of(request.terms, site.identity.party)), now)
 
 
@@ -71,16 +74,7 @@ def accept_roster(connection: Connection, site: Site, sender: str, message: Rost
     ).one_or_none()
     if row is None:
         raise RefusedError("This run was not set up here; start it first.")
-    sites = {card.party: card for card in pinned_cards(connection) if card.role == "datasite"}
-    sites[site.identity.party] = site.identity.card
-    verify_roster(
-        list(message.advertisements),
-        request.terms,
-        message.run,
-        site.identity.party,
-        _advertisement(row.advertisement),
-        {party: bytes.fromhex(card.signing_key) for party, card in sites.items()},
-    )
+    _verify(connection, site, request, message.run, list(message.advertisements), row.advertisement)
     roster = canonical_bytes([it.model_dump(mode="json") for it in message.advertisements]).decode()
     if row.roster not in (None, roster):
         raise ConflictError("Another roster was accepted for this run before; one run has one roster.")
@@ -88,11 +82,43 @@ def accept_roster(connection: Connection, site: Site, sender: str, message: Rost
     return request.digest
 
 
+def require_roster(connection: Connection, site: Site, request: Request, run: str) -> None:
+    """Check the stored roster of `run` again: keys that somebody put there would be masked with all the same.
+
+    Raises:
+        NotAuthenticError: it is not one that `accept_roster` would take now.
+    """
+    row = connection.execute(select(runs).where(runs.c.request == request.digest, runs.c.run == run)).one_or_none()
+    if row is None or row.roster is None:
+        raise NotAuthenticError("The run's roster is not stored any more; nothing was run.")
+    try:
+        _verify(connection, site, request, run, stored_roster(row.roster), row.advertisement)
+    except CloisterError as error:
+        raise NotAuthenticError(f"The stored roster does not hold any more, so nothing was run: {error}") from error
+
+
 @lru_cache(maxsize=16)
 def stored_roster(roster: str) -> tuple[Advertisement, ...]:
     """The advertisements of a roster that was accepted."""
     entries = parse_json(roster.encode(), maximum_bytes=_MAXIMUM_BYTES, what="A stored roster")
     return tuple(_advertisement(canonical_bytes(entry).decode()) for entry in entries)
+
+
+def _verify(
+    connection: Connection, site: Site, request: Request, run: str, roster: Sequence[Advertisement], own: str
+) -> None:
+    sites = {card.party: card.signing_key for card in pinned_cards(connection) if card.role == "datasite"}
+    sites[site.identity.party] = site.identity.card.signing_key
+    _verify_once(tuple(roster), request.terms, run, site.identity.party, own, tuple(sorted(sites.items())))
+
+
+@lru_cache(maxsize=64)
+def _verify_once(
+    roster: tuple[Advertisement, ...], terms: Terms, run: str, site: str, own: str, keys: tuple[tuple[str, str], ...]
+) -> None:
+    # It is checked again before each charge, and only what differs from all that held before costs time.
+    signing_keys = {party: bytes.fromhex(key) for party, key in keys}
+    verify_roster(roster, terms, run, site, _advertisement(own), signing_keys)
 
 
 def _advertisement(text: str) -> Advertisement:

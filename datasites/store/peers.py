@@ -1,5 +1,7 @@
 """Pinned parties: whose keys the owner checked out of band, and how far the numbering of messages with each is."""
 
+from functools import lru_cache
+
 from sqlalchemy import Connection, insert, select, update
 
 from datasites.protocol.envelope import check_number
@@ -39,7 +41,7 @@ def pin(connection: Connection, card: IdentityCard, now: int) -> None:
 def pinned_card(connection: Connection, party: str) -> IdentityCard | None:
     """The card pinned for `party`, or None."""
     text = connection.execute(select(peers.c.card).where(peers.c.party == party)).scalar_one_or_none()
-    return None if text is None else parse_card(text.encode())
+    return None if text is None else _card(text)
 
 
 def require_card(connection: Connection, party: str) -> IdentityCard:
@@ -57,7 +59,12 @@ def require_card(connection: Connection, party: str) -> IdentityCard:
 def pinned_cards(connection: Connection) -> list[IdentityCard]:
     """All pinned cards by name."""
     texts = connection.execute(select(peers.c.card).order_by(peers.c.name)).scalars()
-    return [parse_card(text.encode()) for text in texts]
+    return [_card(text) for text in texts]
+
+
+@lru_cache(maxsize=1024)
+def _card(text: str) -> IdentityCard:
+    return parse_card(text.encode())
 
 
 def take_number(connection: Connection, party: str, number: int, now: int) -> None:

@@ -17,7 +17,14 @@ PartyId = Digest
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 """A machine name: lower-case letters, digits and hyphens, at most 63."""
 
-PLAIN_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\x{e0000}-\x{e007f}]*$"
+_UNSEEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u2800\ufff9-\ufffb"  # controls, separators, blanks, annotations
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# The second and third line are Unicode's property Default_Ignorable_Code_Point.
+
+PLAIN_TEXT = f"^[^{_UNSEEN}]*$"
 """A pattern for text that shows what it says: no control, invisible or direction-changing characters."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=PLAIN_TEXT)]
@@ -43,6 +50,7 @@ def _one_line(value: str) -> str:
 PartyName = Annotated[Text, StringConstraints(max_length=100), AfterValidator(_one_line)]
 """What people call a party."""
 
+_UNSEEN_CHARACTER = re.compile(f"[{_UNSEEN}]")
 _OWN_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_TEXT = 2000
 
@@ -75,4 +83,4 @@ def describe_validation_error(error: ValidationError) -> str:
 def as_text(sentence: str) -> str:
     """Make a composed sentence fit for `Text`: quoted parts may have made it too long, or hold characters it bars."""
     plain = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in sentence)
-    return plain[:_LONGEST_TEXT] or "No reason was given."
+    return _UNSEEN_CHARACTER.sub("\ufffd", plain)[:_LONGEST_TEXT] or "No reason was given."

@@ -158,7 +158,7 @@ class TrainerProcess:
             if length != size or parse_message(Result, Frame(answer)) != due:
                 raise InvalidInputError("The trainer's result has another size than the study gives this round.")
             read_into(from_child, metrics.view(np.uint8).data, deadline)
-        self._owes_update = True
+        self._owes_update = trains
         return RoundResult(metrics if evaluates else None, self._update_blocks(due.update, deadline))
 
     def _update_blocks(self, left: int, deadline: float) -> Iterator[NDArray[np.float32]]:

@@ -12,7 +12,7 @@ from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import decode, quantised_blocks
 from datasites.secure_averaging.masks import PairMask, PairMasks
-from datasites.secure_averaging.signature import VectorDigest, sign_vector
+from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from policies.terms import Terms
 
@@ -45,7 +45,7 @@ def blocks_of(update: Update) -> tuple[NDArray[np.float32], ...]:
 
 def vector_digest(vector: bytes) -> str:
     """The digest that a site signs."""
-    running = VectorDigest(len(vector) // 4)
+    running = running_vector_digest(len(vector) // 4)
     running.update(vector)
     return running.hexdigest()
 

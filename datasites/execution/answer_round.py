@@ -11,7 +11,7 @@ from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.signature import VectorDigest, sign_vector
+from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from datasites.site import Site
 from datasites.store.tables import mask_keys, rounds, runs
@@ -58,7 +58,7 @@ def answer_round(
     update_blocks = () if trained is None else (trained,)
     blocks = masked_blocks(terms, done.round_number, update_blocks, metrics, key, roster, site.identity.party, context)
     vector = b"".join(block.tobytes() for block in blocks)
-    running = VectorDigest(len(vector) // 4)
+    running = running_vector_digest(len(vector) // 4)
     running.update(vector)
     vector_digest = running.hexdigest()
     reference, blob = seal_blob(vector)

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import vector_length
-from datasites.secure_averaging.signature import VectorDigest, verify_vector
+from datasites.secure_averaging.signature import running_vector_digest, verify_vector
 from policies.errors import ConflictError, NotAuthenticError, UnavailableError
+from policies.statements.digests import RunningDigest
 from policies.terms import Terms
 
 
@@ -67,7 +68,7 @@ class RunningSum:
             raise NotAuthenticError(f"Site {site} is not pinned here; exchange identity cards with it first.")
         verify_vector(self._pinned[site], signature, site, context, vector_digest)
         self._spoilt = True
-        digest = VectorDigest(self._sum.size)
+        digest = running_vector_digest(self._sum.size)
         self._add_pieces(digest, pieces)
         if digest.hexdigest() != vector_digest:
             raise NotAuthenticError(f"The masked update that arrived for site {site} is not the one that it signed.")
@@ -93,7 +94,7 @@ class RunningSum:
         if self._spoilt:
             raise ConflictError("An answer broke off or was refused while it was added; add the round up anew.")
 
-    def _add_pieces(self, digest: VectorDigest, pieces: Iterable[bytes | memoryview]) -> None:
+    def _add_pieces(self, digest: RunningDigest, pieces: Iterable[bytes | memoryview]) -> None:
         place, started = 0, b""
         for piece in pieces:
             content = memoryview(piece).cast("B")

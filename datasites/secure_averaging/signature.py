@@ -1,48 +1,17 @@
 """What a site signs of its masked vector: the round's context and the vector's digest, taken while it flows by."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
-from policies.errors import InvalidInputError
-from policies.statements.digests import frame
+from policies.statements.digests import RunningDigest
 from policies.statements.signed import sign, verify
 
 _DOMAIN = "masked-update"
 _VECTOR_DOMAIN = "masked-vector"
 
 
-class VectorDigest:
-    """`digest("masked-vector", vector)` of a vector (little-endian uint32) that is known in length and comes in pieces.
-
-    The pieces may be cut anywhere.
-    """
-
-    def __init__(self, coordinates: int) -> None:
-        self._left = 4 * coordinates
-        self._hash = Hash(SHA256())
-        self._hash.update(frame(_VECTOR_DOMAIN) + self._left.to_bytes(8, "big"))
-
-    def update(self, piece: bytes | memoryview) -> None:
-        """Take in the next bytes.
-
-        Raises:
-            InvalidInputError: they are more than the vector has left.
-        """
-        content = memoryview(piece).cast("B")
-        if len(content) > self._left:
-            raise InvalidInputError("A masked vector is longer than the terms give its round; it was not taken.")
-        self._left -= len(content)
-        self._hash.update(content)
-
-    def hexdigest(self) -> str:
-        """The digest, 64 hexadecimal digits; nothing may follow.
-
-        Raises:
-            InvalidInputError: the vector is not complete.
-        """
-        if self._left:
-            raise InvalidInputError(f"A masked vector ended {self._left} bytes before its end; it was not taken.")
-        return self._hash.finalize().hex()
+def running_vector_digest(coordinates: int) -> RunningDigest:
+    """The digest of a masked vector of this many numbers (little-endian uint32), to be taken while it flows by."""
+    return RunningDigest(_VECTOR_DOMAIN, 4 * coordinates)
 
 
 def sign_vector(signing_key: Ed25519PrivateKey, site: str, context: bytes, vector_digest: str) -> bytes:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from policies.errors import InvalidInputError
+
 _PREFIX = "cloister/v1/"
 
 
@@ -24,6 +26,37 @@ def digest_bytes(domain: str, *parts: bytes) -> bytes:
 def digest(domain: str, *parts: bytes) -> str:
     """SHA-256 of the framed parts, as 64 hexadecimal digits."""
     return digest_bytes(domain, *parts).hex()
+
+
+class RunningDigest:
+    """`digest(domain, content)` of one content whose size is known beforehand, taken while it comes in pieces."""
+
+    def __init__(self, domain: str, size: int) -> None:
+        self._left = size
+        self._hash = Hash(SHA256())
+        self._hash.update(frame(domain) + size.to_bytes(8, "big"))
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take in the next bytes, cut anywhere.
+
+        Raises:
+            InvalidInputError: they are more than the content has left.
+        """
+        content = memoryview(piece).cast("B")
+        if len(content) > self._left:
+            raise InvalidInputError("More content came than was announced; it was not taken.")
+        self._left -= len(content)
+        self._hash.update(content)
+
+    def hexdigest(self) -> str:
+        """The digest, as 64 hexadecimal digits; nothing may follow.
+
+        Raises:
+            InvalidInputError: the content is not complete.
+        """
+        if self._left:
+            raise InvalidInputError(f"The content ended {self._left} bytes before its end; it was not taken.")
+        return self._hash.finalize().hex()
 
 
 def keyed_commitment(key: bytes, domain: str, *parts: bytes) -> str:

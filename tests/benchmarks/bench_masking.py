@@ -24,7 +24,7 @@ from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import decode, quantised_blocks
 from datasites.secure_averaging.masks import PairMask, PairMasks
-from datasites.secure_averaging.signature import VectorDigest, sign_vector
+from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from policies.statements.digests import digest
 from policies.terms import Terms
@@ -145,7 +145,7 @@ def works(sites: int, coordinates: int) -> dict[str, Callable[[], object]]:
             pass
 
     def answer() -> None:
-        running = VectorDigest(coordinates)
+        running = running_vector_digest(coordinates)
         for block in masked():
             running.update(block.data)
         sign_vector(own.identity, own.party, context, running.hexdigest())

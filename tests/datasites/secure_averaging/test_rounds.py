@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
-from datasites.secure_averaging.signature import VectorDigest
+from datasites.secure_averaging.signature import running_vector_digest
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 from policies.statements.digests import digest
 from tests.whole_vectors import add, mask_update, open_sum, opened, vector_digest
@@ -183,7 +183,7 @@ def test_the_running_digest_is_the_digest_of_the_whole(cohort, answers):
     vector = answers[cohort.sites[0]].vector
     assert answers[cohort.sites[0]].vector_digest == digest("masked-vector", vector)
     for left_out in (1, 4, 64):
-        running = VectorDigest(16)
+        running = running_vector_digest(16)
         running.update(vector[: 64 - left_out])
         with pytest.raises(InvalidInputError, match="before its end"):
             running.hexdigest()

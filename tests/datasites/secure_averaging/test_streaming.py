@@ -165,7 +165,7 @@ import gc, resource, sys, tracemalloc
 from tests.benchmarks.bench_masking import one_round
 from tests.stand_in_trainer import result_frame, start_code, study_of
 from datasites.execution import trainer_process
-from datasites.secure_averaging.signature import VectorDigest
+from datasites.secure_averaging.signature import running_vector_digest
 from datasites.secure_averaging.site import masked_blocks
 
 size = int(sys.argv[1])
@@ -180,7 +180,7 @@ with trainer_process.TrainerProcess(memory_bytes=2**31, start_seconds=30) as tra
     piece = bytes(2**18)
     model = (memoryview(piece)[:min(2**18, 4 * size - start)] for start in range(0, 4 * size, 2**18))
     result = trainer.round(model, trains=True, evaluates=False, seconds=60)
-    digest, taken = VectorDigest(size), 0
+    digest, taken = running_vector_digest(size), 0
     for block in masked_blocks(
         entry.terms, 1, result.update, None, entry.key, entry.roster, entry.party, entry.context
     ):

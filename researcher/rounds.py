@@ -43,10 +43,9 @@ class RoundOpener:
         began = time.monotonic()
         seconds = self.terms.deadlines.round_seconds
         content = model.astype("<f4").tobytes()
-        reference = self.correspondence.upload(content, seconds)
-        start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)
-        for card in self.cohort:
-            self.correspondence.send(card.party, start, seconds)
+        uploaded = self.correspondence.upload(content, seconds)
+        start = RoundStart(study=self.terms.study, run=self.run, round=number, model=uploaded)
+        self.correspondence.send([card.party for card in self.cohort], start, seconds)
         answers = self._answers(number)
         waited = time.monotonic()
         context = round_context(
@@ -99,7 +98,7 @@ class RoundOpener:
         return {
             party: MaskedUpdate(
                 round_context=bytes.fromhex(answer.round_context),
-                vector=self.correspondence.download(answer.update, size, self.terms.deadlines.round_seconds),
+                vector=b"".join(self.correspondence.open(answer.update, size, self.terms.deadlines.round_seconds)),
                 signature=bytes.fromhex(answer.signature),
             )
             for party, answer in answers.items()

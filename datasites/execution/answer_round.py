@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import stored_roster
-from datasites.protocol.blobs import seal_blob
+from datasites.protocol.content import wrap
 from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.close import close_request
 from datasites.requests.records import Status, find_request
@@ -56,7 +56,8 @@ def answer_round(
     masked = mask_update(
         terms, done.round_number, trained, metrics, key, roster, site.identity.party, context, site.identity.signing
     )
-    reference, blob = seal_blob(masked.vector)
+    content, sealed = wrap(masked.vector)
+    blob = None if sealed is None else b"".join(sealed.pieces(0))
     message = MaskedUpdateMessage(
         study=terms.study,
         run=run.run,
@@ -64,7 +65,7 @@ def answer_round(
         round_context=context.hex(),
         vector_digest=masked.vector_digest,
         signature=masked.signature.hex(),
-        update=reference,
+        update=content,
     )
     commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", masked.vector)
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)

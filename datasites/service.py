@@ -97,14 +97,13 @@ class Service:
         self._work_waits.set()
 
     def _receive(self) -> None:
-        pause = Pause()
+        pause, cursor = Pause(), 0
         while not self._stop.is_set():
             try:
-                letters = self._mailbox.receive(0, _LONGEST_POLL_SECONDS)
-                for cursor, envelope in letters:
+                for position, envelope in self._mailbox.receive(cursor, _LONGEST_POLL_SECONDS):
                     self._incoming.take(envelope)
+                    cursor = position  # the next poll lets the relay forget what was acted on
                     self._wake()
-                    self._mailbox.acknowledge(cursor)
                 pause.reset()
             except (CloisterError, OperationalError) as error:
                 report(f"Mail cannot be fetched: {sentence_of(error)}")
@@ -115,7 +114,7 @@ class Service:
         while not self._stop.is_set():
             self._mail_waits.clear()
             try:
-                busy = self._outgoing.send_next()
+                busy = self._outgoing.send_waiting()
                 pause.reset()
             except OperationalError as error:
                 report(f"The outbox cannot be read just now: {sentence_of(error)}")

@@ -41,8 +41,7 @@ def look_round(correspondence: Correspondence, seconds: float) -> list[DataSet]:
     """
     sites = correspondence.state.sites()
     correspondence.discard(lambda _card, message: isinstance(message, CatalogReply), seconds)
-    for party in sites:
-        correspondence.send(party, CatalogRequest(), seconds)
+    correspondence.send(list(sites), CatalogRequest(), seconds)
     replies = correspondence.collect(
         lambda _card, message: isinstance(message, CatalogReply),
         lambda taken: all(_is_complete(party, taken) for party in sites),
@@ -84,7 +83,7 @@ def _is_complete(party: str, taken: list[Received]) -> bool:
 
 
 def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSetOffer, seconds: float) -> DataSet:
-    content = correspondence.download(offer.mock, _MAXIMUM_MOCK_BYTES, seconds)
+    content = b"".join(correspondence.open(offer.mock, _MAXIMUM_MOCK_BYTES, seconds))
     manifest = parse_published_manifest(offer.manifest.encode())
     if manifest.name != offer.name:
         raise InvalidInputError(f"{card.name} offers «{offer.name}» with the manifest of another data set.")

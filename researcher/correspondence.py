@@ -3,16 +3,18 @@
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from datasites.protocol.blobs import BlobReference, open_blob, seal_blob
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import LetterContent, unwrap, wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
+from datasites.protocol.relay_wire import Fate
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
 from researcher.state import State
 
@@ -33,27 +35,45 @@ class Correspondence:
     state: State
     mailbox: Mailbox
     _waiting: deque[Received] = field(default_factory=lambda: deque(maxlen=_KEPT_MESSAGES))
+    _cursor: int = 0
 
-    def send(self, site: str, message: Message, seconds: float) -> None:
-        """Seal `message` for `site` under the next number, and hand it to the relay, trying for `seconds`.
+    def send(self, sites: Sequence[str], message: Message, seconds: float) -> None:
+        """Seal `message` for each of `sites` under its next number, and hand all to the relay, trying for `seconds`.
 
         Raises:
-            UnavailableError: the relay cannot be reached; the number is skipped, which the site logs as a gap.
+            UnavailableError: the relay cannot be reached or did not take all; a number that was not used is skipped,
+                which its site logs as a gap.
         """
-        card = self.state.sites()[site]
-        envelope = seal(self.identity, card, self.state.next_number(site), message)
-        patiently(lambda: self.mailbox.send(site, envelope), seconds)
+        cards = self.state.sites()
+        envelopes = {site: seal(self.identity, cards[site], self.state.next_number(site), message) for site in sites}
 
-    def upload(self, content: bytes, seconds: float) -> BlobReference:
-        """Seal `content` once for whoever is sent the reference, and hand it to the relay, trying for `seconds`."""
-        reference, ciphertext = seal_blob(content)
-        patiently(lambda: self.mailbox.put_blob(ciphertext), seconds)
+        def hand_over() -> None:
+            fates = self.mailbox.send(list(envelopes.values()))
+            for site, fate in zip(list(envelopes), fates, strict=True):
+                if fate is Fate.TAKEN:
+                    del envelopes[site]
+            if envelopes:
+                names = ", ".join(cards[site].name for site in envelopes)
+                raise UnavailableError(f"The relay has no mailbox for {names}, or no room left in it; try again later.")
+
+        patiently(hand_over, seconds)
+
+    def upload(self, content: bytes | memoryview, seconds: float) -> LetterContent | BlobReference:
+        """Seal `content` once for whoever is sent what this gives; only what is large goes to the relay by itself."""
+        reference, sealed = wrap(content)
+        if sealed is not None:
+            self.mailbox.put_blob(sealed, seconds)
         return reference
 
-    def download(self, reference: BlobReference, maximum_bytes: int, seconds: float) -> bytes:
-        """Fetch and open sealed content of at most `maximum_bytes`, trying for `seconds`."""
-        sealed = patiently(lambda: self.mailbox.get_blob(reference.digest, reference.sealed_size), seconds)
-        return open_blob(reference, sealed, maximum_bytes)
+    def open(self, content: LetterContent | BlobReference, maximum_bytes: int, seconds: float) -> Iterator[bytes]:
+        """The plain content, of at most `maximum_bytes`, in authenticated pieces while it comes, for `seconds`.
+
+        Raises:
+            InvalidInputError: it is larger; nothing was fetched.
+            NotAuthenticError: the relay gave something else; nothing given so far may be used.
+            UnavailableError: it did not come within `seconds`.
+        """
+        return unwrap(content, maximum_bytes, lambda reference: self.mailbox.get_blob(reference, seconds))
 
     def collect(
         self,
@@ -81,21 +101,21 @@ class Correspondence:
 
     def _poll(self, seconds: float) -> None:
         sites = self.state.sites()
-        newest = 0
-        for cursor, envelope in self.mailbox.receive(0, seconds):
-            newest = cursor
-            try:
-                opened = open_envelope(self.identity, envelope, sites.get)
-                with self.state.transaction() as connection:
-                    self.state.take_number(connection, opened.sender.party, opened.number)
-                    if isinstance(opened.message, StudyStatus):
-                        _keep_status(connection, opened.sender.party, opened.message)
-            except (NotAuthenticError, InvalidInputError, ConflictError):
-                continue  # forged, damaged or replayed mail: there is nobody to tell
-            if not isinstance(opened.message, StudyStatus):
-                self._waiting.append((opened.sender, opened.message))
-        if newest:
-            self.mailbox.acknowledge(newest)
+        for cursor, envelope in self.mailbox.receive(self._cursor, seconds):
+            self._take(envelope, sites)
+            self._cursor = cursor
+
+    def _take(self, envelope: bytes, sites: dict[str, IdentityCard]) -> None:
+        try:
+            opened = open_envelope(self.identity, envelope, sites.get)
+            with self.state.transaction() as connection:
+                self.state.take_number(connection, opened.sender.party, opened.number)
+                if isinstance(opened.message, StudyStatus):
+                    _keep_status(connection, opened.sender.party, opened.message)
+        except (NotAuthenticError, InvalidInputError, ConflictError):
+            return  # forged, damaged or replayed mail: there is nobody to tell
+        if not isinstance(opened.message, StudyStatus):
+            self._waiting.append((opened.sender, opened.message))
 
 
 def patiently(act: Callable[[], Answer], seconds: float) -> Answer:

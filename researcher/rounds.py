@@ -42,10 +42,9 @@ class RoundOpener:
         began = time.monotonic()
         seconds = self.terms.deadlines.round_seconds
         content = model.astype("<f4").tobytes()
-        reference = self.correspondence.upload(content, seconds)
-        start = RoundStart(study=self.terms.study, run=self.run, round=number, model=reference)
-        for card in self.cohort:
-            self.correspondence.send(card.party, start, seconds)
+        uploaded = self.correspondence.upload(content, seconds)
+        start = RoundStart(study=self.terms.study, run=self.run, round=number, model=uploaded)
+        self.correspondence.send([card.party for card in self.cohort], start, seconds)
         answers = self._answers(number)
         waited = time.monotonic()
         context = round_context(
@@ -99,13 +98,13 @@ class RoundOpener:
 
     def _add(self, running: RunningSum, party: str, answer: MaskedUpdateMessage, number: int) -> None:
         size = 4 * vector_length(self.terms, number)
-        vector = self.correspondence.download(answer.update, size, self.terms.deadlines.round_seconds)
+        pieces = self.correspondence.open(answer.update, size, self.terms.deadlines.round_seconds)
         running.add(
             party,
             bytes.fromhex(answer.round_context),
             answer.vector_digest,
             bytes.fromhex(answer.signature),
-            (vector,),
+            pieces,
         )
 
     def _metrics(self, counts: NDArray[np.float64]) -> dict[str, float]:

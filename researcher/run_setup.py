@@ -32,8 +32,7 @@ def set_up_run(
     else:
         roster = [Advertisement.model_validate_json(json.dumps(entry)) for entry in json.loads(row["roster"])]
     message = Roster(study=terms.study, run=run, advertisements=tuple(roster))
-    for card in cohort:
-        correspondence.send(card.party, message, terms.deadlines.setup_seconds)
+    correspondence.send([card.party for card in cohort], message, terms.deadlines.setup_seconds)
     return roster, run
 
 
@@ -48,8 +47,7 @@ def _gather(
 ) -> list[Advertisement]:
     seconds = terms.deadlines.setup_seconds
     start = SetupStart(study=terms.study, run=run, terms_digest=terms.digest())
-    for card in cohort:
-        correspondence.send(card.party, start, seconds)
+    correspondence.send([card.party for card in cohort], start, seconds)
 
     def concerns(_card: IdentityCard, message: Message) -> bool:
         expected = (terms.study, run)

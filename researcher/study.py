@@ -69,8 +69,7 @@ class Study:
             source=row["source"],
             initial_parameters=parameters,
         )
-        for card in self.cohort:
-            self.correspondence.send(card.party, submission, patience)
+        self.correspondence.send([card.party for card in self.cohort], submission, patience)
 
     def statuses(self) -> list[SiteStatus]:
         """Where the study stands at each site, as last heard."""
@@ -147,9 +146,9 @@ class Study:
 
     def cancel(self, reason: str) -> None:
         """Tell every site that no more rounds follow, so that it returns what was reserved and never charged."""
-        for card in self.cohort:
-            close = StudyClose(study=self.identifier, reason=reason)
-            self.correspondence.send(card.party, close, self.terms.deadlines.setup_seconds)
+        close = StudyClose(study=self.identifier, reason=reason)
+        parties = [card.party for card in self.cohort]
+        self.correspondence.send(parties, close, self.terms.deadlines.setup_seconds)
 
     def _answers_a_round(self, message: Message) -> bool:
         return isinstance(message, MaskedUpdateMessage | RoundRefused) and message.study == self.identifier

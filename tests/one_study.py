@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from datasites.protocol.blobs import BlobReference, seal_blob
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.sealed import SealedMemory
 from policies.programs.digests import parameters_digest, source_digest
 from policies.programs.format import parse_program
 from policies.statements.canonical import canonical_bytes
@@ -53,7 +54,7 @@ def model(value: float = 0.0) -> bytes:
 
 def reference() -> BlobReference:
     """Some content's reference; what it refers to is handed to the use case directly."""
-    return seal_blob(b"elsewhere")[0]
+    return SealedMemory(b"elsewhere").reference
 
 
 def make_terms(

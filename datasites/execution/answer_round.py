@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import stored_roster
-from datasites.protocol.blobs import seal_blob
+from datasites.protocol.content import wrap
 from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
@@ -61,7 +61,8 @@ def answer_round(
     running = running_vector_digest(len(vector) // 4)
     running.update(vector)
     vector_digest = running.hexdigest()
-    reference, blob = seal_blob(vector)
+    content, sealed = wrap(vector)
+    blob = None if sealed is None else b"".join(sealed.pieces(0))
     message = MaskedUpdateMessage(
         study=terms.study,
         run=run.run,
@@ -69,7 +70,7 @@ def answer_round(
         round_context=context.hex(),
         vector_digest=vector_digest,
         signature=sign_vector(site.identity.signing, site.identity.party, context, vector_digest).hex(),
-        update=reference,
+        update=content,
     )
     commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", vector)
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)

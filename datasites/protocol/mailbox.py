@@ -1,33 +1,28 @@
 """The mailbox client: hands sealed mail and blobs to a relay and fetches them, trusting the relay with nothing else."""
 
-import hashlib
-import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
-import httpx
-
-from datasites.protocol.blobs import MAXIMUM_SEALED_BYTES, blob_digest
+from datasites.protocol.blobs import BlobReference, blob_digest
 from datasites.protocol.identity import Identity
-from datasites.protocol.relay_wire import LONGEST_WAIT_SECONDS, MAXIMUM_BATCH_BYTES, SignedRequest, split_letters
-from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
-from policies.statements.schema import Digest, PartyId
+from datasites.protocol.relay_connection import RelayConnection, read_reply, unreachable
+from datasites.protocol.relay_wire import (
+    LONGEST_WAIT_SECONDS,
+    MAXIMUM_BATCH_BYTES,
+    Fate,
+    batches,
+    join_letters,
+    split_letters,
+)
+from datasites.protocol.sealed import Sealed
+from policies.errors import InvalidInputError, RefusedError, UnavailableError
 
-_ANSWER_SECONDS = 60.0
 _SHORT_REPLY_BYTES = 4096
-_NO_CONTENT = "The relay does not have this content; send it again."
-_BATCH_REPLY_BYTES = MAXIMUM_BATCH_BYTES + 4096
-_REFUSALS: dict[int, tuple[type[CloisterError], str]] = {
-    401: (UnavailableError, "The relay refused the time of this request; set this machine's clock right."),
-    403: (
-        NotAuthenticError,
-        "The relay refused this identity; have its operator admit your card, and use the URL that it gives.",
-    ),
-    413: (RefusedError, "The relay refused this as too large."),
-    429: (UnavailableError, "The relay has no room left for this; it will have when older mail was fetched."),
-}
+_PIECE_BYTES = 1024 * 1024
+_SHORTEST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 4.0
 
 
 class Mailbox:
@@ -35,17 +30,11 @@ class Mailbox:
 
     NotAuthenticError: the relay does not know this identity.
     RefusedError: the relay refuses such a request for good.
-    UnavailableError: the relay cannot be reached, is full, or answers nonsense; trying again may help.
+    UnavailableError: the relay cannot be reached, is full, stalls or answers nonsense; trying again may help.
     """
 
     def __init__(self, identity: Identity, relay_url: str, clock: Callable[[], float] = time.time) -> None:
-        self._identity = identity
-        self._audience = relay_url.rstrip("/")
-        self._clock = clock
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(_ANSWER_SECONDS, read=_ANSWER_SECONDS + LONGEST_WAIT_SECONDS),
-            limits=httpx.Limits(keepalive_expiry=30),
-        )
+        self._relay = RelayConnection(identity, relay_url, clock)
 
     def __enter__(self) -> Self:
         return self
@@ -57,85 +46,98 @@ class Mailbox:
 
     def close(self) -> None:
         """End the connections to the relay."""
-        self._client.close()
+        self._relay.close()
 
-    def send(self, recipient: PartyId, envelope: bytes) -> None:
-        """Leave a letter for `recipient`; when this returns, the relay has it on disk. Again changes nothing."""
-        self._ask("POST", f"/mail/{recipient}", envelope, missing="The relay has no mailbox for this recipient yet.")
+    def send(self, letters: Sequence[bytes]) -> list[Fate]:
+        """Hand over sealed letters to anybody, in one request where they fit; says what became of each.
+
+        Those taken are on the relay's disk when this returns. Handing over a letter again that waits changes nothing.
+        """
+        fates: list[Fate] = []
+        for batch in batches(letters):
+            body = join_letters(enumerate(batch, 1))
+            reply = self._relay.ask("POST", "/mail", body, limit=_SHORT_REPLY_BYTES)
+            if len(reply) != len(batch) or max(reply) > max(Fate):
+                raise UnavailableError("The relay's answer does not fit the letters; try again.")
+            fates += map(Fate, reply)
+        return fates
 
     def receive(self, after: int, wait_seconds: float) -> list[tuple[int, bytes]]:
         """The next letters behind cursor `after` (0 for the first), oldest first, each with its cursor.
 
-        Waits up to `wait_seconds` (at most 25) for one; an empty list says that none came. A batch may be partial.
+        The relay forgets those up to `after`: the caller has durably acted on them. Waits up to `wait_seconds` (at
+        most 25) for one; an empty list says that none came. A batch may be partial.
         """
         wait_milliseconds = round(1000 * min(max(wait_seconds, 0.0), LONGEST_WAIT_SECONDS))
-        reply = self._ask("GET", f"/mail?after={after}&wait={wait_milliseconds}", limit=_BATCH_REPLY_BYTES)
+        target = f"/mail?after={after}&wait={wait_milliseconds}"
+        reply = self._relay.ask("GET", target, limit=MAXIMUM_BATCH_BYTES, wait_seconds=wait_milliseconds / 1000)
         try:
             return split_letters(reply, after)
         except InvalidInputError as error:
             raise UnavailableError(str(error)) from error
 
-    def acknowledge(self, up_to: int) -> None:
-        """Let the relay forget the letters up to and including cursor `up_to`."""
-        self._ask("DELETE", f"/mail?up_to={up_to}")
+    def put_blob(self, sealed: Sealed, seconds: float) -> None:
+        """Store sealed content; after a break it goes on where the relay's part of it ends, for up to `seconds`."""
+        patience = Patience(seconds)
+        while True:
+            try:
+                return self._put_rest(sealed)
+            except UnavailableError as error:
+                patience.rest(error)
 
-    def put_blob(self, ciphertext: bytes) -> None:
-        """Store sealed content under its digest; storing it again changes nothing."""
-        self._ask("PUT", f"/blobs/{blob_digest(ciphertext)}", ciphertext)
+    def _put_rest(self, sealed: Sealed) -> None:
+        digest, size = sealed.reference.digest, sealed.reference.sealed_size
+        answer = self._relay.ask("GET", f"/uploads/{digest}?size={size}", limit=_SHORT_REPLY_BYTES)
+        if not answer.isdigit() or len(answer) > len(str(size)) or int(answer) > size:
+            raise UnavailableError("The relay's answer does not fit this content; try again.")
+        if int(answer) < size:
+            # Signed for is the whole content's digest, under which alone the relay will ever show it.
+            target = f"/blobs/{digest}?offset={int(answer)}&size={size}"
+            self._relay.upload(target, digest, size - int(answer), sealed.pieces(int(answer)))
 
-    def get_blob(self, digest: Digest, maximum_bytes: int = MAXIMUM_SEALED_BYTES) -> bytes:
-        """Fetch sealed content, to be given to `blobs.open_blob`: it alone checks that this is the right one."""
-        return self._ask("GET", f"/blobs/{digest}", limit=maximum_bytes, missing=_NO_CONTENT)
+    def get_blob(self, reference: BlobReference, seconds: float) -> Iterator[bytes]:
+        """The ciphertext of a blob in pieces, to be given to `blobs.open_stream`: it alone checks that it is right.
 
-    def _ask(
-        self,
-        method: str,
-        target: str,
-        body: bytes = b"",
-        *,
-        limit: int = _SHORT_REPLY_BYTES,
-        missing: str = "There is no Cloister relay at this address; check its URL.",
-    ) -> bytes:
-        request = SignedRequest(
-            party=self._identity.party,
-            audience=self._audience,
-            method=method,
-            target=target,
-            body_digest=hashlib.sha256(body).hexdigest(),
-            time=int(self._clock()),
-            nonce=secrets.token_hex(16),
-        )
-        headers = request.headers(self._identity.signing)
-        try:
-            with self._client.stream(
-                method,
-                self._audience + target,
-                content=body or None,
-                headers={**headers, "accept-encoding": "identity"},
-            ) as reply:
-                if reply.status_code != httpx.codes.OK:
-                    _refuse(reply.status_code, missing)
-                return _read(reply, limit)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise UnavailableError(f"The relay cannot be reached ({type(error).__name__}); try again later.") from error
+        After a break it goes on where it ended, for up to `seconds` in all.
+        """
+        patience, offset, size = Patience(seconds), 0, reference.sealed_size
+        while offset < size:
+            try:
+                for piece in self._get_rest(reference, offset):
+                    offset += len(piece)
+                    patience.require_time_left()
+                    yield piece
+                if offset < size:
+                    raise UnavailableError("The relay gave less of this content than there is; try again.")
+            except UnavailableError as error:
+                patience.rest(error)
 
-
-def _refuse(status: int, missing: str) -> NoReturn:
-    if status == httpx.codes.NOT_FOUND:
-        raise (RefusedError if missing == _NO_CONTENT else UnavailableError)(missing)
-    kind, sentence = _REFUSALS.get(
-        status, (UnavailableError, f"The relay failed with status {status}; try again later.")
-    )
-    raise kind(sentence)
+    def _get_rest(self, reference: BlobReference, offset: int) -> Iterator[bytes]:
+        extra = {"range": f"bytes={offset}-"} if offset else {}
+        missing = RefusedError("The relay does not have this content; send it again.")
+        with (
+            unreachable(),
+            self._relay.asked("GET", f"/blobs/{reference.digest}", blob_digest(b""), extra, missing=missing) as reply,
+        ):
+            yield from read_reply(reply, reference.sealed_size - offset, _PIECE_BYTES)
 
 
-def _read(reply: httpx.Response, limit: int) -> bytes:
-    # `iter_raw` undoes no compression, so that a small reply cannot swell to a large one.
-    content = bytearray()
-    for piece in reply.iter_raw():
-        if len(content) + len(piece) > limit:
-            raise UnavailableError(
-                f"The relay's reply is larger than the {limit} bytes that were asked for; try again."
-            )
-        content += piece
-    return bytes(content)
+class Patience:
+    """Trying again with growing pauses until `seconds` have passed."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._pause = _SHORTEST_PAUSE_SECONDS
+
+    def rest(self, error: UnavailableError) -> None:
+        """Wait before the next try; raises `error`, for which it is made, when no time is left."""
+        if time.monotonic() + self._pause > self._deadline:
+            raise error
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+
+    def require_time_left(self) -> None:
+        """Raises UnavailableError when the time is over, however much still trickles in."""
+        if time.monotonic() > self._deadline and self._seconds > 0:
+            raise UnavailableError(f"The content did not come within {self._seconds:g} s; try again later.")

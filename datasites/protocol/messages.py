@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import Content
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecision
 from policies.errors import InvalidInputError
@@ -53,7 +54,7 @@ class StudySubmission(_Message):
     loss_program: Document
     metrics_program: Document
     source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS, pattern=PLAIN_TEXT)]
-    initial_parameters: BlobReference
+    initial_parameters: Content
 
 
 class SetupStart(_Message):
@@ -81,7 +82,7 @@ class RoundStart(_Message):
     study: StudyId
     run: Run
     round: RoundNumber
-    model: BlobReference
+    model: Content
 
 
 class StudyClose(_Message):
@@ -178,7 +179,7 @@ class MaskedUpdateMessage(_Message):
     round_context: Digest
     vector_digest: Digest
     signature: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
-    update: BlobReference
+    update: Content
 
 
 class RoundRefused(_Message):
@@ -196,6 +197,18 @@ MessageToSite = (
 )
 MessageToResearcher = CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused
 Message = MessageToSite | MessageToResearcher
+
+
+def blob_of(message: Message) -> BlobReference | None:
+    """The blob that must lie at the relay before this message of a site is sent, if it refers to one."""
+    match message:
+        case MaskedUpdateMessage(update=BlobReference() as reference):
+            return reference
+        case CatalogReply(data_sets=(offer,)):
+            return offer.mock
+        case _:
+            return None
+
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(
     Annotated[Message, Field(discriminator="type")], config=ConfigDict(hide_input_in_errors=True)

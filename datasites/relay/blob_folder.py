@@ -1,114 +1,166 @@
-"""The relay's blobs: sealed content as files named by their digest, streamed to disk and bounded for each member."""
+"""The relay's blobs: sealed content as files named by their digest, and uploads that may go on after a break."""
 
-import hashlib
 import os
-import secrets
+import sqlite3
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
-
+from datasites.protocol.blobs import MAXIMUM_SEALED_BYTES
 from datasites.protocol.private_files import make_private_folder, sync_folder
-from datasites.relay.store import RelayStore, blobs
-from policies.errors import InvalidInputError
+from datasites.relay.store import RelayStore
+from datasites.relay.upload import Upload
+from policies.errors import ConflictError, RefusedError, UnavailableError
 from policies.statements.schema import Digest, PartyId
 
 KEPT_SECONDS = 30 * 24 * 3600
-MAXIMUM_MEMBER_BYTES = 32 * 1024**3
-"""What one member's blobs may fill; beyond it that member's own oldest ones make room."""
+UPLOAD_KEPT_SECONDS = 24 * 3600
+"""How long a begun upload may be continued."""
 
 
 class BlobFolder:
-    """The blobs beside a relay's database; one process at a time may open it."""
+    """The blobs beside a relay's database; one process at a time may open it. Every method may take disk time."""
 
     def __init__(self, store: RelayStore) -> None:
         self._store = store
+        self._most_bytes, self._most_uploads = store.quotas.blob_bytes, store.quotas.uploads
         self._folder = store.folder / "blobs"
+        self._running: dict[tuple[PartyId, Digest], Upload] = {}
         make_private_folder(self._folder)
-        with store.engine.begin() as connection:
-            known = set(connection.execute(select(blobs.c.digest)).scalars())
+        with store.writing() as connection:
+            known = {row[0] for row in connection.execute("SELECT digest FROM blobs")}
+            known |= {self._part(*row).name for row in connection.execute("SELECT uploader, digest FROM uploads")}
         for path in self._folder.iterdir():
             # What a crash left between the file and its row in the database.
             if path.name not in known:
                 path.unlink()
 
-    def path(self, digest: Digest) -> Path | None:
-        """The file of a stored blob, or None."""
-        path = self._folder / digest
-        with self._store.engine.begin() as connection:
-            known = connection.execute(select(blobs.c.digest).where(blobs.c.digest == digest)).first()
-        return path if known is not None and path.exists() else None
+    def open(self, digest: Digest) -> BinaryIO | None:
+        """A stored blob, readable to its end even if it is removed meanwhile; or None."""
+        try:
+            # A file bears its bare digest only once its content was checked.
+            return (self._folder / digest).open("rb", buffering=0)
+        except FileNotFoundError:
+            return None
 
-    def upload(self, uploader: PartyId, digest: Digest) -> "Upload":
-        """Begin to store a blob; nothing is visible under `digest` before `Upload.finish`."""
-        return Upload(self, uploader, digest, self._folder / f"incoming-{secrets.token_hex(16)}")
+    def received(self, uploader: PartyId, digest: Digest, size: int, now: int) -> int:
+        """How many bytes of this content the relay has from `uploader`: all of them if it is stored.
 
-    def keep(self, uploader: PartyId, digest: Digest, temporary: Path, now: int) -> None:
-        """Give a file that is complete and on disk its name, after old blobs made room for it."""
-        size = temporary.stat().st_size
-        with self._store.engine.begin() as connection:
-            # Files change only under the database's write lock, so that no upload meets a removal of its own name.
-            self._remove(connection, blobs.c.stored_at < now - KEPT_SECONDS)
-            self._make_room(connection, uploader, size)
-            temporary.replace(self._folder / digest)
-            sync_folder(self._folder)
-            values = {"digest": digest, "uploader": uploader, "size": size, "stored_at": now}
-            connection.execute(
-                insert(blobs).values(values).on_conflict_do_update(index_elements=["digest"], set_={"stored_at": now})
-            )
-
-    def _make_room(self, connection: Connection, uploader: PartyId, size: int) -> None:
-        own = blobs.c.uploader == uploader
-        used = connection.execute(select(func.coalesce(func.sum(blobs.c.size), 0)).where(own)).scalar_one()
-        oldest_first = connection.execute(
-            select(blobs.c.digest, blobs.c.size).where(own).order_by(blobs.c.stored_at, blobs.c.digest)
-        ).all()
-        for row in oldest_first:
-            if used + size <= MAXIMUM_MEMBER_BYTES:
-                return
-            used -= row.size
-            self._remove(connection, blobs.c.digest == row.digest)
-
-    def _remove(self, connection: Connection, condition: ColumnElement[bool]) -> None:
-        for digest in connection.execute(delete(blobs).where(condition).returning(blobs.c.digest)).scalars().all():
-            (self._folder / digest).unlink(missing_ok=True)
-
-
-class Upload:
-    """A blob on its way to disk, as a context: whatever was not finished is gone at its end."""
-
-    def __init__(self, folder: BlobFolder, uploader: PartyId, digest: Digest, temporary: Path) -> None:
-        self._folder = folder
-        self._uploader = uploader
-        self._digest = digest
-        self._temporary = temporary
-        self._hash = hashlib.sha256()
-        self._file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-
-    def write(self, piece: bytes) -> None:
-        """Add the next piece."""
-        self._hash.update(piece)
-        self._file.write(piece)
-
-    def finish(self, now: int) -> None:
-        """Make the blob visible, if what came is what was announced.
+        A stored blob counts as stored anew. The bound on this member's blobs is checked before anything is sent.
 
         Raises:
-            InvalidInputError: the content has another digest.
+            RefusedError: larger than any blob, or than all that a member may store.
+            UnavailableError: this member's begun uploads leave no room for it.
         """
-        if self._hash.hexdigest() != self._digest:
-            raise InvalidInputError("The content does not have the digest that it was announced under; send it again.")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._folder.keep(self._uploader, self._digest, self._temporary, now)
+        with self._store.writing() as connection:
+            renewed = connection.execute(
+                "UPDATE blobs SET stored_at = ? WHERE digest = ? AND size = ?", (now, digest, size)
+            )
+            if renewed.rowcount:
+                return size
+            self._require_room(connection, uploader, digest, size, now)
+        part = self._part(uploader, digest)
+        return part.stat().st_size if part.exists() else 0
+
+    def upload(self, uploader: PartyId, digest: Digest, offset: int, size: int, now: int) -> Upload:
+        """Begin to receive content of `size` bytes, or go on at `offset`; an upload of the same that hangs is ended.
+
+        Raises:
+            ConflictError: the relay has another number of bytes than `offset`; ask it again.
+            RefusedError, UnavailableError: as for `received`.
+        """
+        with self._store.writing() as connection:
+            self._require_room(connection, uploader, digest, size, now)
+            running = self._running.pop((uploader, digest), None)
+            if running is not None:
+                running.close()
+            part = self._part(uploader, digest)
+            if (part.stat().st_size if part.exists() else 0) != offset or offset > size:
+                raise ConflictError("The relay has another part of this content; ask it how much.")
+            connection.execute(
+                "INSERT INTO uploads (uploader, digest, size, begun_at) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (uploader, digest) DO UPDATE SET size = excluded.size",
+                (uploader, digest, size, now),
+            )
+            upload = Upload(part, digest, size)
+            self._running[uploader, digest] = upload
+        return upload
+
+    def leave(self, uploader: PartyId, upload: Upload) -> None:
+        """End an upload that broke off; it may be continued."""
+        upload.close()
+        if self._running.get((uploader, upload.digest)) is upload:
+            del self._running[uploader, upload.digest]
+
+    def keep(self, uploader: PartyId, upload: Upload, now: int) -> None:
+        """Make a blob visible that came whole.
+
+        Raises:
+            InvalidInputError: the content has another digest; it is gone.
+        """
+        with self._store.writing() as connection:
+            if self._running.get((uploader, upload.digest)) is not upload:
+                raise ConflictError("Another request goes on with this upload.")
+            del self._running[uploader, upload.digest]
+            digest, row = upload.digest, (uploader, upload.digest)
+            connection.execute("DELETE FROM uploads WHERE uploader = ? AND digest = ?", row)
+            # Files change only under the database's write lock, so that no upload meets a removal of its own name.
+            self._remove(connection, "SELECT digest FROM blobs WHERE stored_at < ?", (now - KEPT_SECONDS,))
+            self._make_room(connection, uploader, upload.size)
+            upload.path.replace(self._folder / digest)
+            sync_folder(self._folder)
+            connection.execute(
+                "INSERT INTO blobs (digest, uploader, size, stored_at) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (digest) DO UPDATE SET stored_at = excluded.stored_at",
+                (digest, uploader, upload.size, now),
+            )
+
+    def give_up(self, uploader: PartyId, upload: Upload) -> None:
+        """Forget an upload whose content turned out to be wrong."""
+        with self._store.writing() as connection:
+            self.leave(uploader, upload)
+            self._forget_upload(connection, uploader, upload.digest)
+
+    def _require_room(
+        self, connection: sqlite3.Connection, uploader: PartyId, digest: Digest, size: int, now: int
+    ) -> None:
+        if size > min(MAXIMUM_SEALED_BYTES, self._most_bytes):
+            raise RefusedError(f"A blob of {size} bytes is more than this relay takes from one member.")
+        old = "SELECT uploader, digest FROM uploads WHERE begun_at < ?"
+        for row in connection.execute(old, (now - UPLOAD_KEPT_SECONDS,)).fetchall():
+            if row not in self._running:
+                self._forget_upload(connection, *row)
+        begun, reserved = connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM uploads WHERE uploader = ? AND digest != ?",
+            (uploader, digest),
+        ).fetchone()
+        if begun >= self._most_uploads or reserved + size > self._most_bytes:
+            raise UnavailableError("This member's begun uploads leave no room for another; finish them first.")
+        self._make_room(connection, uploader, reserved + size)
+
+    def _make_room(self, connection: sqlite3.Connection, uploader: PartyId, size: int) -> None:
+        used = connection.execute(
+            "SELECT coalesce(sum(size), 0) FROM blobs WHERE uploader = ?", (uploader,)
+        ).fetchone()[0]
+        oldest_first = "SELECT digest, size FROM blobs WHERE uploader = ? ORDER BY stored_at, digest"
+        for digest, freed in connection.execute(oldest_first, (uploader,)).fetchall():
+            if used + size <= self._most_bytes:
+                return
+            used -= freed
+            self._remove(connection, "SELECT digest FROM blobs WHERE digest = ?", (digest,))
+
+    def _remove(self, connection: sqlite3.Connection, chosen: str, values: tuple[object, ...]) -> None:
+        for (digest,) in connection.execute(chosen, values).fetchall():
+            connection.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+            (self._folder / digest).unlink(missing_ok=True)
+
+    def _forget_upload(self, connection: sqlite3.Connection, uploader: PartyId, digest: Digest) -> None:
+        connection.execute("DELETE FROM uploads WHERE uploader = ? AND digest = ?", (uploader, digest))
+        self._part(uploader, digest).unlink(missing_ok=True)
+
+    def _part(self, uploader: PartyId, digest: Digest) -> Path:
+        return self._folder / f"{digest}-{uploader}"
+
+
+def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Up to `length` bytes of a stored blob."""
+    return os.pread(file.fileno(), length, offset)

@@ -1,20 +1,27 @@
 """Runs a relay: one process over one folder, telling its address in `relay.json` once it listens."""
 
+import asyncio
 import fcntl
 import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
 from datasites.protocol.private_files import make_private_folder, write_private_file
-from datasites.relay.app import create_app
+from datasites.relay.app import App
+from datasites.relay.connections import Door, GuardedProtocol
+from datasites.relay.quotas import Quotas
 from policies.errors import ConflictError, InvalidInputError, UnavailableError
 from policies.statements.canonical import canonical_bytes
 
-_MOST_CONNECTIONS = 1024
+_WAITING_CONNECTIONS = 1024
+_KEPT_ALIVE_SECONDS = 75
 
 
 def _say_nothing(_url: str) -> None:
@@ -22,7 +29,13 @@ def _say_nothing(_url: str) -> None:
 
 
 def run_relay(
-    folder: Path, host: str, port: int, public_url: str | None = None, *, announce: Callable[[str], None] = _say_nothing
+    folder: Path,
+    host: str,
+    port: int,
+    public_url: str | None = None,
+    quotas: Quotas = Quotas(),  # noqa: B008 (frozen)
+    *,
+    announce: Callable[[str], None] = _say_nothing,
 ) -> None:
     """Serve until the process is told to stop (SIGINT, SIGTERM); port 0 takes a free one.
 
@@ -37,23 +50,42 @@ def run_relay(
     make_private_folder(folder)
     with _only_one(folder), _listening_socket(host, port) as listener:
         url = (public_url or _plain_url(host, listener)).rstrip("/")
+        _allow_open_files()
+        app = App(folder, url, quotas)
+        door = Door(quotas.strangers, quotas.connections)
         config = uvicorn.Config(
-            create_app(folder, url),
+            app,
+            http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, door=door)),
+            loop="uvloop",
+            ws="none",
+            lifespan="off",
             access_log=False,
-            log_level="warning",
+            log_level="critical",  # what strangers send must not fill a log
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_keep_alive=75,
+            timeout_keep_alive=_KEPT_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
         )
-        _AnnouncedServer(config, folder / "relay.json", url, announce).run(sockets=[listener])
+        _AnnouncedServer(config, folder / "relay.json", url, announce, app).run(sockets=[listener])
+
+
+def _allow_open_files() -> None:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class _AnnouncedServer(uvicorn.Server):
     """Removes its announcement in `shutdown`: after that uvicorn raises the signal anew, which ends the process."""
 
-    def __init__(self, config: uvicorn.Config, announcement: Path, url: str, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        announcement: Path,
+        url: str,
+        announce: Callable[[str], None],
+        relay: App,
+    ) -> None:
         super().__init__(config)
+        self._relay = relay
         self._announce = announce
         self._announcement = announcement
         self._url = url
@@ -65,7 +97,9 @@ class _AnnouncedServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._announcement.unlink(missing_ok=True)
+        self._relay.end_waiting()
         await super().shutdown(sockets)
+        self._relay.close()
 
 
 @contextmanager
@@ -83,7 +117,7 @@ def _only_one(folder: Path) -> Iterator[None]:
 def _listening_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_MOST_CONNECTIONS)
+        return socket.create_server((host, port), family=family, backlog=_WAITING_CONNECTIONS)
     except OSError as error:
         raise UnavailableError(f"Cannot listen on {host} port {port} ({error.strerror}); choose another.") from error
 

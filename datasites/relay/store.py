@@ -1,172 +1,151 @@
-"""The relay's database: who may use it, which requests were made already, and the letters that wait."""
+"""The relay's database: who may use it, whose blobs it holds, and the letters that wait.
 
+Plain `sqlite3`: a request of a round costs the relay a few of these statements and little else.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import (
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-    delete,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
 
 from datasites.protocol.blobs import blob_digest
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.private_files import make_private_folder
-from datasites.protocol.relay_wire import MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_LETTERS
-from datasites.store.engine import open_engine
-from policies.errors import ConflictError, UnavailableError
-from policies.statements.schema import Digest, PartyId
+from datasites.protocol.relay_wire import FRAME_BYTES, MAXIMUM_BATCH_BYTES, MAXIMUM_BATCH_LETTERS, Fate
+from datasites.relay.quotas import Quotas
+from policies.statements.schema import PartyId
 
-MAXIMUM_LETTERS = 10_000
-MAXIMUM_MAILBOX_BYTES = 1024**3
-SENDERS_SHARE = 4
-"""One sender may fill at most one part in so many of somebody's mailbox."""
-
-metadata = MetaData()
-
-members = Table(
-    "members",
-    metadata,
-    Column("party", String(64), primary_key=True),
-    Column("signing_key", LargeBinary, nullable=False),
-    Column("last_cursor", Integer, nullable=False, default=0),
-)
-
-nonces = Table(
-    "nonces",
-    metadata,
-    Column("party", ForeignKey("members.party"), primary_key=True),
-    Column("nonce", String(32), primary_key=True),
-    Column("expires_at", Integer, nullable=False, index=True),
-)
-
-mail = Table(
-    "mail",
-    metadata,
-    Column("recipient", ForeignKey("members.party"), primary_key=True),
-    Column("cursor", Integer, primary_key=True),
-    Column("sender", ForeignKey("members.party"), nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
-    UniqueConstraint("recipient", "digest"),
-)
-Index("mail_by_sender", mail.c.recipient, mail.c.sender, mail.c.size)
-
-blobs = Table(
-    "blobs",
-    metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("uploader", ForeignKey("members.party"), nullable=False, index=True),
-    Column("size", Integer, nullable=False),
-    Column("stored_at", Integer, nullable=False, index=True),
-)
+_BUSY_SECONDS = 60
+_CURSORS_A_SECOND = 2**20
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS members (
+    party TEXT PRIMARY KEY, signing_key BLOB NOT NULL, last_cursor INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS mail (
+    recipient TEXT NOT NULL REFERENCES members (party), cursor INTEGER NOT NULL,
+    sender TEXT NOT NULL REFERENCES members (party), size INTEGER NOT NULL, digest TEXT NOT NULL,
+    envelope BLOB NOT NULL, PRIMARY KEY (recipient, cursor), UNIQUE (recipient, digest));
+CREATE INDEX IF NOT EXISTS mail_by_sender ON mail (recipient, sender, size);
+CREATE TABLE IF NOT EXISTS blobs (
+    digest TEXT PRIMARY KEY, uploader TEXT NOT NULL REFERENCES members (party), size INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS blobs_by_uploader ON blobs (uploader, stored_at, size);
+CREATE INDEX IF NOT EXISTS blobs_by_age ON blobs (stored_at);
+CREATE TABLE IF NOT EXISTS uploads (
+    uploader TEXT NOT NULL REFERENCES members (party), digest TEXT NOT NULL, size INTEGER NOT NULL,
+    begun_at INTEGER NOT NULL, PRIMARY KEY (uploader, digest));
+"""
 
 
 class RelayStore:
-    """The database in `folder`; each method is one transaction, on disk when it returns, and safe from any thread."""
+    """The database in `folder`; each method is one transaction, and safe from any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quotas: Quotas = Quotas()) -> None:  # noqa: B008 (frozen)
         make_private_folder(folder)
         self.folder = folder
-        self.engine = open_engine(f"sqlite:///{folder / 'relay.sqlite'}")
-        with self.engine.begin() as connection:
-            metadata.create_all(connection)
+        self.quotas = quotas
+        # A letter is on disk when `deposit` returns. Erasing one may be lost in a crash: it then comes again.
+        self._durable = _connect(folder, "FULL")
+        self._durable.executescript(_SCHEMA)
+        self._erasing = _connect(folder, "NORMAL")
+        self._reading = _connect(folder, "NORMAL")
+        self._writes, self._reads = threading.Lock(), threading.Lock()
+        # Above all that this folder ever gave, even if it was restored from an older copy: a cursor names one letter.
+        self._first_cursor = int(time.time()) * _CURSORS_A_SECOND
 
     def close(self) -> None:
         """Let go of the database file."""
-        self.engine.dispose()
+        with self._writes, self._reads:
+            for connection in (self._durable, self._erasing, self._reading):
+                connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is on disk at its end, and nobody else's meanwhile."""
+        with self._writes, _transaction(self._durable) as connection:
+            yield connection
 
     def admit(self, card: IdentityCard) -> None:
         """Give the holder of `card` a mailbox; admitting it again changes nothing."""
-        values = {"party": card.party, "signing_key": bytes.fromhex(card.signing_key), "last_cursor": 0}
-        with self.engine.begin() as connection:
-            connection.execute(insert(members).values(values).on_conflict_do_nothing())
+        with self.writing() as connection:
+            connection.execute(
+                "INSERT INTO members (party, signing_key) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (card.party, bytes.fromhex(card.signing_key)),
+            )
 
     def signing_key(self, party: PartyId) -> bytes | None:
         """The key (raw, 32 bytes) by which a member signs its requests, or None for a stranger."""
-        with self.engine.begin() as connection:
-            key: bytes | None = connection.execute(
-                select(members.c.signing_key).where(members.c.party == party)
-            ).scalar_one_or_none()
-            return key
+        with self._reads:
+            row = self._reading.execute("SELECT signing_key FROM members WHERE party = ?", (party,)).fetchone()
+        return None if row is None else bytes(row[0])
 
-    def use_nonce(self, party: PartyId, nonce: str, expires_at: int, now: int) -> None:
-        """Take a member's nonce, so that the same request is never answered twice, even after a restart.
+    def deposit(self, sender: PartyId, letters: Sequence[tuple[PartyId, bytes]]) -> list[Fate]:
+        """Put letters into mailboxes, each for its recipient; the same again changes nothing while it waits there."""
+        with self.writing() as connection:
+            fates: list[Fate] = []
+            refused: dict[PartyId, Fate] = {}
+            for recipient, envelope in letters:
+                # Numbers rise: behind a letter that was not taken, none to the same recipient may overtake it.
+                fate = refused.get(recipient) or self._deposit(connection, sender, recipient, envelope)
+                if fate is not Fate.TAKEN:
+                    refused[recipient] = fate
+                fates.append(fate)
+            return fates
 
-        Raises:
-            ConflictError: it was used before.
-        """
-        with self.engine.begin() as connection:
-            connection.execute(delete(nonces).where(nonces.c.expires_at < now))
-            values = {"party": party, "nonce": nonce, "expires_at": expires_at}
-            if not connection.execute(insert(nonces).values(values).on_conflict_do_nothing()).rowcount:
-                raise ConflictError("This request was made before; a new one needs a new nonce.")
-
-    def deposit(self, sender: PartyId, recipient: PartyId, envelope: bytes) -> bool:
-        """Put a letter into a mailbox; the same letter again changes nothing while it waits there.
-
-        Returns False where the recipient has no mailbox here.
-
-        Raises:
-            UnavailableError: the mailbox, or this sender's share of it, is full.
-        """
+    def _deposit(self, connection: sqlite3.Connection, sender: PartyId, recipient: PartyId, envelope: bytes) -> Fate:
+        member = connection.execute("SELECT last_cursor FROM members WHERE party = ?", (recipient,)).fetchone()
+        if member is None:
+            return Fate.NO_MAILBOX
         digest = blob_digest(envelope)
-        with self.engine.begin() as connection:
-            cursor = connection.execute(
-                select(members.c.last_cursor).where(members.c.party == recipient)
-            ).scalar_one_or_none()
-            if cursor is None:
-                return False
-            if _waits(connection, recipient, digest):
-                return True
-            _refuse_if_full(connection, sender, recipient, len(envelope))
-            values: dict[str, Any] = {
-                "recipient": recipient,
-                "cursor": cursor + 1,
-                "sender": sender,
-                "size": len(envelope),
-                "digest": digest,
-                "envelope": envelope,
-            }
-            connection.execute(insert(mail).values(values))
-            connection.execute(update(members).where(members.c.party == recipient).values(last_cursor=cursor + 1))
-            return True
+        same = "SELECT 1 FROM mail WHERE recipient = ? AND digest = ?"
+        if connection.execute(same, (recipient, digest)).fetchone():
+            return Fate.TAKEN
+        if self._is_full(connection, sender, recipient, len(envelope)):
+            return Fate.FULL
+        cursor = max(member[0] + 1, self._first_cursor)
+        connection.execute(
+            "INSERT INTO mail (recipient, cursor, sender, size, digest, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+            (recipient, cursor, sender, len(envelope), digest, envelope),
+        )
+        connection.execute("UPDATE members SET last_cursor = ? WHERE party = ?", (cursor, recipient))
+        return Fate.TAKEN
+
+    def _is_full(self, connection: sqlite3.Connection, sender: PartyId, recipient: PartyId, size: int) -> bool:
+        waiting = "SELECT count(*), coalesce(sum(size), 0) FROM mail WHERE recipient = ?"
+        letters, filled = connection.execute(waiting, (recipient,)).fetchone()
+        own_letters, own_filled = connection.execute(waiting + " AND sender = ?", (recipient, sender)).fetchone()
+        quotas, share = self.quotas, self.quotas.senders_share
+        return bool(
+            letters >= quotas.mailbox_letters
+            or filled + size > quotas.mailbox_bytes
+            or own_letters >= quotas.mailbox_letters // share
+            or own_filled + size > quotas.mailbox_bytes // share
+        )
 
     def letters(self, recipient: PartyId, after: int) -> list[tuple[int, bytes]]:
         """The oldest letters behind cursor `after` with their cursors, as many as one reply holds."""
-        waiting = (mail.c.recipient == recipient) & (mail.c.cursor > after)
-        with self.engine.begin() as connection:
-            sizes = connection.execute(
-                select(mail.c.cursor, mail.c.size).where(waiting).order_by(mail.c.cursor).limit(MAXIMUM_BATCH_LETTERS)
-            ).all()
-            last, room = after, MAXIMUM_BATCH_BYTES
-            for cursor, size in sizes:
-                room -= size
+        found: list[tuple[int, bytes]] = []
+        room = MAXIMUM_BATCH_BYTES
+        with self._reads, closing(self._reading.cursor()) as rows:
+            rows.execute(
+                "SELECT cursor, size, envelope FROM mail WHERE recipient = ? AND cursor > ? ORDER BY cursor LIMIT ?",
+                (recipient, after, MAXIMUM_BATCH_LETTERS),
+            )
+            for cursor, size, envelope in rows:
+                room -= size + FRAME_BYTES
                 if room < 0:
                     break
-                last = cursor
-            rows = connection.execute(
-                select(mail.c.cursor, mail.c.envelope).where(waiting & (mail.c.cursor <= last)).order_by(mail.c.cursor)
-            ).all()
-            return [(row.cursor, row.envelope) for row in rows]
+                found.append((cursor, envelope))
+        return found
 
-    def acknowledge(self, recipient: PartyId, up_to: int) -> None:
+    def forget(self, recipient: PartyId, up_to: int) -> None:
         """Erase a member's own letters up to and including cursor `up_to`."""
-        with self.engine.begin() as connection:
-            connection.execute(delete(mail).where(mail.c.recipient == recipient, mail.c.cursor <= up_to))
+        with self._writes:
+            some = "SELECT 1 FROM mail WHERE recipient = ? AND cursor <= ?"
+            if self._erasing.execute(some, (recipient, up_to)).fetchone():
+                with _transaction(self._erasing) as connection:
+                    connection.execute("DELETE FROM mail WHERE recipient = ? AND cursor <= ?", (recipient, up_to))
 
 
 def admit(folder: Path, card: IdentityCard) -> None:
@@ -178,20 +157,21 @@ def admit(folder: Path, card: IdentityCard) -> None:
         store.close()
 
 
-def _waits(connection: Connection, recipient: PartyId, digest: Digest) -> bool:
-    query = select(mail.c.cursor).where(mail.c.recipient == recipient, mail.c.digest == digest)
-    return connection.execute(query).first() is not None
+def _connect(folder: Path, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        folder / "relay.sqlite", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
 
 
-def _refuse_if_full(connection: Connection, sender: PartyId, recipient: PartyId, size: int) -> None:
-    rows = connection.execute(
-        select(mail.c.sender, func.count(), func.sum(mail.c.size))
-        .where(mail.c.recipient == recipient)
-        .group_by(mail.c.sender)
-    ).all()
-    all_letters, all_bytes = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    own_letters, own_bytes = next(((row[1], row[2]) for row in rows if row[0] == sender), (0, 0))
-    if all_letters >= MAXIMUM_LETTERS or all_bytes + size > MAXIMUM_MAILBOX_BYTES:
-        raise UnavailableError("This mailbox is full until its owner fetches its mail; try again later.")
-    if own_letters >= MAXIMUM_LETTERS // SENDERS_SHARE or own_bytes + size > MAXIMUM_MAILBOX_BYTES // SENDERS_SHARE:
-        raise UnavailableError("Your share of this mailbox is full until its owner fetches its mail; try again later.")
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

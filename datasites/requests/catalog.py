@@ -2,9 +2,9 @@
 
 from sqlalchemy import Connection, select
 
-from datasites.protocol.blobs import seal_blob
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import Allowance, CatalogReply, DataSetOffer
+from datasites.protocol.sealed import SealedMemory
 from datasites.store.data_sets import DataSet, all_data_sets
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
@@ -23,14 +23,15 @@ def answer_catalog(connection: Connection, sender: IdentityCard, now: int) -> No
         raise RefusedError("Only researchers are shown the catalog.")
     data_sets = all_data_sets(connection)
     for data_set in data_sets:
-        reference, blob = seal_blob(data_set.mock.encode())
+        sealed = SealedMemory(data_set.mock.encode())
         offer = DataSetOffer(
             name=data_set.name,
             manifest=data_set.manifest.canonical().decode(),
-            mock=reference,
+            mock=sealed.reference,
             allowance=_allowance(connection, sender.party, data_set),
         )
-        enqueue(connection, sender.party, CatalogReply(data_sets=(offer,), total=len(data_sets)), now, blob)
+        reply = CatalogReply(data_sets=(offer,), total=len(data_sets))
+        enqueue(connection, sender.party, reply, now, b"".join(sealed.pieces(0)))
     if not data_sets:
         enqueue(connection, sender.party, CatalogReply(data_sets=(), total=0), now)
 

@@ -8,7 +8,8 @@ from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import ask_round
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
-from datasites.protocol.blobs import BlobReference, open_blob
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import LetterContent, unwrap
 from datasites.protocol.envelope import Opened, open_envelope
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
@@ -47,6 +48,7 @@ from policies.log.journal import append
 from policies.statements.schema import as_text
 
 _MAXIMUM_CONTENT_BYTES = 256 << 20
+_FETCH_SECONDS = 60.0
 _MOST_UNANSWERED = 500
 _TRIES_FOR_CONTENT = 3
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -137,11 +139,8 @@ class Incoming:
                 return b"", error
         return b"", problem
 
-    def _fetch(self, reference: BlobReference) -> bytes:
-        if reference.size > _MAXIMUM_CONTENT_BYTES:
-            raise InvalidInputError(f"Content of {reference.size} bytes is too large; send {_MAXIMUM_CONTENT_BYTES}.")
-        ciphertext = self._mailbox.get_blob(reference.digest, reference.sealed_size)
-        return open_blob(reference, ciphertext, _MAXIMUM_CONTENT_BYTES)
+    def _fetch(self, content: LetterContent | BlobReference) -> bytes:
+        return b"".join(unwrap(content, _MAXIMUM_CONTENT_BYTES, lambda it: self._mailbox.get_blob(it, _FETCH_SECONDS)))
 
     def _pinned(self, party: str) -> IdentityCard | None:
         with self._site.engine.begin() as connection:

@@ -1,47 +1,112 @@
-"""Sending the outbox: oldest first, and nobody who cannot be served just now holds up the others."""
+"""Sending the outbox: all that can go in one request, and nobody who cannot be served just now holds up the others."""
+
+from collections.abc import Collection, Sequence
 
 from datasites.protocol.envelope import seal
+from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
+from datasites.protocol.messages import blob_of
+from datasites.protocol.relay_wire import MAXIMUM_BATCH_LETTERS, Fate
+from datasites.protocol.sealed import SealedBytes
 from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
-from datasites.store.outbox import oldest, sent
+from datasites.store.outbox import Outgoing as Letter
+from datasites.store.outbox import oldest, sealed_content, sent
 from datasites.store.peers import require_card
-from policies.errors import InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
+from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
+
+_UPLOAD_SECONDS = 30.0
+"""For resuming an upload within one try; the next try, after a pause, goes on where this one ended."""
+_WHY = {
+    Fate.NO_MAILBOX: "The relay has no mailbox for this recipient yet.",
+    Fate.FULL: "The relay has no room left for this; it will have when older mail was fetched.",
+}
 
 
 class Outgoing:
-    """Sends a datasite's letters one by one."""
+    """Sends a datasite's letters. Those to one recipient go in the order of their numbers, or wait together."""
 
     def __init__(self, site: Site, mailbox: Mailbox) -> None:
         self._site = site
         self._mailbox = mailbox
         self._pauses: dict[str, Pause] = {}
 
-    def send_next(self) -> bool:
-        """Send, or try to send, one letter; False if none can be sent now."""
-        site = self._site
+    def send_waiting(self) -> bool:
+        """Send, or try to send, what waits for recipients who do not rest; False if nothing does."""
         resting = [party for party, pause in self._pauses.items() if pause.seconds_left() > 0]
-        with site.engine.begin() as connection:
-            letter = oldest(connection, without=resting)
-            card = None if letter is None else require_card(connection, letter.recipient)
-        if letter is None or card is None:
-            return False
-        try:
-            if letter.blob is not None:
-                self._mailbox.put_blob(letter.blob)
-            self._mailbox.send(card.party, seal(site.identity, card, letter.number, letter.message))
-        except (RefusedError, InvalidInputError) as error:
-            report(f"A letter to {card.name} cannot be sent and was given up: {error}")
-        except (UnavailableError, NotAuthenticError) as error:
-            report(f"A letter to {card.name} waits: {error}")
-            self._pauses.setdefault(card.party, Pause()).next()
-            return True
-        self._pauses.pop(card.party, None)
-        with site.engine.begin() as connection:
-            sent(connection, letter.identifier)
-        return True
+        with self._site.engine.begin() as connection:
+            letters = oldest(connection, resting, MAXIMUM_BATCH_LETTERS)
+            cards = {it.recipient: require_card(connection, it.recipient) for it in letters}
+        with_blobs = {it.recipient for it in letters if it.has_blob}
+        # Who is sent no large content does not wait for the uploads of the others.
+        self._send([it for it in letters if it.recipient not in with_blobs], cards)
+        self._send([it for it in letters if it.recipient in with_blobs], cards)
+        return bool(letters)
 
     def seconds_to_next_try(self) -> float | None:
         """How long until a recipient who could not be served is tried again; None if there is none."""
         left = [pause.seconds_left() for pause in self._pauses.values()]
         return max(0.0, min(left)) if left else None
+
+    def _send(self, letters: Sequence[Letter], cards: dict[str, IdentityCard]) -> None:
+        sealed: dict[int, bytes] = {}
+        given_up: list[Letter] = []
+        waiting: set[str] = set()
+        for letter in letters:
+            card = cards[letter.recipient]
+            if letter.recipient in waiting:
+                continue
+            try:
+                self._upload(letter)
+                sealed[letter.identifier] = seal(self._site.identity, card, letter.number, letter.message)
+            except (RefusedError, InvalidInputError) as error:
+                report(f"A letter to {card.name} cannot be sent and was given up: {error}")
+                given_up.append(letter)
+            except (UnavailableError, NotAuthenticError) as error:
+                self._rest(card, error)
+                waiting.add(letter.recipient)
+        taken = self._hand_over([it for it in letters if it.identifier in sealed], sealed, cards)
+        self._forget([it.identifier for it in given_up] + [it.identifier for it in taken])
+        for letter in taken:
+            pause = self._pauses.get(letter.recipient)
+            if pause is not None and pause.seconds_left() <= 0:
+                del self._pauses[letter.recipient]
+
+    def _upload(self, letter: Letter) -> None:
+        reference = blob_of(letter.message)
+        if not letter.has_blob or reference is None:
+            return
+        with self._site.engine.begin() as connection:
+            ciphertext = sealed_content(connection, letter.identifier)
+        self._mailbox.put_blob(SealedBytes(ciphertext, reference), _UPLOAD_SECONDS)
+
+    def _hand_over(
+        self, letters: Sequence[Letter], sealed: dict[int, bytes], cards: dict[str, IdentityCard]
+    ) -> list[Letter]:
+        """Gives those that the relay took."""
+        if not letters:
+            return []
+        recipients = {it.recipient: cards[it.recipient] for it in letters}
+        try:
+            fates = self._mailbox.send([sealed[it.identifier] for it in letters])
+        except (UnavailableError, NotAuthenticError, RefusedError) as error:
+            for card in recipients.values():
+                self._rest(card, error)
+            return []
+        taken = []
+        for letter, fate in zip(letters, fates, strict=True):
+            if fate is Fate.TAKEN:
+                taken.append(letter)
+            elif letter.recipient in recipients:
+                self._rest(recipients.pop(letter.recipient), UnavailableError(_WHY[fate]))
+        return taken
+
+    def _rest(self, card: IdentityCard, error: CloisterError) -> None:
+        report(f"A letter to {card.name} waits: {error}")
+        self._pauses.setdefault(card.party, Pause()).next()
+
+    def _forget(self, identifiers: Collection[int]) -> None:
+        if identifiers:
+            with self._site.engine.begin() as connection:
+                for identifier in identifiers:
+                    sent(connection, identifier)

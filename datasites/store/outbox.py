@@ -12,13 +12,13 @@ from datasites.store.tables import outbox
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message waiting to be sealed and sent, with the sealed content that it refers to, if any."""
+    """A message waiting to be sealed and sent; `has_blob` says that sealed content must reach the relay before it."""
 
     identifier: int
     recipient: str
     number: int
     message: Message
-    blob: bytes | None
+    has_blob: bool
 
 
 def enqueue(connection: Connection, recipient: str, message: Message, now: int, blob: bytes | None = None) -> None:
@@ -34,13 +34,18 @@ def enqueue(connection: Connection, recipient: str, message: Message, now: int, 
     )
 
 
-def oldest(connection: Connection, without: Collection[str]) -> Outgoing | None:
-    """The message to send next, leaving out recipients who cannot be served just now; or None."""
-    found = select(outbox).where(outbox.c.recipient.not_in(without)).order_by(outbox.c.id).limit(1)
-    row = connection.execute(found).one_or_none()
-    if row is None:
-        return None
-    return Outgoing(row.id, row.recipient, row.number, parse_message(row.message.encode()), row.blob)
+def oldest(connection: Connection, without: Collection[str], most: int) -> list[Outgoing]:
+    """The messages to send next, in their order, leaving out recipients who cannot be served just now."""
+    chosen = (outbox.c.id, outbox.c.recipient, outbox.c.number, outbox.c.message, outbox.c.blob.is_not(None))
+    rows = connection.execute(
+        select(*chosen).where(outbox.c.recipient.not_in(without)).order_by(outbox.c.id).limit(most)
+    )
+    return [Outgoing(row[0], row[1], row[2], parse_message(row[3].encode()), row[4]) for row in rows]
+
+
+def sealed_content(connection: Connection, identifier: int) -> bytes:
+    """The sealed content that a waiting message refers to."""
+    return bytes(connection.execute(select(outbox.c.blob).where(outbox.c.id == identifier)).scalar_one())
 
 
 def waiting(connection: Connection, recipient: str) -> int:

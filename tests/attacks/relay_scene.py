@@ -19,7 +19,7 @@ from datasites.protocol.envelope import seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import StudyClose
-from datasites.protocol.relay_wire import SignedRequest
+from datasites.protocol.relay_wire import NO_SESSION, SESSION_HEADER, SignedRequest, join_letters
 from datasites.relay.store import admit
 
 PROGRAM = (
@@ -65,8 +65,27 @@ class Scene:
             "body_digest": hashlib.sha256(body).hexdigest(),
             "time": int(time.time()),
             "nonce": secrets.token_hex(16),
+            "session": self.session(),
         }
         return SignedRequest(**{**fields, **changes}).headers(self.people[name].signing)
+
+    def session(self) -> str:
+        """The relay's present session, as it tells any member."""
+        target = "/mail?after=0&wait=0"
+        fields = {"audience": self.url, "method": "GET", "target": target, "body_digest": hashlib.sha256().hexdigest()}
+        request = SignedRequest(
+            party=self.people["eve"].party,
+            time=int(time.time()),
+            nonce=secrets.token_hex(16),
+            session=NO_SESSION,
+            **fields,
+        )
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
+        try:
+            connection.request("GET", target, headers=request.headers(self.people["eve"].signing))
+            return str(connection.getresponse().headers[SESSION_HEADER])
+        finally:
+            connection.close()
 
     def box(self, name: str) -> Mailbox:
         return Mailbox(self.people[name], self.url)
@@ -74,8 +93,9 @@ class Scene:
     def empty_mailboxes(self) -> None:
         for name in ("ada", "bob", "eve"):
             with self.box(name) as box:
-                for cursor, _ in box.receive(0, 0):
-                    box.acknowledge(cursor)
+                cursor = 0
+                while letters := box.receive(cursor, 0):
+                    cursor = letters[-1][0]
 
     def stored_bytes(self) -> bytes:
         return b"".join(path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file())
@@ -112,6 +132,11 @@ def running_scene(folder: Path) -> Iterator[Scene]:
 
 def pinned(*identities: Identity) -> dict[str, IdentityCard]:
     return {identity.party: identity.card for identity in identities}
+
+
+def batch(*letters: bytes) -> bytes:
+    """Letters as they lie in one request."""
+    return join_letters(enumerate(letters, 1))
 
 
 def letter(scene: Scene, number: int = 1, sender: str = "ada", recipient: str = "bob") -> bytes:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from datasites.protocol.blobs import open_blob, seal_blob
+from datasites.protocol.blobs import open_blob
 from datasites.protocol.envelope import check_number, open_envelope, read_header, seal
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import CatalogRequest
 from datasites.protocol.relay_wire import join_letters, split_letters
+from datasites.protocol.sealed import SealedMemory
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
 from tests.attacks.relay_scene import SECRET_SENTENCE, Scene, letter, pinned, running_scene
 
@@ -30,10 +31,11 @@ def empty(scene: Scene) -> Scene:
 
 
 def test_what_the_relay_stores_and_sees_holds_no_content(empty: Scene) -> None:
-    reference, ciphertext = seal_blob(SECRET_SENTENCE.encode() * 1000)
+    sealed = SealedMemory(SECRET_SENTENCE.encode() * 1000)
+    reference = sealed.reference
     with empty.box("ada") as box:
-        box.send(empty.people["bob"].party, letter(empty))
-        box.put_blob(ciphertext)
+        box.send([letter(empty)])
+        box.put_blob(sealed, 0)
     stored = empty.stored_bytes()
     assert empty.people["ada"].party.encode() in stored
     for needle in (SECRET_SENTENCE.encode(), b"study-close", reference.key.encode(), bytes.fromhex(reference.key)):
@@ -46,8 +48,8 @@ def test_what_the_relay_stores_and_sees_holds_no_content(empty: Scene) -> None:
 def test_acknowledged_mail_is_erased_from_the_disk(empty: Scene) -> None:
     sealed = letter(empty)
     with empty.box("ada") as ada, empty.box("bob") as bob:
-        ada.send(empty.people["bob"].party, sealed)
-        bob.acknowledge(bob.receive(0, 0)[-1][0])
+        ada.send([sealed])
+        assert bob.receive(bob.receive(0, 0)[-1][0], 0) == []
     empty.stop(signal.SIGTERM)
     stored = empty.stored_bytes()
     empty.restart()
@@ -98,7 +100,8 @@ def test_a_letter_delivered_to_another_mailbox_does_not_open(empty: Scene) -> No
 
 def test_flipped_and_cut_letters_and_blobs_are_noticed(empty: Scene) -> None:
     data = letter(empty)
-    reference, ciphertext = seal_blob(bytes(5000))
+    sealed, other_sealed = SealedMemory(bytes(5000)), SealedMemory(bytes(5000))
+    ciphertext, other_ciphertext = (b"".join(it.pieces(0)) for it in (sealed, other_sealed))
     for position in range(0, len(data), 7):
         with pytest.raises((NotAuthenticError, InvalidInputError)):
             open_envelope(
@@ -108,7 +111,6 @@ def test_flipped_and_cut_letters_and_blobs_are_noticed(empty: Scene) -> None:
             )
         with pytest.raises((NotAuthenticError, InvalidInputError)):
             open_envelope(empty.people["bob"], data[:position], pinned(empty.people["ada"]).get)
-    other, other_ciphertext = seal_blob(bytes(5000))
     for given in (
         ciphertext[:-1],
         ciphertext + b"\0",
@@ -117,8 +119,8 @@ def test_flipped_and_cut_letters_and_blobs_are_noticed(empty: Scene) -> None:
         b"",
     ):
         with pytest.raises(NotAuthenticError):
-            open_blob(reference, given, 5000)
-    assert open_blob(other, other_ciphertext, 5000) == bytes(5000)
+            open_blob(sealed.reference, [given], 5000)
+    assert open_blob(other_sealed.reference, [other_ciphertext], 5000) == bytes(5000)
 
 
 def test_a_reply_that_goes_backwards_or_ends_early_is_refused() -> None:

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasites.protocol.blobs import blob_digest, seal_blob
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity
 from datasites.protocol.messages import (
@@ -24,6 +25,8 @@ from datasites.protocol.messages import (
     WitnessReply,
     WitnessRequest,
 )
+from datasites.protocol.relay_wire import Fate
+from datasites.protocol.sealed import Sealed
 from datasites.requests.records import Status
 from datasites.service import Service
 from policies.errors import NotAuthenticError, UnavailableError
@@ -48,21 +51,20 @@ class Relay:
 
     def receive(self, after: int, _seconds: float) -> list[tuple[int, bytes]]:
         time.sleep(0.01)
+        self.waiting = {cursor: letter for cursor, letter in list(self.waiting.items()) if cursor > after}
         return sorted((cursor, letter) for cursor, letter in list(self.waiting.items()) if cursor > after)
 
-    def acknowledge(self, up_to: int) -> None:
-        self.waiting = {cursor: letter for cursor, letter in self.waiting.items() if cursor > up_to}
+    def send(self, letters: Sequence[bytes]) -> list[Fate]:
+        self.sent += letters
+        return [Fate.TAKEN] * len(letters)
 
-    def send(self, _recipient: str, envelope: bytes) -> None:
-        self.sent.append(envelope)
+    def put_blob(self, sealed: Sealed, _seconds: float) -> None:
+        self.blobs[sealed.reference.digest] = b"".join(sealed.pieces(0))
 
-    def put_blob(self, ciphertext: bytes) -> None:
-        self.blobs[blob_digest(ciphertext)] = ciphertext
-
-    def get_blob(self, digest: str, _maximum: int = 0) -> bytes:
-        if digest not in self.blobs:
+    def get_blob(self, reference: BlobReference, _seconds: float) -> Iterator[bytes]:
+        if reference.digest not in self.blobs:
             raise UnavailableError("The relay does not have this content.")
-        return self.blobs[digest]
+        yield self.blobs[reference.digest]
 
 
 class Running:
@@ -83,8 +85,9 @@ class Running:
         return envelope
 
     def upload(self, content: bytes):
-        reference, ciphertext = seal_blob(content)
-        self.relay.put_blob(ciphertext)
+        reference, sealed = wrap(content)
+        if sealed is not None:
+            self.relay.put_blob(sealed, 0)
         return reference
 
     def read(self, kind: type[Message], who: Identity | None = None) -> list:
@@ -121,7 +124,7 @@ class Running:
         before = len(self.read(CatalogReply, eve))
         self.write(CatalogRequest(), eve)
         self.until(lambda: len(self.read(CatalogReply, eve)) > before)
-        assert not self.relay.waiting
+        self.until(lambda: not self.relay.waiting)
 
     def refusals(self) -> list[MessageRefused]:
         with self.scene.site.engine.begin() as connection:

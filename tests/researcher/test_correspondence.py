@@ -1,15 +1,18 @@
 """Mail that the researcher believes: signed by a pinned site, new, and kept in bounds until somebody asks for it."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 import researcher.correspondence
-from datasites.protocol.blobs import blob_digest
-from datasites.protocol.envelope import open_envelope, seal
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.envelope import open_envelope, read_header, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import CatalogReply, CatalogRequest, Message, RoundRefused, StudyStatus
-from policies.errors import CloisterError, UnavailableError
+from datasites.protocol.relay_wire import Fate
+from datasites.protocol.sealed import Sealed
+from policies.errors import InvalidInputError, NotAuthenticError, UnavailableError
 from researcher.correspondence import Correspondence, Received
 from researcher.state import State
 
@@ -24,28 +27,31 @@ class Relay:
         self.sent: list[bytes] = []
         self.blobs: dict[str, bytes] = {}
         self.down = False
+        self.full: set[str] = set()
+        self.requests = 0
         self.cursor = 0
 
     def deliver(self, envelope: bytes) -> None:
         self.cursor += 1
         self.waiting.append((self.cursor, envelope))
 
-    def receive(self, _after: int, _seconds: float) -> list[tuple[int, bytes]]:
+    def receive(self, after: int, _seconds: float) -> list[tuple[int, bytes]]:
+        self.waiting = [it for it in self.waiting if it[0] > after]
         return list(self.waiting)
 
-    def acknowledge(self, up_to: int) -> None:
-        self.waiting = [it for it in self.waiting if it[0] > up_to]
-
-    def send(self, _recipient: str, envelope: bytes) -> None:
+    def send(self, letters: Sequence[bytes]) -> list[Fate]:
         if self.down:
             raise UnavailableError("The relay cannot be reached.")
-        self.sent.append(envelope)
+        self.requests += 1
+        fates = [Fate.FULL if read_header(it).recipient in self.full else Fate.TAKEN for it in letters]
+        self.sent += [it for it, fate in zip(letters, fates, strict=True) if fate is Fate.TAKEN]
+        return fates
 
-    def put_blob(self, ciphertext: bytes) -> None:
-        self.blobs[blob_digest(ciphertext)] = ciphertext
+    def put_blob(self, sealed: Sealed, _seconds: float) -> None:
+        self.blobs[sealed.reference.digest] = b"".join(sealed.pieces(0))
 
-    def get_blob(self, digest: str, _maximum: int) -> bytes:
-        return self.blobs[digest]
+    def get_blob(self, reference: BlobReference, _seconds: float) -> Iterator[bytes]:
+        yield self.blobs[reference.digest]
 
 
 class Desk:
@@ -112,6 +118,7 @@ def test_wanted_letters_are_taken_and_others_keep_waiting(desk: Desk) -> None:
     desk.writes(desk.cadiz, 1, refused(1))
     desk.writes(desk.bern, 2, reply(1))
     poll(desk)
+    poll(desk)
     assert desk.relay.waiting == []
     wanted = desk.letters.collect(lambda _card, message: isinstance(message, CatalogReply), lambda _taken: True, 0)
     assert [(card.name, message.total) for card, message in wanted] == [("bern", 0), ("bern", 1)]
@@ -137,6 +144,7 @@ def test_forged_damaged_and_strange_letters_are_dropped_and_the_rest_is_read(des
     desk.relay.deliver(genuine)
     poll(desk)
     assert [(card.name, message.total) for card, message in desk.collected()] == [("bern", 2)]
+    poll(desk)
     assert desk.relay.waiting == []
 
 
@@ -185,13 +193,13 @@ def test_letters_nobody_asks_for_fill_no_memory(desk: Desk, monkeypatch: pytest.
 
 
 def test_each_letter_has_a_number_of_its_own_even_if_it_could_not_be_sent(desk: Desk) -> None:
-    desk.letters.send(desk.bern.party, CatalogRequest(), 0)
+    desk.letters.send([desk.bern.party], CatalogRequest(), 0)
     desk.relay.down = True
     with pytest.raises(UnavailableError):
-        desk.letters.send(desk.bern.party, CatalogRequest(), 0)
+        desk.letters.send([desk.bern.party], CatalogRequest(), 0)
     desk.relay.down = False
-    desk.letters.send(desk.bern.party, CatalogRequest(), 0)
-    desk.letters.send(desk.cadiz.party, CatalogRequest(), 0)
+    desk.letters.send([desk.bern.party], CatalogRequest(), 0)
+    desk.letters.send([desk.cadiz.party], CatalogRequest(), 0)
     pinned = {desk.ada.party: desk.ada.card}
     opened = [open_envelope(desk.bern, it, pinned.get).number for it in desk.relay.sent[:2]]
     assert opened == [1, 3]
@@ -199,12 +207,32 @@ def test_each_letter_has_a_number_of_its_own_even_if_it_could_not_be_sent(desk: 
 
 
 def test_content_goes_up_sealed_and_comes_down_whole(desk: Desk) -> None:
-    reference = desk.letters.upload(b"the global model" * 100, 0)
+    content = b"the global model" * 100_000
+    reference = desk.letters.upload(content, 0)
     (stored,) = desk.relay.blobs.values()
     assert b"global model" not in stored
-    assert desk.letters.download(reference, 10_000, 0) == b"the global model" * 100
-    with pytest.raises(CloisterError):
-        desk.letters.download(reference, 100, 0)
-    desk.relay.blobs[reference.digest] = stored[:-1] + b"\0"
-    with pytest.raises(CloisterError):
-        desk.letters.download(reference, 10_000, 0)
+    assert b"".join(desk.letters.open(reference, 2_000_000, 0)) == content
+    with pytest.raises(InvalidInputError):
+        list(desk.letters.open(reference, 100, 0))
+    desk.relay.blobs[reference.digest] = stored[:-1] + bytes([stored[-1] ^ 1])
+    with pytest.raises(NotAuthenticError):
+        list(desk.letters.open(reference, 2_000_000, 0))
+
+
+def test_small_content_rides_in_the_letter_and_costs_no_request(desk: Desk) -> None:
+    content = desk.letters.upload(bytes(64 * 1024), 0)
+    assert desk.relay.blobs == {}
+    assert b"".join(desk.letters.open(content, 64 * 1024, 0)) == bytes(64 * 1024)
+    with pytest.raises(InvalidInputError):
+        list(desk.letters.open(content, 64 * 1024 - 1, 0))
+
+
+def test_a_cohort_is_written_to_in_one_request_and_only_what_was_not_taken_is_sent_again(desk: Desk) -> None:
+    both = [desk.bern.party, desk.cadiz.party]
+    desk.letters.send(both, CatalogRequest(), 0)
+    assert (desk.relay.requests, len(desk.relay.sent)) == (1, 2)
+    desk.relay.full = {desk.cadiz.party}
+    with pytest.raises(UnavailableError, match="cadiz"):
+        desk.letters.send(both, CatalogRequest(), 0.6)
+    assert desk.relay.requests > 2
+    assert [read_header(it).recipient for it in desk.relay.sent[2:]] == [desk.bern.party]

@@ -164,7 +164,7 @@ def send_to(
         "initial_parameters": correspondence.upload(exported.parameters, SECONDS),
     }
     card = next(it for it in federation.sites if it.name == site.name)
-    correspondence.send(card.party, StudySubmission(**(submission | changes)), SECONDS)
+    correspondence.send([card.party], StudySubmission(**(submission | changes)), SECONDS)
     return open_study(correspondence, terms.study, SmallPlan())
 
 

@@ -49,18 +49,18 @@ def watched(live: LiveFederation) -> Iterator[Watched]:
     with pytest.MonkeyPatch.context() as patch:
         downloads: list[bytes] = []
         messages: list[bytes] = []
-        download = Correspondence.download
+        opened_content = Correspondence.open
 
-        def watch_download(*arguments: Any) -> bytes:
-            downloads.append(download(*arguments))
-            return downloads[-1]
+        def watch_download(*arguments: Any) -> Iterator[bytes]:
+            downloads.append(b"".join(opened_content(*arguments)))
+            yield downloads[-1]
 
         def watch_letter(*arguments: Any) -> Opened:
             opened = open_envelope(*arguments)
             messages.append(opened.message.canonical())
             return opened
 
-        patch.setattr(Correspondence, "download", watch_download)
+        patch.setattr(Correspondence, "open", watch_download)
         patch.setattr(correspondence_module, "open_envelope", watch_letter)
         live.ada.data_sets  # noqa: B018 (the mock data belongs to what the coordinator takes in)
         seen = Watched(live.approved_study(), downloads=downloads, messages=messages)

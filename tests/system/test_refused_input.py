@@ -11,6 +11,7 @@ import pytest
 import researcher
 from datasites.protocol.envelope import seal
 from datasites.protocol.messages import CatalogRequest
+from datasites.protocol.relay_wire import Fate
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 from policies.terms import Terms
 from researcher import Privacy, Study
@@ -247,7 +248,7 @@ def test_a_stranger_is_turned_away_by_the_relay_and_by_the_sites(
     anna_card = next(it for it in live.ada.sites if it.name == ANNA)
     with state.transaction() as connection:
         (sent,) = connection.execute("SELECT outgoing FROM sites WHERE party = ?", (anna_card.party,)).fetchone()
-    live.ada.correspondence.mailbox.send(anna_card.party, seal(forger, anna_card, sent + 1, CatalogRequest()))
+    live.ada.correspondence.mailbox.send([seal(forger, anna_card, sent + 1, CatalogRequest())])
     eventually(lambda: "signature" in anna.printed().partition(dropped)[2], "anna dropping the forged letter")
     assert content(anna.database) == before
     assert look_round(live.ada.correspondence, SECONDS), "the forged letter must not use up ada's number"
@@ -257,13 +258,13 @@ def test_a_replayed_letter_has_one_effect(
     live: LiveFederation, exported: ExportedPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, mailbox = live.sites[ANNA], live.ada.correspondence.mailbox
-    letters: list[tuple[str, bytes]] = []
+    letters: list[bytes] = []
     send = mailbox.send
 
-    def send_twice(recipient: str, envelope: bytes) -> None:
-        letters.append((recipient, envelope))
-        send(recipient, envelope)
-        send(recipient, envelope)
+    def send_twice(envelopes: list[bytes]) -> list[Fate]:
+        letters.extend(envelopes)
+        send(envelopes)
+        return send(envelopes)
 
     def noted(study: Study) -> int:
         entries = [bytes(row["entry"]) for row in anna.rows("SELECT entry FROM log_entries")]
@@ -275,7 +276,7 @@ def test_a_replayed_letter_has_one_effect(
     monkeypatch.undo()
     cancel(study, [anna])
     before, replays = written(anna), anna.printed().count("a replay or out of order; it was ignored")
-    send(*letters[0])
+    send(letters[:1])
     assert look_round(live.ada.correspondence, SECONDS), "sent after the replay, answered after it was taken"
     assert anna.printed().count("a replay or out of order; it was ignored") == replays + 1
     assert written(anna) == before

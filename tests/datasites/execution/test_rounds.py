@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
-from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
-from datasites.protocol.blobs import open_blob
+from datasites.protocol.content import unwrap
 from datasites.protocol.messages import MaskedUpdateMessage, Roster, StudyClose
 from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.layout import vector_length
-from datasites.store.tables import outbox
 from policies.errors import CloisterError, RefusedError
 from policies.log.entries import ChargeMade, RoundComputed, UpdateReleased
 from policies.log.journal import entries
@@ -23,12 +21,12 @@ from tests.one_study import PARAMETERS, RUN, model
 from tests.whole_vectors import MaskedUpdate, mask_update, open_sum, opened, vector_digest
 
 
-def masked(scene: Scene, message: MaskedUpdateMessage, size: int) -> MaskedUpdate:
-    with scene.site.engine.begin() as connection:
-        blob = connection.execute(
-            select(outbox.c.blob).where(outbox.c.blob.is_not(None)).order_by(outbox.c.id.desc()).limit(1)
-        ).scalar_one()
-    vector = open_blob(message.update, blob, size)
+def nothing_at_the_relay(_reference: object) -> list[bytes]:
+    raise AssertionError("so small an update rides in its letter")
+
+
+def masked(_scene: Scene, message: MaskedUpdateMessage, size: int) -> MaskedUpdate:
+    vector = b"".join(unwrap(message.update, size, nothing_at_the_relay))
     return MaskedUpdate(
         bytes.fromhex(message.round_context), vector, vector_digest(vector), bytes.fromhex(message.signature)
     )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasites.protocol import envelope
-from datasites.protocol.blobs import seal_blob
+from datasites.protocol.content import wrap
 from datasites.protocol.envelope import EnvelopeHeader, check_number, open_envelope, read_header, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import CatalogRequest, StudyClose, StudySubmission
@@ -127,7 +127,7 @@ def test_no_bytes_crash_the_parser(people: dict[str, Identity], data: bytes) -> 
 
 
 def test_a_message_too_large_is_not_sent(people: dict[str, Identity]) -> None:
-    reference, _ = seal_blob(b"")
+    reference, _ = wrap(b"")
     message = StudySubmission(
         study="0" * 32,
         terms="t" * 262_144,

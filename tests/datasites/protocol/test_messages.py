@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.protocol.blobs import seal_blob
 from datasites.protocol.identity import Identity
 from datasites.protocol.messages import (
     MAXIMUM_MESSAGE_BYTES,
@@ -21,10 +20,11 @@ from datasites.protocol.messages import (
     StudySubmission,
     parse_message,
 )
+from datasites.protocol.sealed import SealedMemory
 from policies.errors import CloisterError, InvalidInputError
 from policies.statements.canonical import canonical_bytes
 
-REFERENCE, _ = seal_blob(b"content")
+REFERENCE = SealedMemory(b"content").reference
 STUDY, RUN, DIGEST = "0" * 32, "1" * 32, "2" * 64
 EXAMPLES: list[Message] = [
     CatalogRequest(),

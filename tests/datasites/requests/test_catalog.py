@@ -57,7 +57,7 @@ def test_one_message_a_data_set_each_with_its_own_mock(scene: Scene, tmp_path) -
     for reply, blob in zip(replies, blobs, strict=True):
         (offer,) = reply.data_sets
         published = parse_published_manifest(offer.manifest.encode())
-        assert open_blob(offer.mock, blob, 1 << 20) == draw_mock(published)
+        assert open_blob(offer.mock, [blob], 1 << 20) == draw_mock(published)
 
 
 def test_only_researchers_are_answered(scene: Scene) -> None:

@@ -34,7 +34,7 @@ class Service:
         self._worker = Worker(site, Trainers(site))
         self._mirror = Mirror(site)
         self._stop = threading.Event()
-        self._incoming = Incoming(site, self._mailbox, self._stop)
+        self._incoming = Incoming(site, self._mailbox)
         self._outgoing = Outgoing(site, self._mailbox)
         self._failed = threading.Event()
         self._mail_waits = threading.Event()
@@ -58,6 +58,7 @@ class Service:
                 begin_anew(connection, self._site, self._site.now)
                 if is_set_back(connection):
                     report(SET_BACK)
+            self._worker.tidy()
             worker, *others = [self._start(loop) for loop in (self._work, self._listen, self._receive, self._send)]
             self._stop.wait()
             self._wake()

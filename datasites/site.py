@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
 from datasites.protocol.private_files import read_given_file
+from datasites.store.contents import ContentFolder
 from datasites.store.engine import open_engine
 from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings, write_settings
 from datasites.store.migrate import migrate
@@ -29,6 +30,7 @@ class Site:
     engine: Engine
     identity: Identity
     catalog_keys: CatalogKeys
+    contents: ContentFolder
     clock: Callable[[], float] = time.time
 
     @property
@@ -54,7 +56,8 @@ def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
     """
     settings = read_settings(home)
     identity = Identity.load(home.keys)
-    return Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), clock)
+    contents = ContentFolder(home.contents)
+    return Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), contents, clock)
 
 
 def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callable[[], float] = time.time) -> Site:
@@ -72,7 +75,8 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
     card = identity.card
     if (card.name, card.owner_key) != (settings.name, owner_key.hex()):
         raise ConflictError(f"{home.folder} was begun under another name or owner's key; remove it, or choose another.")
-    site = Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), clock)
+    contents = ContentFolder(home.contents)
+    site = Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), contents, clock)
     migrate(site.engine)
     opened = SiteOpened(
         at=site.now,

@@ -45,7 +45,8 @@ class Correspondence:
                 which its site logs as a gap.
         """
         cards = self.state.sites()
-        envelopes = {site: seal(self.identity, cards[site], self.state.next_number(site), message) for site in sites}
+        numbers = self.state.next_numbers(sites)
+        envelopes = {site: seal(self.identity, cards[site], number, message) for site, number in numbers.items()}
 
         def hand_over() -> None:
             fates = self.mailbox.send(list(envelopes.values()))

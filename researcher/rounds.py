@@ -14,7 +14,7 @@ from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.layout import decode, vector_length
 from policies.errors import RefusedError, UnavailableError
-from policies.statements.digests import digest
+from policies.statements.digests import RunningDigest
 from policies.terms import Terms
 from researcher.correspondence import Correspondence, Received
 from researcher.results import RoundRecord
@@ -41,7 +41,7 @@ class RoundOpener:
         """
         began = time.monotonic()
         seconds = self.terms.deadlines.round_seconds
-        content = model.astype("<f4").tobytes()
+        content = model.astype("<f4", copy=False).view(np.uint8).data.toreadonly()
         uploaded = self.correspondence.upload(content, seconds)
         start = RoundStart(study=self.terms.study, run=self.run, round=number, model=uploaded)
         self.correspondence.send([card.party for card in self.cohort], start, seconds)
@@ -50,7 +50,7 @@ class RoundOpener:
         context = round_context(
             setup_context(self.terms.digest(), self.run, roster_digest(self.roster)),
             number,
-            digest("global-model", content),
+            _model_digest(content),
         )
         pinned = {card.party: bytes.fromhex(card.signing_key) for card in self.cohort}
         running = RunningSum(self.terms, number, context, pinned)
@@ -112,6 +112,12 @@ class RoundOpener:
         names = self.terms.evaluation.metrics
         pairs = zip(names, counts[: len(names)], counts[len(names) :], strict=True)
         return {name: float(np.clip(good / max(good + bad, 1.0), 0, 1)) for name, good, bad in pairs}
+
+
+def _model_digest(content: memoryview) -> str:
+    running = RunningDigest("global-model", len(content))
+    running.update(content)
+    return running.hexdigest()
 
 
 def _by_site(taken: list[Received]) -> dict[str, MaskedUpdateMessage]:

@@ -1,12 +1,18 @@
 """What must survive a kernel restart: pinned cards, the numbering of messages, and every study with its progress."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+from threading import RLock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from datasites.protocol.envelope import check_number
 from datasites.protocol.identity import IdentityCard, parse_card
+from datasites.protocol.private_files import make_private_folder, write_private_file
 from policies.errors import ConflictError, InvalidInputError
 
 _SCHEMA = """
@@ -16,8 +22,7 @@ CREATE TABLE IF NOT EXISTS sites (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, terms TEXT NOT NULL, loss_program TEXT NOT NULL, metrics_program TEXT NOT NULL,
-    source TEXT NOT NULL, initial_parameters BLOB NOT NULL,
-    run TEXT, roster TEXT, round INTEGER NOT NULL DEFAULT 0, model BLOB NOT NULL, history TEXT NOT NULL DEFAULT '[]'
+    source TEXT NOT NULL, run TEXT, roster TEXT, round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE TABLE IF NOT EXISTS statuses (
     study TEXT NOT NULL REFERENCES studies, site TEXT NOT NULL REFERENCES sites,
@@ -27,24 +32,32 @@ CREATE TABLE IF NOT EXISTS statuses (
 
 
 class State:
-    """The researcher's state file, SQLite with `synchronous=FULL`; one process at a time."""
+    """The researcher's state file, SQLite with `synchronous=FULL`, and beside it a file for each study's model.
+
+    One process at a time; any thread of it.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._models = path.parent / "models"
+        make_private_folder(self._models)
+        self._lock = RLock()
+        self._connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+        self._connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
         with self.transaction() as connection:
             connection.executescript(_SCHEMA)
         path.chmod(0o600)
 
+    def close(self) -> None:
+        """Let go of the state file."""
+        self._connection.close()
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One durable change: committed when the block ends, undone if it raises."""
-        with closing(sqlite3.connect(self._path, timeout=60)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            with connection:
-                yield connection
+        with self._lock, self._connection:
+            yield self._connection
 
     def pin(self, card: IdentityCard) -> None:
         """Trust a site's card from now on; the same card again changes nothing.
@@ -74,16 +87,18 @@ class State:
         """Pinned cards by party, in order of their names."""
         with self.transaction() as connection:
             rows = connection.execute("SELECT card FROM sites ORDER BY name").fetchall()
-        cards = [parse_card(row["card"].encode()) for row in rows]
+        cards = [_card(row["card"]) for row in rows]
         return {card.party: card for card in cards}
 
-    def next_number(self, site: str) -> int:
-        """The number of the next message to `site`; on disk before it is used."""
+    def next_numbers(self, sites: Iterable[str]) -> dict[str, int]:
+        """The number of the next message to each of `sites`; on disk before it is used."""
         with self.transaction() as connection:
-            row = connection.execute(
-                "UPDATE sites SET outgoing = outgoing + 1 WHERE party = ? RETURNING outgoing", (site,)
-            ).fetchone()
-        return int(row["outgoing"])
+            return {
+                site: connection.execute(
+                    "UPDATE sites SET outgoing = outgoing + 1 WHERE party = ? RETURNING outgoing", (site,)
+                ).fetchone()["outgoing"]
+                for site in sites
+            }
 
     def take_number(self, connection: sqlite3.Connection, site: str, number: int) -> None:
         """Accept `number` as the newest from `site`.
@@ -107,7 +122,45 @@ class State:
             raise InvalidInputError(f"This researcher's folder has no study {study}; submit it first.")
         return row
 
+    def add_study(self, columns: Mapping[str, str], parameters: bytes, model: bytes) -> None:
+        """Keep a new study: its parameter file and initial global model, and the row once they are on disk."""
+        study = columns["study"]
+        write_private_file(self._parameters_file(study), parameters)
+        write_private_file(self._model_file(study, 0), model)
+        names = ", ".join(columns)
+        with self.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO studies ({names}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 – our names
+                tuple(columns.values()),
+            )
+
+    def parameters(self, study: str) -> bytes:
+        """The parameter file that the study was submitted with."""
+        return self._parameters_file(study).read_bytes()
+
+    def model(self, study: str) -> NDArray[np.float32]:
+        """The newest global model, float32 [parameter_count]."""
+        return np.fromfile(self._model_file(study, self.study(study)["round"]), "<f4")
+
+    def finish_round(self, study: str, number: int, model: NDArray[np.float32], history: str) -> None:
+        """Keep the model that round `number` gave, and the history with it: both or neither."""
+        write_private_file(self._model_file(study, number), model.astype("<f4", copy=False).tobytes())
+        with self.transaction() as connection:
+            connection.execute("UPDATE studies SET round = ?, history = ? WHERE study = ?", (number, history, study))
+        self._model_file(study, number - 1).unlink(missing_ok=True)
+
+    def _model_file(self, study: str, number: int) -> Path:
+        return self._models / f"{study}-{number}.f32"
+
+    def _parameters_file(self, study: str) -> Path:
+        return self._models / f"{study}.safetensors"
+
     def update_study(self, study: str, *, run: str | None, roster: str | None = None) -> None:
         """Write down a study's run and, once there is one, its roster."""
         with self.transaction() as connection:
             connection.execute("UPDATE studies SET run = ?, roster = ? WHERE study = ?", (run, roster, study))
+
+
+@lru_cache(maxsize=1024)
+def _card(text: str) -> IdentityCard:
+    return parse_card(text.encode())

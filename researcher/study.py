@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -60,7 +59,7 @@ class Study:
         """Send (or send again) the request to every site; a site that has it already answers where it stands."""
         row = self._row()
         patience = self.terms.deadlines.setup_seconds
-        parameters = self.correspondence.upload(row["initial_parameters"], patience)
+        parameters = self.correspondence.upload(self.correspondence.state.parameters(self.identifier), patience)
         submission = StudySubmission(
             study=self.identifier,
             terms=row["terms"],
@@ -123,15 +122,12 @@ class Study:
         self.correspondence.discard(lambda _card, message: self._answers_a_round(message), seconds)
         roster, run = set_up_run(self.correspondence, self.terms, self.cohort)
         opener = RoundOpener(self.correspondence, self.terms, self.cohort, run, roster)
+        state = self.correspondence.state
+        model = state.model(self.identifier)
         for number in range(self._row()["round"] + 1, self.terms.sums + 1):
-            row = self._row()
-            model, record = opener.open(number, np.frombuffer(row["model"], "<f4"))
-            history = [*json.loads(row["history"]), record.as_json()]
-            with self.correspondence.state.transaction() as connection:
-                connection.execute(
-                    "UPDATE studies SET round = ?, model = ?, history = ? WHERE study = ?",
-                    (number, model.astype("<f4").tobytes(), json.dumps(history), self.identifier),
-                )
+            model, record = opener.open(number, model)
+            history = [*json.loads(self._row()["history"]), record.as_json()]
+            state.finish_round(self.identifier, number, model, json.dumps(history))
             yield record
 
     def result(self) -> Result:
@@ -139,8 +135,9 @@ class Study:
         row = self._row()
         history = tuple(RoundRecord.from_json(entry) for entry in json.loads(row["history"]))
         program = parse_program(row["loss_program"].encode())
-        initial = load_parameters(row["initial_parameters"], program, maximum_bytes=len(row["initial_parameters"]))
-        trained = unflatten(torch.frombuffer(bytearray(row["model"]), dtype=torch.float32), program)
+        parameters = self.correspondence.state.parameters(self.identifier)
+        initial = load_parameters(parameters, program, maximum_bytes=len(parameters))
+        trained = unflatten(torch.from_numpy(self.correspondence.state.model(self.identifier)), program)
         sites = tuple(card.name for card in self.cohort)
         return Result(self.terms, self.plan, sites, history, {**initial, **trained})
 

@@ -108,20 +108,17 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
 
 
 def keep_study(state: State, terms: Terms, exported: ExportedPlan) -> None:
-    """Write a new study and its initial global model to the state file, before anything is sent."""
+    """Keep a new study and its initial global model, before anything is sent."""
     values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
     model = flatten(values, exported.loss).numpy().astype("<f4").tobytes()
-    with state.transaction() as connection:
-        connection.execute(
-            "INSERT INTO studies (study, terms, loss_program, metrics_program, source, initial_parameters, model) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                terms.study,
-                terms.canonical().decode(),
-                exported.loss.canonical().decode(),
-                exported.metrics.canonical().decode(),
-                exported.source,
-                exported.parameters,
-                model,
-            ),
-        )
+    state.add_study(
+        {
+            "study": terms.study,
+            "terms": terms.canonical().decode(),
+            "loss_program": exported.loss.canonical().decode(),
+            "metrics_program": exported.metrics.canonical().decode(),
+            "source": exported.source,
+        },
+        exported.parameters,
+        model,
+    )

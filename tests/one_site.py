@@ -14,10 +14,11 @@ from sqlalchemy import delete, func, select, text
 
 from datasites.catalog.registration import register_data_set
 from datasites.execution.answer_round import answer_round
-from datasites.execution.ask_round import ask_round
+from datasites.execution.ask_round import MODEL_DOMAIN, ask_round, checked_model
 from datasites.execution.charge_round import Assignment, charge_next_round
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
+from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import (
     AdvertisementMessage,
@@ -47,6 +48,7 @@ from policies.budget.balance import Balance, balance
 from policies.log.bundle import SiteFacts
 from policies.log.journal import export_bundle
 from policies.log.verify import Pinned, Report, verify_bundle
+from policies.programs.digests import PARAMETERS_DOMAIN
 from policies.terms import Terms
 from tests.conftest import CLINIC, HEADER
 from tests.one_study import INITIAL, LOSS, METRICS, PARAMETERS, RUN, SOURCE, STUDY, make_terms, model, reference
@@ -111,8 +113,11 @@ class Scene:
         message = self.submission(terms, **changes)
         if terms_text is not None:
             message = message.model_copy(update={"terms": terms_text})
-        with self.site.engine.begin() as connection:
-            receive_study(connection, self.site, sender or self.researcher.card, message, parameters, self.now)
+        with (
+            self.site.contents.saved((parameters,), PARAMETERS_DOMAIN, len(parameters)) as file,
+            self.site.engine.begin() as connection,
+        ):
+            receive_study(connection, self.site, sender or self.researcher.card, message, file, self.now)
             found = find_request(connection, terms.digest())
         assert found is not None
         return found
@@ -186,10 +191,12 @@ class Scene:
         self, request: Request, number: int, content: bytes = b"", run: str = RUN, sender: str | None = None
     ) -> bool:
         message = RoundStart(study=request.terms.study, run=run, round=number, model=reference())
-        with self.site.engine.begin() as connection:
-            new = ask_round(
-                connection, self.site, sender or self.researcher.party, message, content or model(), self.now
-            )
+        pieces = checked_model((content or model(),), request.terms)
+        with (
+            self.site.contents.saved(pieces, MODEL_DOMAIN, 4 * request.terms.programs.parameter_count) as file,
+            self.site.engine.begin() as connection,
+        ):
+            new = ask_round(connection, self.site, sender or self.researcher.party, message, file, self.now)
         self.witness()
         return new
 
@@ -224,10 +231,9 @@ class Scene:
 
     def answer(self, assignment: Assignment, value: float = 0.25) -> None:
         terms, number = assignment.request.terms, assignment.round_number
-        update = np.full(PARAMETERS, value, np.float32) if terms.trains_in(number) else None
+        update = (np.full(PARAMETERS, value, np.float32),) if terms.trains_in(number) else ()
         metrics = np.array([20.0, 5.0]) if terms.evaluates_in(number) else None
-        with self.site.engine.begin() as connection:
-            answer_round(connection, self.site, assignment, update, metrics, self.now)
+        answer_round(self.site, assignment, RoundResult(metrics, iter(update)))
         self.witness()
 
     def compute(self, request: Request, number: int) -> MaskedUpdateMessage:
@@ -248,12 +254,10 @@ class Scene:
     def updates(self) -> list[MaskedUpdateMessage]:
         return [it for it in self.letters() if isinstance(it, MaskedUpdateMessage)]
 
-    def send_all(self) -> list[bytes]:
-        """Let the relay take everything; gives the sealed contents."""
+    def send_all(self) -> None:
+        """Let the relay take everything."""
         with self.site.engine.begin() as connection:
-            blobs = list(connection.execute(select(outbox.c.blob).order_by(outbox.c.id)).scalars())
             connection.execute(delete(outbox))
-        return [blob for blob in blobs if blob is not None]
 
     def balance(self) -> Balance:
         with self.site.engine.begin() as connection:

@@ -1,16 +1,21 @@
-"""Answer a charged round once: masked, stored and logged in one transaction, and sent once it is witnessed."""
+"""Answer a charged round once: masked while it comes, stored and logged in one transaction, sent once witnessed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import stored_roster
-from datasites.protocol.content import wrap
+from datasites.execution.trainer_process import RoundResult
+from datasites.protocol.blobs import BlobReference
 from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
+from datasites.secure_averaging.layout import vector_length
 from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from datasites.site import Site
@@ -23,15 +28,17 @@ from policies.log.journal import append
 from policies.statements.digests import keyed_commitment
 
 
-def answer_round(
-    connection: Connection,
-    site: Site,
-    done: Assignment,
-    trained: NDArray[np.float32] | None,
-    metrics: NDArray[np.float64] | None,
-    now: int,
-) -> None:
-    """Mask the result and store it; the round's mask key is gone when this commits.
+@dataclass(frozen=True)
+class Answer:
+    """A round's one answer before it is stored: the message, the file it refers to, and its keyed commitment."""
+
+    message: MaskedUpdateMessage
+    file: str | None
+    commitment: str
+
+
+def answer_round(site: Site, done: Assignment, result: RoundResult) -> None:
+    """Mask the result block by block as the trainer gives it, and store the answer; its mask key is then gone.
 
     The answer waits until the study's witnesses hold a checkpoint of the log that tells of it (`release_witnessed`):
     else a disk that was set back could answer the same round a second time, under the same masks.
@@ -39,51 +46,77 @@ def answer_round(
     Raises:
         RefusedError: the result is not what the terms let this round release.
         ConflictError: the round has an answer already, or its study ended while it was computed.
+        TrainerFailedError: the trainer did not give the whole result.
+    """
+    with masked(site, done, result) as answer, site.engine.begin() as connection:
+        store_answer(connection, site, done, answer, site.now)
+
+
+@contextmanager
+def masked(site: Site, done: Assignment, result: RoundResult) -> Iterator[Answer]:
+    """The masked result, large vectors in a file that is swept away unless `store_answer` is committed in this block.
+
+    Until then nothing of it can be read by anybody: the file's key exists in this block alone.
+    """
+    terms, number, own = done.request.terms, done.round_number, site.identity.party
+    with site.engine.begin() as connection:
+        run = connection.execute(select(runs).where(runs.c.request == done.request.digest)).one()
+        key = connection.execute(select(mask_keys.c.private_key).where(_key_of(done))).scalar_one_or_none()
+    if key is None:
+        raise ConflictError("This round's mask key is spent; a round is answered once.")
+    roster = stored_roster(run.roster)
+    setup = setup_context(done.request.digest, run.run, roster_digest(roster))
+    context = round_context(setup, number, done.model.digest)
+    blocks = masked_blocks(terms, number, result.update, result.metrics, key, roster, own, context)
+    length = vector_length(terms, number)
+    digest = running_vector_digest(length)
+
+    def pieces() -> Iterator[memoryview]:
+        for block in blocks:
+            piece = block.view(np.uint8).data
+            digest.update(piece)
+            yield piece
+
+    with site.contents.enclosed(pieces(), 4 * length) as content:
+        vector_digest = digest.hexdigest()
+        message = MaskedUpdateMessage(
+            study=terms.study,
+            run=run.run,
+            round=number,
+            round_context=context.hex(),
+            vector_digest=vector_digest,
+            signature=sign_vector(site.identity.signing, own, context, vector_digest).hex(),
+            update=content,
+        )
+        commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", bytes.fromhex(vector_digest))
+        yield Answer(message, content.digest if isinstance(content, BlobReference) else None, commitment)
+
+
+def store_answer(connection: Connection, site: Site, done: Assignment, answer: Answer, now: int) -> None:
+    """Store and log the answer, and ask the study's witnesses to keep the log that tells of it.
+
+    Raises:
+        ConflictError: the round has an answer already, or its study ended while it was computed.
     """
     request, terms = done.request, done.request.terms
     now_stored = find_request(connection, request.digest)
     if now_stored is None or now_stored.status is not Status.RUNNING or now >= terms.expires_at:
         raise ConflictError("The study ended or expired while this round was computed; nothing was released.")
-    run = connection.execute(select(runs).where(runs.c.request == request.digest)).one()
-    key = connection.execute(
-        select(mask_keys.c.private_key).where(
-            mask_keys.c.request == request.digest, mask_keys.c.round == done.round_number
-        )
-    ).scalar_one_or_none()
-    if key is None:
-        raise ConflictError("This round's mask key is spent; a round is answered once.")
-    roster = stored_roster(run.roster)
-    setup = setup_context(request.digest, run.run, roster_digest(roster))
-    context = round_context(setup, done.round_number, done.model_digest)
-    update_blocks = () if trained is None else (trained,)
-    blocks = masked_blocks(terms, done.round_number, update_blocks, metrics, key, roster, site.identity.party, context)
-    vector = b"".join(block.tobytes() for block in blocks)
-    running = running_vector_digest(len(vector) // 4)
-    running.update(vector)
-    vector_digest = running.hexdigest()
-    content, sealed = wrap(vector)
-    blob = None if sealed is None else b"".join(sealed.pieces(0))
-    message = MaskedUpdateMessage(
-        study=terms.study,
-        run=run.run,
-        round=done.round_number,
-        round_context=context.hex(),
-        vector_digest=vector_digest,
-        signature=sign_vector(site.identity.signing, site.identity.party, context, vector_digest).hex(),
-        update=content,
-    )
-    commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", vector)
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)
     stored = connection.execute(
         update(rounds)
         .where(this_round, rounds.c.state == "charged", rounds.c.attempt == done.attempt)
-        .values(state="computed", model=None, message=message.canonical().decode(), blob=blob, commitment=commitment)
+        .values(
+            state="computed",
+            model_file=None,
+            message=answer.message.canonical().decode(),
+            update_file=answer.file,
+            commitment=answer.commitment,
+        )
     )
-    if stored.rowcount != 1:
+    spent = connection.execute(delete(mask_keys).where(_key_of(done)))
+    if (stored.rowcount, spent.rowcount) != (1, 1):
         raise ConflictError("This round is not waiting for an answer; a charge backs one answer.")
-    connection.execute(
-        delete(mask_keys).where(mask_keys.c.request == request.digest, mask_keys.c.round == done.round_number)
-    )
     append(
         connection,
         RoundComputed(
@@ -91,10 +124,14 @@ def answer_round(
             request=request.digest,
             round=done.round_number,
             attempt=done.attempt,
-            round_context=context.hex(),
-            model=done.model_digest,
-            output_commitment=commitment,
+            round_context=answer.message.round_context,
+            model=done.model.digest,
+            output_commitment=answer.commitment,
         ),
     )
     size = ask_witnesses(connection, site, witnesses_of(terms, site.identity.party), now)
     connection.execute(update(rounds).where(this_round).values(awaited_size=size))
+
+
+def _key_of(done: Assignment) -> ColumnElement[bool]:
+    return (mask_keys.c.request == done.request.digest) & (mask_keys.c.round == done.round_number)

@@ -2,14 +2,15 @@
 
 from sqlalchemy import Connection
 
-from datasites.requests.records import Request, Status, find_study, initial_parameters, require_as_received
+from datasites.requests.records import Request, Status, find_study, require_as_received
 from datasites.requests.review import draft_decision
 from datasites.site import Site
+from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
 from policies.decision import verify_decision
 from policies.errors import NotAuthenticError, RefusedError
-from policies.programs.digests import parameters_digest
+from policies.programs.digests import PARAMETERS_DOMAIN
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
@@ -39,14 +40,14 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     return request, data_set
 
 
-def require_contents(connection: Connection, request: Request) -> bytes:
-    """Check that programs, source and parameter file are still those of the terms; gives the parameter file.
+def require_contents(site: Site, request: Request) -> str:
+    """Check that programs, source and parameter file are still those of the terms; gives the parameter file's name.
 
     Raises:
         NotAuthenticError: something stored was changed since it was received.
     """
     require_as_received(request)
-    parameters = initial_parameters(connection, request.digest)
-    if parameters_digest(parameters) != request.terms.programs.initial_parameters:
+    parameters = SavedFile(request.parameters_file or "", request.terms.programs.initial_parameters)
+    if not parameters.name or not site.contents.holds(parameters, PARAMETERS_DOMAIN):
         raise NotAuthenticError("The stored initial parameters are not the ones that were received; nothing was run.")
-    return parameters
+    return parameters.name

@@ -1,41 +1,49 @@
 """Take in a round: asked once, frozen by its first global model, answered again with the same bytes."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, func, insert, select
 
 from datasites.execution.approval import require_approval
 from datasites.protocol.messages import RoundStart, parse_message
 from datasites.requests.records import Status, set_status
 from datasites.site import Site
+from datasites.store.contents import SavedFile
 from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.tables import rounds, runs
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, InvalidInputError, RefusedError
-from policies.statements.digests import digest
 from policies.terms import Terms
 
+MODEL_DOMAIN = "global-model"
 
-def parse_model_vector(data: bytes, terms: Terms) -> NDArray[np.float32]:
-    """Read a global model as it travels: little-endian float32, one a parameter, all finite.
+
+def checked_model(pieces: Iterable[bytes], terms: Terms) -> Iterator[bytes]:
+    """Hand on a global model as it travels: little-endian float32, one a parameter, all finite.
 
     Raises:
         InvalidInputError: another size, or values that are not finite.
     """
-    if len(data) != 4 * terms.programs.parameter_count:
+    left, started = 4 * terms.programs.parameter_count, b""
+    for piece in pieces:
+        left -= len(piece)
+        content = started + piece
+        whole = len(content) // 4 * 4
+        if not bool(np.isfinite(np.frombuffer(content[:whole], "<f4")).all()):
+            raise InvalidInputError("The global model holds values that are not finite; lower the learning rate.")
+        started = content[whole:]
+        yield piece
+    if left:
         raise InvalidInputError(
-            f"The global model has {len(data)} bytes; the terms' {terms.programs.parameter_count} parameters need "
-            f"{4 * terms.programs.parameter_count}."
+            f"The global model has {-left} bytes more than the {4 * terms.programs.parameter_count} that the terms' "
+            f"{terms.programs.parameter_count} parameters need."
         )
-    model = np.frombuffer(data, "<f4")
-    if not bool(np.isfinite(model).all()):
-        raise InvalidInputError("The global model holds values that are not finite; lower the learning rate.")
-    return model
 
 
-def ask_round(connection: Connection, site: Site, sender: str, message: RoundStart, model: bytes, now: int) -> bool:
+def ask_round(connection: Connection, site: Site, sender: str, message: RoundStart, model: SavedFile, now: int) -> bool:
     """Take in a round; True if it is new and must be computed. One asked before is answered with the same bytes.
 
     Raises:
@@ -51,18 +59,16 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
     ).one_or_none()
     if run is None or run.roster is None:
         raise RefusedError("This run has no roster here; set it up first.")
-    parse_model_vector(model, terms)
-    model_digest = digest("global-model", model)
     known = connection.execute(
         select(rounds).where(rounds.c.request == request.digest, rounds.c.round == message.round)
     ).one_or_none()
     if known is not None:
-        if known.model_digest != model_digest:
+        if known.model_digest != model.digest:
             raise ConflictError("This round was started from another global model before; one round opens one sum.")
         if known.message is not None and known.awaited_size is None:
             answer = parse_message(known.message.encode())
             if not is_waiting(connection, sender, answer):
-                enqueue(connection, sender, answer, now, known.blob)
+                enqueue(connection, sender, answer, now, known.update_file)
         ask_witnesses(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
         return False
     computed = connection.execute(
@@ -79,8 +85,8 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             state="asked",
             attempt=1,
             turn=select(func.coalesce(func.max(rounds.c.turn), 0) + 1).scalar_subquery(),
-            model_digest=model_digest,
-            model=model,
+            model_digest=model.digest,
+            model_file=model.name,
         )
     )
     ask_witnesses(connection, site, unconfirmed(connection, witnesses), now)

@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, delete, select, update
 
 from datasites.execution.approval import require_approval
-from datasites.execution.ask_round import parse_model_vector
+from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.setup import require_roster
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
 from datasites.requests.records import Request, Status, find_request
 from datasites.site import Site
+from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet
 from datasites.store.outbox import enqueue
 from datasites.store.tables import rounds
@@ -24,7 +23,6 @@ from policies.budget.ledger import charge
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.entries import ChargeMade, Mechanism, round_step
 from policies.log.journal import append
-from policies.statements.digests import digest
 from policies.statements.schema import as_text
 
 
@@ -37,8 +35,7 @@ class Assignment:
     run: str
     round_number: int
     attempt: int
-    model_digest: str
-    model: NDArray[np.float32]
+    model: SavedFile
 
 
 def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
@@ -54,10 +51,11 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     request = find_request(connection, row.request)
     assert request is not None  # noqa: S101 – a foreign key guarantees it
     this_round = (rounds.c.request == row.request) & (rounds.c.round == row.round)
+    model = SavedFile(row.model_file, row.model_digest)
     try:
         _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
         require_roster(connection, site, request, row.run)
-        if digest("global-model", row.model) != row.model_digest:
+        if not site.contents.holds(model, MODEL_DOMAIN):
             raise NotAuthenticError("The stored global model is not the one that was asked for; nothing was run.")
         with connection.begin_nested():
             _charge(connection, request, data_set, row.round, row.attempt, now)
@@ -70,8 +68,7 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
             close_request(connection, request.digest, Status.FAILED, reason, now)
         return None
     connection.execute(update(rounds).where(this_round).values(state="charged"))
-    model = parse_model_vector(row.model, request.terms)
-    return Assignment(request, data_set, row.run, row.round, row.attempt, row.model_digest, model)
+    return Assignment(request, data_set, row.run, row.round, row.attempt, model)
 
 
 def _next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:

@@ -13,7 +13,7 @@ def burn_round(connection: Connection, request: Request, round_number: int, reas
     """End the study because a charged round has no answer and cannot be computed under the same charge."""
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == round_number)
     run = connection.execute(select(rounds.c.run).where(this_round)).scalar_one()
-    connection.execute(update(rounds).where(this_round).values(state="burned", model=None))
+    connection.execute(update(rounds).where(this_round).values(state="burned", model_file=None))
     refusal = RoundRefused(study=request.terms.study, run=run, round=round_number, reason=reason)
     enqueue(connection, request.sender, refusal, now)
     close_request(connection, request.digest, Status.FAILED, reason, now)

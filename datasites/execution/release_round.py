@@ -24,7 +24,7 @@ def release_witnessed(connection: Connection, site: Site, now: int) -> None:
             continue
         if unconfirmed(connection, witnesses_of(request.terms, site.identity.party), row.awaited_size):
             continue
-        enqueue(connection, request.sender, parse_message(row.message.encode()), now, row.blob)
+        enqueue(connection, request.sender, parse_message(row.message.encode()), now, row.update_file)
         append(
             connection,
             UpdateReleased(

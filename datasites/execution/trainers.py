@@ -39,9 +39,8 @@ class Trainers:
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
-                with self._site.engine.begin() as connection:
-                    parameters = require_contents(connection, request)
-                _prepare(trainer, request, data_set, parameters)
+                parameters = require_contents(self._site, request)
+                _prepare(trainer, request, data_set, b"".join(self._site.contents.read(parameters)))
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -69,7 +68,7 @@ class Trainers:
             trainer.load(snapshot.training, snapshot.holdout, nominal, seconds=terms.deadlines.round_seconds)
             self._loaded.add(request.digest)
         return trainer.round(
-            (assignment.model.astype("<f4", copy=False).data,),
+            self._site.contents.read(assignment.model.name),
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
             seconds=terms.deadlines.round_seconds,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
@@ -15,6 +14,7 @@ from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import forget_deleted
+from datasites.store.referred import referred_contents
 from datasites.store.tables import runs
 from policies.errors import CloisterError
 
@@ -38,8 +38,13 @@ class Worker:
         return self._compute_round() or self._warm_trainer() or self._check_programs()
 
     def tidy(self) -> None:
-        """Take spent mask keys out of the database's own log too; it can wait until the answer is on its way."""
+        """Take spent mask keys out of the database's own log too, and spent files away; the answer does not wait."""
         forget_deleted(self.site.engine)
+        self.site.contents.sweep(self._referred)
+
+    def _referred(self) -> set[str]:
+        with self.site.engine.begin() as connection:
+            return referred_contents(connection, self.site.now)
 
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
@@ -54,10 +59,7 @@ class Worker:
             return False
         try:
             result = self.trainers.compute(assignment)
-            blocks = [block.copy() for block in result.update]
-            trained = np.concatenate(blocks) if blocks else None
-            with self.site.engine.begin() as connection:
-                answer_round(connection, self.site, assignment, trained, result.metrics, self.site.now)
+            answer_round(self.site, assignment, result)
         except CloisterError:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:

@@ -36,6 +36,11 @@ class BlobReference(StrictModel):
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(repr=False)]
 
     @property
+    def plain_size(self) -> int:
+        """Bytes of the content."""
+        return self.size
+
+    @property
     def sealed_size(self) -> int:
         """Bytes of the ciphertext."""
         return self.size + _chunk_count(self.size) * _TAG_BYTES

@@ -28,6 +28,11 @@ class LetterContent(StrictModel):
         Field(repr=False),
     ]
 
+    @property
+    def plain_size(self) -> int:
+        """How many bytes the content has."""
+        return len(self.content) // 4 * 3 - self.content.count("=")
+
     def plain(self) -> bytes:
         """The content.
 
@@ -43,6 +48,20 @@ class LetterContent(StrictModel):
 Content = Annotated[LetterContent | BlobReference, Field(discriminator="where")]
 
 
+def in_letter(pieces: Iterable[bytes | memoryview], size: int) -> LetterContent:
+    """Small content that comes in pieces, as a letter carries it.
+
+    Raises:
+        InvalidInputError: the pieces do not add up to `size`.
+    """
+    content = bytearray()
+    for piece in pieces:  # each may be gone when the next one comes
+        content += piece
+    if len(content) != size:
+        raise InvalidInputError(f"Content of {size} bytes was announced, and {len(content)} came.")
+    return LetterContent(content=base64.b64encode(content).decode())
+
+
 def wrap(content: bytes | memoryview) -> tuple[LetterContent | BlobReference, SealedMemory | None]:
     """What a message says of `content`, and what must be handed to the relay before the message is sent, if anything.
 
@@ -51,7 +70,7 @@ def wrap(content: bytes | memoryview) -> tuple[LetterContent | BlobReference, Se
     """
     view = flat_view(content)
     if len(view) <= MAXIMUM_LETTER_CONTENT_BYTES:
-        return LetterContent(content=base64.b64encode(view).decode()), None
+        return in_letter((view,), len(view)), None
     sealed = SealedMemory(view)
     return sealed.reference, sealed
 

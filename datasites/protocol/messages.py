@@ -136,7 +136,7 @@ class DataSetOffer(StrictModel):
 
     name: Name
     manifest: Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_MANIFEST_CHARACTERS)]
-    mock: BlobReference
+    mock: Content
     allowance: Allowance
 
 
@@ -204,8 +204,8 @@ def blob_of(message: Message) -> BlobReference | None:
     match message:
         case MaskedUpdateMessage(update=BlobReference() as reference):
             return reference
-        case CatalogReply(data_sets=(offer,)):
-            return offer.mock
+        case CatalogReply(data_sets=(DataSetOffer(mock=BlobReference() as reference),)):
+            return reference
         case _:
             return None
 

@@ -68,16 +68,3 @@ class SealedFile:
             file.seek(offset)
             while piece := file.read(CHUNK_BYTES):
                 yield piece
-
-
-@dataclass(frozen=True)
-class SealedBytes:
-    """A ciphertext in memory, as the outbox keeps it."""
-
-    ciphertext: bytes
-    reference: BlobReference
-
-    def pieces(self, offset: int) -> Iterator[bytes]:
-        """The ciphertext from byte `offset` on."""
-        for start in range(offset, len(self.ciphertext), CHUNK_BYTES):
-            yield self.ciphertext[start : start + CHUNK_BYTES]

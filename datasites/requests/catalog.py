@@ -1,10 +1,13 @@
 """Answer a researcher who looks round: manifests, mock data, and what of the budget that researcher has used."""
 
+from contextlib import ExitStack
+
 from sqlalchemy import Connection, select
 
+from datasites.protocol.blobs import BlobReference
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import Allowance, CatalogReply, DataSetOffer
-from datasites.protocol.sealed import SealedMemory
+from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
@@ -13,8 +16,8 @@ from policies.budget.tables import reservations
 from policies.errors import RefusedError
 
 
-def answer_catalog(connection: Connection, sender: IdentityCard, now: int) -> None:
-    """Send one message a data set, so that each carries its own sealed mock file.
+def answer_catalog(connection: Connection, site: Site, sender: IdentityCard, files: ExitStack, now: int) -> None:
+    """Send one message a data set, each with its own mock rows; `files` ends when this is committed.
 
     Raises:
         RefusedError: the sender is not a researcher.
@@ -23,15 +26,17 @@ def answer_catalog(connection: Connection, sender: IdentityCard, now: int) -> No
         raise RefusedError("Only researchers are shown the catalog.")
     data_sets = all_data_sets(connection)
     for data_set in data_sets:
-        sealed = SealedMemory(data_set.mock.encode())
+        mock = data_set.mock.encode()
+        content = files.enter_context(site.contents.enclosed((mock,), len(mock)))
         offer = DataSetOffer(
             name=data_set.name,
             manifest=data_set.manifest.canonical().decode(),
-            mock=sealed.reference,
+            mock=content,
             allowance=_allowance(connection, sender.party, data_set),
         )
         reply = CatalogReply(data_sets=(offer,), total=len(data_sets))
-        enqueue(connection, sender.party, reply, now, b"".join(sealed.pieces(0)))
+        file = content.digest if isinstance(content, BlobReference) else None
+        enqueue(connection, sender.party, reply, now, file)
     if not data_sets:
         enqueue(connection, sender.party, CatalogReply(data_sets=(), total=0), now)
 

@@ -41,9 +41,9 @@ def close_request(
     set_status(connection, digest, status, detail)
     connection.execute(delete(mask_keys).where(mask_keys.c.request == digest))
     waiting = (rounds.c.request == digest) & rounds.c.awaited_size.is_not(None)
-    connection.execute(update(rounds).where(waiting).values(message=None, blob=None, awaited_size=None))
+    connection.execute(update(rounds).where(waiting).values(message=None, update_file=None, awaited_size=None))
     if status is not Status.DONE:
-        connection.execute(update(requests).where(requests.c.digest == digest).values(initial_parameters=b""))
+        connection.execute(update(requests).where(requests.c.digest == digest).values(parameters_file=None))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))
     message = StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=request.decision)
     enqueue(connection, request.sender, message, now)

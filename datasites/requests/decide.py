@@ -68,7 +68,7 @@ def deny(connection: Connection, site: Site, number: int, reason: str, owner_key
     now = site.now
     signed = _sign(site, shown, owner_key, "deny", as_text(reason), now)
     _record(connection, shown, signed, Status.DENIED, as_text(f"The owner denied: {reason}"), now)
-    connection.execute(update(requests).where(requests.c.digest == request.digest).values(initial_parameters=b""))
+    connection.execute(update(requests).where(requests.c.digest == request.digest).values(parameters_file=None))
     return request
 
 

@@ -9,6 +9,7 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import StudyStatus, StudySubmission
 from datasites.requests.records import Status, find_request, find_study
 from datasites.site import Site
+from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, find_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
@@ -17,24 +18,22 @@ from policies.errors import ConflictError, InvalidInputError, NotAuthenticError,
 from policies.log.entries import RequestReceived
 from policies.log.journal import append
 from policies.programs.check import check_pair
-from policies.programs.digests import parameters_digest, source_digest
+from policies.programs.digests import source_digest
 from policies.programs.format import parse_program
-from policies.programs.parameters import read_parameters
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 _TARGET_TYPES = {"number": "float32", "category": "int64"}
-_MAXIMUM_PARAMETER_BYTES = 256 << 20
 _MOST_WAITING = 20
 _CHECKING = "The site is checking the study's programs."
 
 
 def receive_study(
-    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, parameters: bytes, now: int
+    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, parameters: SavedFile, now: int
 ) -> None:
     """Take in a study and tell its researcher where it stands; one that is known already is only told about.
 
-    `parameters` is the safetensors file that the message refers to.
+    `parameters` is the parameter file that the message refers to; the trainer reads it before the request is pending.
 
     Raises:
         CloisterError: why the study cannot be taken in; the sentence speaks of nothing but what its sender sent.
@@ -74,7 +73,7 @@ def _accept(
     sender: IdentityCard,
     message: StudySubmission,
     terms: Terms,
-    parameters: bytes,
+    parameters: SavedFile,
     now: int,
 ) -> None:
     if terms.researcher != sender.party:
@@ -107,7 +106,7 @@ def _accept(
             loss_program=message.loss_program,
             metrics_program=message.metrics_program,
             source=message.source,
-            initial_parameters=parameters,
+            parameters_file=parameters.name,
             received_at=now,
             expires_at=terms.expires_at,
         )
@@ -129,20 +128,19 @@ def _check_privacy(terms: Terms, data_set: DataSet) -> None:
         )
 
 
-def _check_programs(terms: Terms, message: StudySubmission, parameters: bytes, data_set: DataSet) -> None:
+def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFile, data_set: DataSet) -> None:
     loss = parse_program(message.loss_program.encode())
     metrics = parse_program(message.metrics_program.encode())
     given = {
         "loss program": (terms.programs.loss, loss.digest()),
         "metrics program": (terms.programs.metrics, metrics.digest()),
-        "initial parameters": (terms.programs.initial_parameters, parameters_digest(parameters)),
+        "initial parameters": (terms.programs.initial_parameters, parameters.digest),
         "source": (terms.programs.source, source_digest(message.source)),
     }
     for what, (expected, got) in given.items():
         if expected != got:
             raise NotAuthenticError(f"The {what} that arrived is not the one whose digest the terms carry.")
     check_pair(loss, metrics)
-    read_parameters(parameters, loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
     if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
         raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
     shape, kind = (data_set.manifest.feature_count,), _TARGET_TYPES[data_set.manifest.target_kind]

@@ -51,6 +51,7 @@ class Request:
     loss_program: str
     metrics_program: str
     source: str
+    parameters_file: str | None
     decision: SignedDecision | None
     received_at: int
 
@@ -129,12 +130,6 @@ def require_as_received(request: Request) -> None:
         )
 
 
-def initial_parameters(connection: Connection, digest: str) -> bytes:
-    """The parameter file of a request; it can be large, and is dropped when the request ends without a result."""
-    found = select(requests.c.initial_parameters).where(requests.c.digest == digest)
-    return bytes(connection.execute(found).scalar_one())
-
-
 @lru_cache(maxsize=256)
 def _terms(text: str) -> Terms:
     return parse_model(Terms, text.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored request")
@@ -146,7 +141,7 @@ def _decision(text: str) -> SignedDecision:
 
 
 def _query() -> Select[tuple[object, ...]]:
-    return select(*(column for column in requests.c if column.name != "initial_parameters"))
+    return select(requests)
 
 
 def _request(row: Row[tuple[object, ...]]) -> Request:
@@ -163,6 +158,7 @@ def _request(row: Row[tuple[object, ...]]) -> Request:
         loss_program=columns["loss_program"],
         metrics_program=columns["metrics_program"],
         source=columns["source"],
+        parameters_file=columns["parameters_file"],
         decision=None if decision is None else _decision(decision),
         received_at=columns["received_at"],
     )

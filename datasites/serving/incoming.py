@@ -1,15 +1,12 @@
 """One incoming letter: opened, its content fetched, its effect and its answer written in one transaction."""
 
-import threading
+from contextlib import ExitStack
 
 from sqlalchemy import Connection
 
-from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import ask_round
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
-from datasites.protocol.blobs import BlobReference
-from datasites.protocol.content import LetterContent, unwrap
 from datasites.protocol.envelope import Opened, open_envelope
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
@@ -26,11 +23,13 @@ from datasites.protocol.messages import (
     WitnessRequest,
 )
 from datasites.requests.catalog import answer_catalog
-from datasites.requests.receive import may_submit, receive_study
+from datasites.requests.receive import receive_study
 from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
-from datasites.serving.lifecycle import Pause, report
+from datasites.serving.fetching import Fetching
+from datasites.serving.lifecycle import report
 from datasites.site import Site
+from datasites.store.contents import SavedFile
 from datasites.store.outbox import enqueue, waiting
 from datasites.store.peers import pinned_card, take_number
 from datasites.witnesses.hear import SET_BACK, hear_witness, is_set_back
@@ -41,26 +40,21 @@ from policies.errors import (
     InvalidInputError,
     NotAuthenticError,
     RefusedError,
-    UnavailableError,
 )
 from policies.log.entries import MessageRefused
 from policies.log.journal import append
 from policies.statements.schema import as_text
 
-_MAXIMUM_CONTENT_BYTES = 256 << 20
-_FETCH_SECONDS = 60.0
 _MOST_UNANSWERED = 500
-_TRIES_FOR_CONTENT = 3
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Incoming:
-    """Takes a datasite's letters. `stop` ends waiting for a relay."""
+    """Takes a datasite's letters, from any thread, one sender's at a time."""
 
-    def __init__(self, site: Site, mailbox: Mailbox, stop: threading.Event) -> None:
+    def __init__(self, site: Site, mailbox: Mailbox) -> None:
         self._site = site
-        self._mailbox = mailbox
-        self._stop = stop
+        self._fetching = Fetching(site, mailbox)
 
     def take(self, envelope: bytes) -> None:
         """Act on one letter in one transaction: its number, its effect and the answer, or its refusal."""
@@ -70,38 +64,47 @@ class Incoming:
         except (InvalidInputError, NotAuthenticError) as error:
             report(f"A letter was dropped: {error}")
             return
-        content, problem = self._content(opened)
-        try:
-            with site.engine.begin() as connection:
-                _take_number(connection, opened, site.now)
-                if waiting(connection, opened.sender.party) >= _MOST_UNANSWERED:
-                    raise RefusedError("its sender does not fetch the answers to earlier ones.")
-                try:
-                    with connection.begin_nested():
-                        if problem is not None:
-                            raise problem
-                        self._act(connection, opened, content)
-                except CloisterError as error:
-                    _refuse(connection, opened, as_text(str(error)), site.now)
-                except _UNFORESEEN as error:
-                    # A defect of ours must not let one letter stop all mail, and its text might quote what is private.
-                    report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
-                    _refuse(connection, opened, "This site could not handle the message.", site.now)
-        except (ConflictError, RefusedError) as error:
-            report(f"A letter from {opened.sender.name} was dropped: {error}")
+        with ExitStack() as files:
+            content: SavedFile | CloisterError | None
+            try:
+                content = files.enter_context(self._fetching.content_of(opened))
+            except CloisterError as error:
+                content = error
+            try:
+                self._act_once(opened, content, files)
+            except (ConflictError, RefusedError) as error:
+                report(f"A letter from {opened.sender.name} was dropped: {error}")
 
-    def _act(self, connection: Connection, opened: Opened, content: bytes) -> None:
+    def _act_once(self, opened: Opened, content: SavedFile | CloisterError | None, files: ExitStack) -> None:
+        site = self._site
+        with site.engine.begin() as connection:
+            _take_number(connection, opened, site.now)
+            if waiting(connection, opened.sender.party) >= _MOST_UNANSWERED:
+                raise RefusedError("its sender does not fetch the answers to earlier ones.")
+            try:
+                with connection.begin_nested():
+                    if isinstance(content, CloisterError):
+                        raise content
+                    self._act(connection, opened, content, files)
+            except CloisterError as error:
+                _refuse(connection, opened, as_text(str(error)), site.now)
+            except _UNFORESEEN as error:
+                # A defect of ours must not let one letter stop all mail, and its text might quote what is private.
+                report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
+                _refuse(connection, opened, "This site could not handle the message.", site.now)
+
+    def _act(self, connection: Connection, opened: Opened, content: SavedFile | None, files: ExitStack) -> None:
         site, sender, now = self._site, opened.sender, self._site.now
         match opened.message:
             case CatalogRequest():
-                answer_catalog(connection, sender, now)
-            case StudySubmission() as message:
+                answer_catalog(connection, site, sender, files, now)
+            case StudySubmission() as message if content is not None:
                 receive_study(connection, site, sender, message, content, now)
             case SetupStart() as message:
                 start_run(connection, site, sender.party, message, now)
             case Roster() as message:
                 accept_roster(connection, site, sender.party, message, now)
-            case RoundStart() as message:
+            case RoundStart() as message if content is not None:
                 ask_round(connection, site, sender.party, message, content, now)
             case StudyClose() as message:
                 withdraw(connection, sender.party, message, now)
@@ -114,33 +117,6 @@ class Incoming:
                     report(SET_BACK)
             case message:
                 raise RefusedError(f"A datasite takes no message of type {message.type}.")
-
-    def _content(self, opened: Opened) -> tuple[bytes, CloisterError | None]:
-        """What the message refers to, fetched only for a sender who may send such content now."""
-        message = opened.message
-        match message:
-            case StudySubmission(initial_parameters=reference) | RoundStart(model=reference):
-                pass
-            case _:
-                return b"", None
-        pause = Pause()
-        for _ in range(_TRIES_FOR_CONTENT):
-            try:
-                with self._site.engine.begin() as connection:
-                    if isinstance(message, StudySubmission):
-                        may_submit(connection, opened.sender)
-                    else:
-                        require_approval(connection, self._site, opened.sender.party, message.study, self._site.now)
-                return self._fetch(reference), None
-            except UnavailableError as error:
-                problem: CloisterError = error
-                self._stop.wait(pause.next())
-            except CloisterError as error:
-                return b"", error
-        return b"", problem
-
-    def _fetch(self, content: LetterContent | BlobReference) -> bytes:
-        return b"".join(unwrap(content, _MAXIMUM_CONTENT_BYTES, lambda it: self._mailbox.get_blob(it, _FETCH_SECONDS)))
 
     def _pinned(self, party: str) -> IdentityCard | None:
         with self._site.engine.begin() as connection:

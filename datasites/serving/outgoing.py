@@ -7,11 +7,10 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import blob_of
 from datasites.protocol.relay_wire import MAXIMUM_BATCH_LETTERS, Fate
-from datasites.protocol.sealed import SealedBytes
 from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
 from datasites.store.outbox import Outgoing as Letter
-from datasites.store.outbox import oldest, sealed_content, sent
+from datasites.store.outbox import oldest, sent
 from datasites.store.peers import require_card
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 
@@ -76,9 +75,7 @@ class Outgoing:
         reference = blob_of(letter.message)
         if not letter.has_blob or reference is None:
             return
-        with self._site.engine.begin() as connection:
-            ciphertext = sealed_content(connection, letter.identifier)
-        self._mailbox.put_blob(SealedBytes(ciphertext, reference), _UPLOAD_SECONDS)
+        self._mailbox.put_blob(self._site.contents.sealed_file(reference), _UPLOAD_SECONDS)
 
     def _hand_over(
         self, letters: Sequence[Letter], sealed: dict[int, bytes], cards: dict[str, IdentityCard]

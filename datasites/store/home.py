@@ -63,6 +63,10 @@ class Home:
         return self.folder / "private" / "snapshots"
 
     @property
+    def contents(self) -> Path:
+        return self.folder / "contents"
+
+    @property
     def mocks(self) -> Path:
         return self.folder / "mocks"
 

@@ -12,7 +12,7 @@ from datasites.store.tables import outbox
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message waiting to be sealed and sent; `has_blob` says that sealed content must reach the relay before it."""
+    """A message waiting to be sealed and sent; `has_blob`: a file of the content folder must reach the relay before."""
 
     identifier: int
     recipient: str
@@ -21,14 +21,19 @@ class Outgoing:
     has_blob: bool
 
 
-def enqueue(connection: Connection, recipient: str, message: Message, now: int, blob: bytes | None = None) -> None:
-    """Write `message` for `recipient` under the next number of their conversation."""
+def enqueue(
+    connection: Connection, recipient: str, message: Message, now: int, content_file: str | None = None
+) -> None:
+    """Write `message` for `recipient` under the next number of their conversation.
+
+    `content_file` names the file of the content folder that holds the blob it refers to.
+    """
     connection.execute(
         insert(outbox).values(
             recipient=recipient,
             number=next_number(connection, recipient),
             message=message.canonical().decode(),
-            blob=blob,
+            content_file=content_file,
             written_at=now,
         )
     )
@@ -36,16 +41,11 @@ def enqueue(connection: Connection, recipient: str, message: Message, now: int, 
 
 def oldest(connection: Connection, without: Collection[str], most: int) -> list[Outgoing]:
     """The messages to send next, in their order, leaving out recipients who cannot be served just now."""
-    chosen = (outbox.c.id, outbox.c.recipient, outbox.c.number, outbox.c.message, outbox.c.blob.is_not(None))
+    chosen = (outbox.c.id, outbox.c.recipient, outbox.c.number, outbox.c.message, outbox.c.content_file.is_not(None))
     rows = connection.execute(
         select(*chosen).where(outbox.c.recipient.not_in(without)).order_by(outbox.c.id).limit(most)
     )
     return [Outgoing(row[0], row[1], row[2], parse_message(row[3].encode()), row[4]) for row in rows]
-
-
-def sealed_content(connection: Connection, identifier: int) -> bytes:
-    """The sealed content that a waiting message refers to."""
-    return bytes(connection.execute(select(outbox.c.blob).where(outbox.c.id == identifier)).scalar_one())
 
 
 def waiting(connection: Connection, recipient: str) -> int:

@@ -2,10 +2,13 @@
 
 from policies.statements.digests import digest
 
+PARAMETERS_DOMAIN = "initial-parameters"
+"""The domain of `parameters_digest`, for whoever digests the file while it comes in."""
+
 
 def parameters_digest(data: bytes) -> str:
     """The digest of a study's initial parameters, the safetensors file as it travels."""
-    return digest("initial-parameters", data)
+    return digest(PARAMETERS_DOMAIN, data)
 
 
 def source_digest(source: str) -> str:

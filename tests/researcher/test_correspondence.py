@@ -90,8 +90,7 @@ class Desk:
     def keeps_study(self) -> None:
         with self.state.transaction() as connection:
             connection.execute(
-                "INSERT INTO studies (study, terms, loss_program, metrics_program, source, initial_parameters, model) "
-                "VALUES (?, '', '', '', '', X'', X'')",
+                "INSERT INTO studies (study, terms, loss_program, metrics_program, source) VALUES (?, '', '', '', '')",
                 (STUDY,),
             )
 

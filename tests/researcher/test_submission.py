@@ -170,9 +170,9 @@ def kept(exported: ExportedPlan, data_sets: list[DataSet], folder: Path) -> Stud
 def test_a_study_is_kept_before_it_is_sent(exported: ExportedPlan, data_sets: list[DataSet], tmp_path: Path) -> None:
     study = kept(exported, data_sets, tmp_path)
     row = study.correspondence.state.study(study.identifier)
-    assert row["initial_parameters"] == exported.parameters
+    assert study.correspondence.state.parameters(study.identifier) == exported.parameters
     assert (row["round"], row["run"], row["roster"]) == (0, None, None)
-    assert len(row["model"]) == 4 * exported.parameter_count
+    assert study.correspondence.state.model(study.identifier).size == exported.parameter_count
     assert [it.status for it in study.statuses()] == ["unknown"] * 3
     result = study.result()
     assert result.history == ()

@@ -5,6 +5,7 @@ import pytest
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
+from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.content import unwrap
 from datasites.protocol.messages import MaskedUpdateMessage, Roster, StudyClose
 from datasites.requests.records import Request, Status
@@ -124,8 +125,8 @@ def test_a_result_that_the_terms_do_not_let_out_stays(scene: Scene, update, metr
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None
-    with pytest.raises(RefusedError), scene.site.engine.begin() as connection:
-        answer_round(connection, scene.site, assignment, update, metrics, scene.now)
+    with pytest.raises(RefusedError):
+        answer_round(scene.site, assignment, RoundResult(metrics, iter(() if update is None else (update,))))
     assert scene.updates() == []
 
 

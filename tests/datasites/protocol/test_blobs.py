@@ -20,7 +20,7 @@ from datasites.protocol.blobs import (
     open_stream,
     seal_stream,
 )
-from datasites.protocol.sealed import SealedBytes, SealedFile, SealedMemory
+from datasites.protocol.sealed import SealedFile, SealedMemory
 from policies.errors import InvalidInputError, NotAuthenticError
 
 SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES]
@@ -78,7 +78,6 @@ def test_any_offset_gives_the_rest_of_the_same_bytes(size: int, place: int) -> N
     ciphertext = b"".join(sealed.pieces(0))
     offset = place % (len(ciphertext) + 1)
     assert b"".join(sealed.pieces(offset)) == ciphertext[offset:]
-    assert b"".join(SealedBytes(ciphertext, sealed.reference).pieces(offset)) == ciphertext[offset:]
 
 
 def test_a_sealed_file_gives_the_rest_from_any_offset(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Who looks round sees manifests, mock data and the traces of its own requests; nobody else's."""
 
+from contextlib import ExitStack
+
 import pytest
-from sqlalchemy import select
 
 from datasites.catalog.mock import draw_mock
 from datasites.catalog.registration import register_data_set
-from datasites.protocol.blobs import open_blob
+from datasites.protocol.content import LetterContent
 from datasites.protocol.identity import Identity
 from datasites.protocol.messages import Allowance, CatalogReply
 from datasites.requests.catalog import answer_catalog
-from datasites.store.tables import outbox
 from policies.errors import RefusedError
 from policies.manifest import parse_published_manifest
 from tests.one_site import LIFETIME_EPSILON, Scene, write_manifest, write_table
@@ -17,8 +17,8 @@ from tests.one_site import LIFETIME_EPSILON, Scene, write_manifest, write_table
 
 def look(scene: Scene, who: Identity) -> list[CatalogReply]:
     before = len(scene.letters(CatalogReply))
-    with scene.site.engine.begin() as connection:
-        answer_catalog(connection, who.card, scene.now)
+    with ExitStack() as files, scene.site.engine.begin() as connection:
+        answer_catalog(connection, scene.site, who.card, files, scene.now)
     return [it for it in scene.letters(CatalogReply) if isinstance(it, CatalogReply)][before:]
 
 
@@ -52,12 +52,11 @@ def test_one_message_a_data_set_each_with_its_own_mock(scene: Scene, tmp_path) -
     replies = look(scene, scene.researcher)
     assert [reply.total for reply in replies] == [2, 2]
     assert [reply.data_sets[0].name for reply in replies] == ["clinic-a", "clinic-b"]
-    with scene.site.engine.begin() as connection:
-        blobs = list(connection.execute(select(outbox.c.blob).order_by(outbox.c.id)).scalars())
-    for reply, blob in zip(replies, blobs, strict=True):
+    for reply in replies:
         (offer,) = reply.data_sets
+        assert isinstance(offer.mock, LetterContent)
         published = parse_published_manifest(offer.manifest.encode())
-        assert open_blob(offer.mock, [blob], 1 << 20) == draw_mock(published)
+        assert offer.mock.plain() == draw_mock(published)
 
 
 def test_only_researchers_are_answered(scene: Scene) -> None:

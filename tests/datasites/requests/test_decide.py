@@ -3,7 +3,7 @@
 import pytest
 
 from datasites.requests.decide import approve, deny
-from datasites.requests.records import Request, Status, initial_parameters
+from datasites.requests.records import Request, Status
 from policies.decision import verify_decision
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DecisionTaken, RequestClosed, ReservationOpened
@@ -98,8 +98,7 @@ def test_whatever_the_reason_it_is_told_as_far_as_it_can_be(scene: Scene, reason
 
 def test_a_denied_request_keeps_its_terms_and_drops_its_parameter_file(scene: Scene) -> None:
     request = refuse(scene, scene.submit())
-    with scene.site.engine.begin() as connection:
-        assert initial_parameters(connection, request.digest) == b""
+    assert scene.request(request.digest).parameters_file is None
     assert scene.request(request.digest).terms == request.terms
 
 

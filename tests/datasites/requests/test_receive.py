@@ -6,7 +6,7 @@ import pytest
 
 from datasites.protocol.identity import Identity
 from datasites.requests.receive import may_submit
-from datasites.requests.records import Status, initial_parameters
+from datasites.requests.records import Status
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.programs.digests import parameters_digest
 from policies.programs.format import parse_program
@@ -190,5 +190,5 @@ def test_programs_for_other_columns_are_refused(scene: Scene, old: str, new: str
 def test_other_parameters_under_their_own_digest_are_taken(scene: Scene) -> None:
     terms = scene.terms(programs={"initial_parameters": parameters_digest(OTHER_INITIAL)})
     request = scene.receive(terms, parameters=OTHER_INITIAL)
-    with scene.site.engine.begin() as connection:
-        assert initial_parameters(connection, request.digest) == OTHER_INITIAL
+    assert request.parameters_file is not None
+    assert b"".join(scene.site.contents.read(request.parameters_file)) == OTHER_INITIAL

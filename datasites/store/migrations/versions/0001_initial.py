@@ -43,6 +43,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_populations")),
     )
     op.create_table(
+        "recoveries",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("statement", sa.Text(), nullable=False, comment="signed by the owner"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recoveries")),
+    )
+    op.create_table(
         "data_sets",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("population", sa.String(length=64), nullable=False),
@@ -60,7 +66,12 @@ def upgrade() -> None:
         sa.Column("recipient", sa.String(length=64), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("blob", sa.LargeBinary(), nullable=True, comment="sealed content that the message refers to"),
+        sa.Column(
+            "content_file",
+            sa.String(length=64),
+            nullable=True,
+            comment="what the relay must have before the message goes",
+        ),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["recipient"], ["peers.party"], name=op.f("fk_outbox_recipient_peers")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
@@ -75,6 +86,13 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "lost",
+            sa.Boolean(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="closed by a recovery: all of it counts as spent",
+        ),
         sa.CheckConstraint("state IN ('open', 'closed')", name=op.f("ck_reservations_state")),
         sa.CheckConstraint("training_units >= 0 AND evaluation_units >= 0", name=op.f("ck_reservations_units")),
         sa.ForeignKeyConstraint(
@@ -83,6 +101,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("request", name=op.f("pk_reservations")),
     )
     op.create_index(op.f("ix_reservations_population"), "reservations", ["population"], unique=False)
+    op.create_table(
+        "set_backs",
+        sa.Column("witness", sa.String(length=64), nullable=False),
+        sa.Column(
+            "checkpoint", sa.Text(), nullable=False, comment="of this site's log, which the log does not continue"
+        ),
+        sa.Column("balance", sa.Text(), nullable=False, comment="sealed by this site with that checkpoint"),
+        sa.Column("noticed_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["witness"], ["peers.party"], name=op.f("fk_set_backs_witness_peers")),
+        sa.PrimaryKeyConstraint("witness", name=op.f("pk_set_backs")),
+    )
     op.create_table(
         "unit_fingerprints",
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
@@ -93,6 +122,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("fingerprint", name=op.f("pk_unit_fingerprints")),
     )
     op.create_index(op.f("ix_unit_fingerprints_population"), "unit_fingerprints", ["population"], unique=False)
+    op.create_table(
+        "witnessed",
+        sa.Column("party", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("checkpoint", sa.Text(), nullable=False, comment="the newest of that party's log"),
+        sa.Column("balance", sa.Text(), nullable=False, comment="sealed by that party for itself"),
+        sa.ForeignKeyConstraint(["party"], ["peers.party"], name=op.f("fk_witnessed_party_peers")),
+        sa.PrimaryKeyConstraint("party", name=op.f("pk_witnessed")),
+    )
+    op.create_table(
+        "witnesses",
+        sa.Column("party", sa.String(length=64), nullable=False),
+        sa.Column(
+            "nonce", sa.String(length=32), nullable=True, comment="of the newest question; no other answer counts"
+        ),
+        sa.Column("asked_size", sa.BigInteger(), nullable=False, comment="of this site's newest checkpoint sent there"),
+        sa.Column(
+            "proof_from", sa.BigInteger(), nullable=False, comment="size that the newest question's proof began at"
+        ),
+        sa.Column(
+            "held_size",
+            sa.BigInteger(),
+            nullable=False,
+            comment="of the one it confirmed since `serve` began; 0 if none",
+        ),
+        sa.ForeignKeyConstraint(["party"], ["peers.party"], name=op.f("fk_witnesses_party_peers")),
+        sa.PrimaryKeyConstraint("party", name=op.f("pk_witnesses")),
+    )
     op.create_table(
         "charges",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False, comment="1, 2, 3, …: covered by the hash"),
@@ -129,7 +186,12 @@ def upgrade() -> None:
         sa.Column("loss_program", sa.Text(), nullable=False),
         sa.Column("metrics_program", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("initial_parameters", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "parameters_file",
+            sa.String(length=64),
+            nullable=True,
+            comment="content file, until the request ends unfinished",
+        ),
         sa.Column("decision", sa.Text(), nullable=True),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
@@ -172,33 +234,30 @@ def upgrade() -> None:
         ),
         sa.Column("model_digest", sa.String(length=64), nullable=False),
         sa.Column(
-            "model",
-            sa.LargeBinary(),
+            "model_file",
+            sa.String(length=64),
             nullable=True,
-            comment="the global parameters, dropped once the round is computed",
+            comment="content file with the global model, until computed",
         ),
         sa.Column("message", sa.Text(), nullable=True, comment="the one answer, kept so that it can be sent again"),
-        sa.Column("blob", sa.LargeBinary(), nullable=True, comment="the masked update of that answer, sealed"),
+        sa.Column(
+            "update_file",
+            sa.String(length=64),
+            nullable=True,
+            comment="content file with the masked update, if it is large",
+        ),
+        sa.Column(
+            "commitment",
+            sa.String(length=64),
+            nullable=True,
+            comment="keyed, to the masked vector; as the log names it",
+        ),
+        sa.Column(
+            "awaited_size", sa.BigInteger(), nullable=True, comment="log size to be witnessed before the answer may go"
+        ),
         sa.ForeignKeyConstraint(
             ["request", "run"], ["runs.request", "runs.run"], name=op.f("fk_rounds_request_run_runs")
         ),
         sa.ForeignKeyConstraint(["request"], ["runs.request"], name=op.f("fk_rounds_request_runs")),
         sa.PrimaryKeyConstraint("request", "round", name=op.f("pk_rounds")),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("rounds")
-    op.drop_table("mask_keys")
-    op.drop_table("runs")
-    op.drop_table("requests")
-    op.drop_table("charges")
-    op.drop_index(op.f("ix_unit_fingerprints_population"), table_name="unit_fingerprints")
-    op.drop_table("unit_fingerprints")
-    op.drop_index(op.f("ix_reservations_population"), table_name="reservations")
-    op.drop_table("reservations")
-    op.drop_table("outbox")
-    op.drop_table("data_sets")
-    op.drop_table("populations")
-    op.drop_table("peers")
-    op.drop_table("log_entries")

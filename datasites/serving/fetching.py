@@ -1,0 +1,62 @@
+"""What a letter refers to: fetched into the content folder before the letter is acted on, for as long as terms say."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from datasites.execution.approval import require_approval
+from datasites.execution.ask_round import MODEL_DOMAIN, checked_model
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import LetterContent, unwrap
+from datasites.protocol.envelope import Opened
+from datasites.protocol.mailbox import Mailbox
+from datasites.protocol.messages import RoundStart, StudySubmission
+from datasites.requests.receive import may_submit
+from datasites.site import Site
+from datasites.store.contents import SavedFile
+from policies.programs.digests import PARAMETERS_DOMAIN
+from policies.statements.schema import parse_model
+from policies.terms import MAXIMUM_TERMS_BYTES, Terms
+
+_MAXIMUM_PARAMETER_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """Fetches what a letter refers to, if its sender may send such content now."""
+
+    site: Site
+    mailbox: Mailbox
+
+    @contextmanager
+    def content_of(self, opened: Opened) -> Iterator[SavedFile | None]:
+        """The file with what the letter refers to, or None; it is swept away unless a row refers to it by the end.
+
+        Raises:
+            CloisterError: why it is not fetched; the sentence speaks of nothing but what its sender sent.
+        """
+        match opened.message:
+            case StudySubmission() as message:
+                with self.site.engine.begin() as connection:
+                    may_submit(connection, opened.sender)
+                terms = parse_model(
+                    Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms"
+                )
+                content = message.initial_parameters
+                pieces = self._pieces(content, _MAXIMUM_PARAMETER_BYTES, terms.deadlines.setup_seconds)
+                with self.site.contents.saved(pieces, PARAMETERS_DOMAIN, content.plain_size) as file:
+                    yield file
+            case RoundStart() as message:
+                with self.site.engine.begin() as connection:
+                    sender = opened.sender.party
+                    request, _ = require_approval(connection, self.site, sender, message.study, self.site.now)
+                terms = request.terms
+                size = 4 * terms.programs.parameter_count
+                pieces = self._pieces(message.model, size, terms.deadlines.round_seconds)
+                with self.site.contents.saved(checked_model(pieces, terms), MODEL_DOMAIN, size) as file:
+                    yield file
+            case _:
+                yield None
+
+    def _pieces(self, content: LetterContent | BlobReference, maximum: int, seconds: float) -> Iterable[bytes]:
+        return unwrap(content, maximum, lambda reference: self.mailbox.get_blob(reference, seconds))

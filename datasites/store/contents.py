@@ -1,0 +1,129 @@
+"""Contents: what is too large for a row lies in files beside the database, on disk before any row refers to it."""
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from datasites.protocol.blobs import CHUNK_BYTES, BlobReference, seal_stream
+from datasites.protocol.content import MAXIMUM_LETTER_CONTENT_BYTES, LetterContent, in_letter
+from datasites.protocol.private_files import make_private_folder, sync_folder
+from datasites.protocol.sealed import SealedFile
+from policies.statements.digests import RunningDigest
+
+Piece = bytes | memoryview
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A file of the folder, and the digest (under the domain that it was saved for) of what is in it."""
+
+    name: str
+    digest: str
+
+
+class ContentFolder:
+    """Files that never change, each written once; `sweep` removes what no row refers to.
+
+    A file is in use from its first byte until the block that wrote it ends, by when a row refers to it or never will.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_private_folder(folder)
+        self._folder = folder
+        self._in_use: set[str] = set()
+        self._lock = Lock()
+
+    @contextmanager
+    def saved(self, pieces: Iterable[Piece], domain: str, size: int) -> Iterator[SavedFile]:
+        """Write `size` bytes as they come to a new file; gives it once it is on disk, with its digest in `domain`.
+
+        Raises:
+            InvalidInputError: the pieces do not add up to `size`.
+        """
+        digest = RunningDigest(domain, size)
+        with self._draft() as (name, file):
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+            named = digest.hexdigest()
+            _finish(file)
+            sync_folder(self._folder)
+            yield SavedFile(name, named)
+
+    @contextmanager
+    def enclosed(self, pieces: Iterable[Piece], size: int) -> Iterator[LetterContent | BlobReference]:
+        """What a message says of `size` bytes: small content itself, else where it lies sealed in a new file.
+
+        Raises:
+            InvalidInputError: the pieces do not add up to `size`.
+        """
+        if size <= MAXIMUM_LETTER_CONTENT_BYTES:
+            yield in_letter(pieces, size)
+            return
+        with self._draft() as (name, file):
+            reference = seal_stream(pieces, size, file.write)
+            _finish(file)
+            with self._used(reference.digest):
+                (self._folder / name).replace(self._folder / reference.digest)
+                sync_folder(self._folder)
+                yield reference
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The content of a file in pieces."""
+        with (self._folder / name).open("rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
+
+    def size(self, name: str) -> int:
+        """How many bytes a file has."""
+        return (self._folder / name).stat().st_size
+
+    def holds(self, file: SavedFile, domain: str) -> bool:
+        """Whether the file is there and still has its digest in `domain`."""
+        try:
+            digest = RunningDigest(domain, self.size(file.name))
+            for piece in self.read(file.name):
+                digest.update(piece)
+            return digest.hexdigest() == file.digest
+        except FileNotFoundError:
+            return False
+
+    def sealed_file(self, reference: BlobReference) -> SealedFile:
+        """What `enclosed` wrote, to be handed to the relay."""
+        return SealedFile(self._folder / reference.digest, reference)
+
+    def sweep(self, referred: Callable[[], Collection[str]]) -> None:
+        """Remove what is neither in use nor referred to; `referred` is asked after the folder was listed."""
+        with self._lock:
+            found = {path.name for path in self._folder.iterdir()} - self._in_use
+        if found:
+            for name in found - set(referred()):
+                (self._folder / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _draft(self) -> Iterator[tuple[str, BinaryIO]]:
+        name = secrets.token_hex(16)
+        with self._used(name):
+            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                yield name, file
+
+    @contextmanager
+    def _used(self, name: str) -> Iterator[None]:
+        with self._lock:
+            self._in_use.add(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use.discard(name)
+
+
+def _finish(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,21 @@
+"""Which files of the content folder rows still refer to; everything else may go."""
+
+from sqlalchemy import Connection, select
+
+from datasites.store.tables import outbox, requests, rounds
+
+
+def referred_contents(connection: Connection, now: int) -> set[str]:
+    """The names of the files that open requests, rounds and waiting letters need.
+
+    An answer is kept, to be sent again byte for byte, until its study's terms expire.
+    """
+    queries = (
+        select(requests.c.parameters_file),
+        select(rounds.c.model_file),
+        select(rounds.c.update_file)
+        .join(requests, requests.c.digest == rounds.c.request)
+        .where(requests.c.expires_at > now),
+        select(outbox.c.content_file),
+    )
+    return {name for query in queries for name in connection.execute(query).scalars() if name}

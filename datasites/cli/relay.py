@@ -9,6 +9,7 @@ from datasites.cli.options import JsonOption
 from datasites.cli.output import print_json, reporting, say
 from datasites.cli.peers import read_card
 from datasites.protocol.identity import parse_card
+from datasites.relay.quotas import Quotas
 
 app = typer.Typer(help="Run a relay; anyone may, since it sees sealed mail only.", no_args_is_help=True)
 
@@ -23,11 +24,23 @@ def run(
     public_url: Annotated[
         str | None, typer.Option(help="URL under which members reach it, where that is another one (a TLS proxy).")
     ] = None,
+    blob_gib: Annotated[int, typer.Option(help="GiB that one member's blobs may fill.", min=1)] = 32,
+    mailbox_mib: Annotated[int, typer.Option(help="MiB that the letters to one member may fill.", min=8)] = 1024,
+    mailbox_letters: Annotated[int, typer.Option(help="Letters that may wait for one member.", min=100)] = 10_000,
+    member_connections: Annotated[int, typer.Option(help="Connections of one member.", min=4)] = 64,
+    stranger_connections: Annotated[int, typer.Option(help="Connections of all strangers together.", min=16)] = 256,
     as_json: JsonOption = False,
 ) -> None:
     """Serve until told to stop; `relay.json` in the folder has the URL while it listens."""
     from datasites.relay.run import run_relay  # with the web server, which no other command needs
 
+    quotas = Quotas(
+        blob_bytes=blob_gib << 30,
+        mailbox_bytes=mailbox_mib << 20,
+        mailbox_letters=mailbox_letters,
+        connections=member_connections,
+        strangers=stranger_connections,
+    )
     with reporting(as_json):
 
         def announce(url: str) -> None:
@@ -36,7 +49,7 @@ def run(
             else:
                 say(f"The relay listens; members reach it at {url}.")
 
-        run_relay(folder.expanduser(), host, port, public_url, announce=announce)
+        run_relay(folder.expanduser(), host, port, public_url, quotas, announce=announce)
 
 
 @app.command()

@@ -9,8 +9,10 @@ import importlib
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,10 @@ from typing import Any
 from rich.console import Console
 
 from tests.benchmarks import peers
-from tests.benchmarks.table import ROWS, Measured, as_json, as_table, median
+from tests.benchmarks.memory import demo_peak
+from tests.benchmarks.rounds import federation, measure_block
+from tests.benchmarks.startup import PARAMETERS, approval_to_first_sum, nothing_to_first_sum
+from tests.benchmarks.table import ROWS, Measured, as_json, as_table, headline, median
 
 _SIZES = {"round-1e3": 1_000, "round-1e6": 1_000_000, "round-1e7": 10_000_000}
 _SCENE_ROWS = {*_SIZES, "approval", "start"}
@@ -27,15 +32,18 @@ _SECURE_SIZES = ("round-1e3", "round-1e6")
 
 console = Console(highlight=False)
 
+Flower = dict[str, Callable[[int, int], peers.FlowerRun]]
+"""What to run of Flower by name: parameters and rounds (its first one counts as start) → what it took."""
 
-def run(rows: set[str], repeats: int, rounds: int) -> Measured:
+
+def run(rows: set[str], repeats: int, rounds: int, *, quick: bool) -> Measured:
     """Measure `rows`: `repeats` passes over all of them, so that what disturbs the machine disturbs all alike."""
     measured = Measured()
-    beside = peers.available()
-    if not beside:
+    flower = _flower_runs(quick) if peers.available() else {}
+    if not flower:
         console.print("Flower is not installed («make bench-peers» does it): its figures are the recorded ones.")
     if rows & _SCENE_ROWS:
-        _with_a_federation(rows, repeats, rounds, beside, measured)
+        _with_a_federation(rows, repeats, rounds, flower, measured)
     if "memory" in rows:
         _memory(measured)
     for key in sorted(rows & _MODULES.keys()):
@@ -43,10 +51,7 @@ def run(rows: set[str], repeats: int, rounds: int) -> Measured:
     return measured
 
 
-def _with_a_federation(rows: set[str], repeats: int, rounds: int, beside: bool, measured: Measured) -> None:
-    from tests.benchmarks.rounds import federation, measure_block
-    from tests.benchmarks.startup import approval_to_first_sum, nothing_to_first_sum
-
+def _with_a_federation(rows: set[str], repeats: int, rounds: int, flower: Flower, measured: Measured) -> None:
     parts: dict[str, dict[str, list[float]]] = {}
     with federation() as (scene, ada):
         for repeat in range(repeats):
@@ -63,8 +68,7 @@ def _with_a_federation(rows: set[str], repeats: int, rounds: int, beside: bool, 
                     "submission and checks s": [block.submission],
                 }.items():
                     parts.setdefault(key, {}).setdefault(name, []).extend(values)
-                if beside:
-                    _flower_rounds(key, rounds, repeat, measured)
+                _flower_rounds(flower, key, rounds, repeat, measured)
             if "approval" in rows:
                 console.print(f"pass {repeat + 1} of {repeats}: approval")
                 measured.ours.setdefault("approval", []).append(approval_to_first_sum(scene, ada))
@@ -75,36 +79,40 @@ def _with_a_federation(rows: set[str], repeats: int, rounds: int, beside: bool, 
                 measured.ours.setdefault("start", []).append(steps["summed"])
                 for name in ("relay", "submitted", "approved"):
                     parts.setdefault("start", {}).setdefault(f"{name} after s", []).append(steps[name])
-                if beside and not rows & _SIZES.keys():
-                    _flower_rounds("round-1e3", 2, repeat, measured)
     for key, named in parts.items():
         measured.notes[key] = {name: median(values) for name, values in named.items()}
 
 
-def _flower_rounds(key: str, rounds: int, repeat: int, measured: Measured) -> None:
-    """Flower's turn at one size: deployed each time; SecAgg+ (minutes) and the simulation in the first pass only."""
+def _flower_runs(quick: bool) -> Flower:
+    """What is run of Flower. SecAgg+ takes minutes: it is left out of a quick run."""
+    runs: Flower = {
+        "Flower": lambda size, rounds: peers.deployed(size, rounds, secure=False),
+        "Flower, simulated": peers.simulated,
+    }
+    if not quick:
+        runs["Flower SecAgg+"] = lambda size, _rounds: peers.deployed(size, 2, secure=True)
+    return runs
+
+
+def _flower_rounds(flower: Flower, key: str, rounds: int, repeat: int, measured: Measured) -> None:
+    """Flower's turn at one size: deployed in each pass, the others in the first only."""
     size = _SIZES[key]
-    todo: dict[str, Callable[[], peers.FlowerRun]] = {"Flower": lambda: peers.deployed(size, rounds + 1, secure=False)}
-    if repeat == 0:
-        todo["Flower, simulated"] = lambda: peers.simulated(size, rounds + 1)
-        if key in _SECURE_SIZES:
-            todo["Flower SecAgg+"] = lambda: peers.deployed(size, 2, secure=True)
-    for name, work in todo.items():
+    for name, work in flower.items():
+        if (repeat > 0 and name != "Flower") or (name == "Flower SecAgg+" and key not in _SECURE_SIZES):
+            continue
         try:
-            found = work()
+            found = work(size, rounds + 1)
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
             console.print(f"{name} could not be measured at {size} parameters: {error}")
             continue
         measured.peers.setdefault(key, {}).setdefault(name, []).extend(found.rounds)
-        if key == "round-1e3":
+        if size == PARAMETERS:
             measured.peers.setdefault("start", {}).setdefault(name, []).append(found.start_to_first_round)
-        if key == "round-1e3":
-            measured.peers.setdefault("memory", {}).setdefault(name, []).append(found.peak_bytes / 1e9)
+            # Its client of the benchmark needs no torch, as any that trains would: beside the demo that must be said.
+            measured.peers.setdefault("memory", {}).setdefault(f"{name}, no torch", []).append(found.peak_bytes / 1e9)
 
 
 def _memory(measured: Measured) -> None:
-    from tests.benchmarks.memory import demo_peak
-
     console.print("the demo's memory")
     peak = demo_peak()
     measured.ours["memory"] = [peak.bytes / 1e9]
@@ -127,13 +135,6 @@ def _module(key: str, measured: Measured) -> None:
         measured.missing[key] = f"not measured: {name} gives {', '.join(figures)}"
     else:
         measured.ours[key] = [chosen]
-
-
-def headline(key: str, figures: dict[str, float]) -> float | None:
-    """The figure that the row's goal is about: the relay's slower direction; a site's quantising and masking ÷ floor."""
-    if key == "relay":
-        return min((value for name, value in figures.items() if "MB/s" in name), default=None)
-    return figures.get("site: quantise and mask / floor")
 
 
 def facts() -> dict[str, Any]:
@@ -164,7 +165,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--rows", default=",".join(row.key for row in ROWS), help="keys, with commas between")
     parser.add_argument("--repeats", type=int, default=3, help="passes over all rows")
     parser.add_argument("--rounds", type=int, default=5, help="rounds a pass and size")
-    parser.add_argument("--quick", action="store_true", help="one pass of two rounds, for development")
+    parser.add_argument("--quick", action="store_true", help="one pass of two rounds and no SecAgg+, for development")
     parser.add_argument("--output", type=Path, default=Path("bench-output/bench.json"))
     given = parser.parse_args(None if arguments is None else list(arguments))
     wanted = set(given.rows.split(","))
@@ -172,7 +173,9 @@ def main(arguments: Iterable[str] | None = None) -> None:
     if unknown:
         parser.error(f"no such rows: {', '.join(sorted(unknown))}")
     about = facts()
-    measured = run(wanted, 1 if given.quick else given.repeats, 2 if given.quick else given.rounds)
+    # Whatever ends the benchmark ends the processes that it started, which only unwinding does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    measured = run(wanted, 1 if given.quick else given.repeats, 2 if given.quick else given.rounds, quick=given.quick)
     shown = [row for row in ROWS if row.key in wanted]
     console.print(as_table(shown, measured))
     load = ", ".join(f"{it:.1f}" for it in about["machine"]["load_before"])

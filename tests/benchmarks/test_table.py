@@ -6,8 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from tests.benchmarks.run import headline
-from tests.benchmarks.table import ROWS, Measured, Recorded, Row, as_json, as_table
+from tests.benchmarks.table import ROWS, Measured, Recorded, Row, as_json, as_table, headline
 
 SECONDS = Row("round", "a round", "s", 0.5, "lower", (Recorded("Flower", 6.0, 6.0), Recorded("Other", 2.0, 3.0)))
 SPEED = Row("relay", "a blob", "MB/s", 150.0, "higher")

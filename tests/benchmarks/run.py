@@ -30,7 +30,7 @@ _SCENE_ROWS = {*_SIZES, "approval", "start"}
 _MODULES = {"relay": "tests.benchmarks.bench_relay", "masking": "tests.benchmarks.bench_masking"}
 _SECURE_SIZES = ("round-1e3", "round-1e6")
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=max(120, Console().width))
 
 Flower = dict[str, Callable[[int, int], peers.FlowerRun]]
 """What to run of Flower by name: parameters and rounds (its first one counts as start) → what it took."""

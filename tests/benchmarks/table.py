@@ -106,22 +106,21 @@ def peer_figures(row: Row, measured: Measured) -> dict[str, tuple[str, float, fl
 def as_table(rows: Sequence[Row], measured: Measured) -> Table:
     """The terminal's table: ours, the goal and whether it is met, and the peers, each labelled."""
     table = Table(title="Cloister beside its peers: medians, same machine", title_justify="left", show_lines=True)
-    for column in ("What", "Cloister", "Goal", "Met", "Peers", "Peer ÷ ours"):
+    for column in ("What", "Cloister", "Goal", "Met", "Peers, and how many times ours"):
         table.add_column(column)
     for row in rows:
         samples = measured.ours.get(row.key)
         value = median(samples) if samples else None
-        lines, ratios = [], []
+        lines = []
         for peer, (label, low, high) in peer_figures(row, measured).items():
-            lines.append(f"{peer}: {_span(low, high)} {row.unit} ({label})")
-            ratios.append("–" if not value or value <= 0 else f"{_span(low / value, high / value)}×")
+            ratio = "" if value is None or value <= 0 else f", {_span(low / value, high / value)}×"
+            lines.append(f"{peer}: {_span(low, high)} {row.unit} ({label}){ratio}")
         table.add_row(
             row.title + _parts(measured.notes.get(row.key, {})),
             f"{_number(value)} {row.unit}" if value is not None else measured.missing.get(row.key, "not measured"),
             f"{'≤' if row.better == 'lower' else '≥'} {row.goal:g} {row.unit}",
             "–" if value is None else ("yes" if is_met(row, value) else "no"),
             "\n".join(lines),
-            "\n".join(ratios),
         )
     return table
 

@@ -43,10 +43,8 @@ def test_a_goal_is_met_from_its_own_side(row, value, met):
 def test_a_missing_peer_is_labelled_recorded_and_a_present_one_measured():
     measured = Measured(ours={"round": [0.5]}, peers={"round": {"Flower": [4.0, 8.0, 5.0]}})
     text = printed([SECONDS], measured)
-    assert "Flower: 5 s (measured)" in text
-    assert "Other: 2-3 s (recorded)" in text
-    assert "10×" in text
-    assert "4-6×" in text
+    assert "Flower: 5 s (measured), 10×" in text
+    assert "Other: 2-3 s (recorded), 4-6×" in text
     peers = as_json([SECONDS], measured, {})["rows"][0]["peers"]
     assert (peers["Flower"]["source"], peers["Flower"]["samples"]) == ("measured", [4.0, 8.0, 5.0])
     assert (peers["Other"]["source"], peers["Other"]["low"], peers["Other"]["high"]) == ("recorded", 2.0, 3.0)
@@ -62,7 +60,7 @@ def test_what_could_not_be_measured_says_why_and_meets_no_goal():
 
 
 def test_an_overhead_below_zero_has_no_ratio():
-    assert "×" not in printed([SECONDS], Measured(ours={"round": [-0.01]})).replace("Peer ÷ ours", "")
+    assert "×" not in printed([SECONDS], Measured(ours={"round": [-0.01]}))
 
 
 def test_parts_stand_beside_the_figure_and_the_json_is_plain():

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-peers clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m tests.demo.run
@@ -23,7 +23,15 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_masking.py
+	$(BIN)/python -m tests.benchmarks.run
+
+# Flower in an environment of its own, for `make bench` to measure beside us: its pins do not go with ours.
+bench-peers: .venv-peers/installed
+
+.venv-peers/installed: tests/benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --requirement $<
+	touch $@
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,4 +41,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-peers demo-output bench-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m tests.demo.run
@@ -25,6 +25,10 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)
 	PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_masking.py
 
+# A million inputs over all parsers that face outside; only where atheris has a wheel: Linux on x86-64.
+fuzz: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs 1000000
+
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -33,4 +37,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache fuzz-findings *.egg-info

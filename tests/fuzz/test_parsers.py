@@ -19,7 +19,7 @@ from tests.fuzz.mutate import flip, mutate
 from tests.fuzz.targets import TARGETS, Target
 
 _REPOSITORY = Path(__file__).parents[2]
-_INPUTS = 12_000
+_INPUTS = 6_000
 _NO_ATHERIS = "atheris has no wheel for this machine or Python: here the parsers are tried by hypothesis alone"
 
 coverage_guided = pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason=_NO_ATHERIS)

@@ -25,6 +25,15 @@ def test_an_integer_too_large_is_not_quoted() -> None:
     assert "777" not in str(caught.value)
 
 
+def test_a_whole_float_beyond_the_integers_is_read_back() -> None:
+    for value in (2.0**53, -(2.0**53), 1e16, 123456789012345680000.0, 1e20):
+        data = canonical_bytes({"value": value})
+        assert parse_canonical(data, maximum_bytes=100, what="It") == {"value": value}
+    for data in (b"9007199254740993", b"1000000000000000000000", b"9" * 400):
+        with pytest.raises(InvalidInputError):
+            parse_canonical(data, maximum_bytes=500, what="It")
+
+
 def test_an_integer_too_large_to_print_has_no_canonical_form() -> None:
     with pytest.raises(InvalidInputError):
         canonical_bytes({"a": 16**5000})

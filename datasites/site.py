@@ -14,11 +14,9 @@ from datasites.store.engine import open_engine
 from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings, write_settings
 from datasites.store.migrate import migrate
 from policies.errors import ConflictError
-from policies.house_rules import DEFAULT_HOUSE_RULES, HouseRules, parse_house_rules
+from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, HouseRules, parse_house_rules
 from policies.log.entries import SiteOpened
 from policies.log.journal import append, entry_bytes
-
-_MAXIMUM_RULES_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Site:
             InvalidInputError: the file is missing, or a rule in it is wrong.
         """
         file = self.home.house_rules_file
-        return parse_house_rules(read_given_file(file, maximum_bytes=_MAXIMUM_RULES_BYTES, what="The file"))
+        return parse_house_rules(read_given_file(file, maximum_bytes=MAXIMUM_HOUSE_RULES_BYTES, what="The file"))
 
 
 def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:

@@ -1,14 +1,15 @@
 """The owner's standing rules: what a request must satisfy before its owner may approve it."""
 
-import tomllib
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from policies.errors import InvalidInputError, RefusedError
 from policies.statements.schema import StrictModel, describe_validation_error
+from policies.statements.toml import parse_toml
 from policies.terms import Terms
 
+MAXIMUM_HOUSE_RULES_BYTES = 64 * 1024
 DEFAULT_HOUSE_RULES = """\
 # Standing rules of this datasite. They bind every approval; edit them and they hold from the next one on.
 minimum_cohort = 3        # a sum must cover at least this many sites
@@ -31,12 +32,11 @@ def parse_house_rules(data: bytes) -> HouseRules:
     """Parse `house_rules.toml`.
 
     Raises:
-        InvalidInputError: saying which rule is wrong.
+        InvalidInputError: it is too long or not TOML, or saying which rule is wrong.
     """
+    document = parse_toml(data, maximum_bytes=MAXIMUM_HOUSE_RULES_BYTES, what="house_rules.toml")
     try:
-        return HouseRules.model_validate(tomllib.loads(data.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"The house rules are not valid TOML: {error}.") from error
+        return HouseRules.model_validate(document)
     except ValidationError as error:
         raise InvalidInputError(f"The house rules are not valid: {describe_validation_error(error)}.") from error
 

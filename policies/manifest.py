@@ -1,6 +1,5 @@
 """Manifest: the public description of a data set, declared by its owner and never derived from the data."""
 
-import tomllib
 import unicodedata
 from typing import Annotated, Literal, Self
 
@@ -10,6 +9,7 @@ from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import digest
 from policies.statements.schema import Name, StrictModel, Text, parse_model
+from policies.statements.toml import parse_toml
 
 MAXIMUM_MANIFEST_BYTES = 256 * 1024
 MAXIMUM_FEATURES = 10_000
@@ -162,12 +162,7 @@ def parse_manifest(data: bytes) -> Manifest:
         InvalidInputError: it is not TOML, too long, or a field is wrong; naming the field.
     """
     what = "The manifest"
-    if len(data) > MAXIMUM_MANIFEST_BYTES:
-        raise InvalidInputError(f"{what} has {len(data)} bytes; at most {MAXIMUM_MANIFEST_BYTES} are accepted.")
-    try:
-        document = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"{what} is not a TOML file in UTF-8: {error}.") from error
+    document = parse_toml(data, maximum_bytes=MAXIMUM_MANIFEST_BYTES, what=what)
     try:
         content = canonical_bytes(document)
     except InvalidInputError as error:

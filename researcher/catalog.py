@@ -87,4 +87,20 @@ def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSet
     manifest = parse_published_manifest(offer.manifest.encode())
     if manifest.name != offer.name:
         raise InvalidInputError(f"{card.name} offers «{offer.name}» with the manifest of another data set.")
-    return DataSet(card, offer.name, manifest, offer.allowance, pd.read_csv(io.BytesIO(content)))
+    return DataSet(card, offer.name, manifest, offer.allowance, read_mock(content, manifest))
+
+
+def read_mock(content: bytes, manifest: Manifest) -> pd.DataFrame:
+    """The rows of mock data that a site sent: CSV with exactly the manifest's columns.
+
+    Raises:
+        InvalidInputError: it is something else.
+    """
+    expected = [manifest.privacy_unit.column, *(column.name for column in manifest.columns)]
+    try:
+        rows = pd.read_csv(io.BytesIO(content))
+    except (ValueError, OverflowError, RecursionError) as error:  # pandas' own errors are ValueErrors
+        raise InvalidInputError(f"The mock data of «{manifest.name}» is not CSV in UTF-8.") from error
+    if list(rows.columns) != expected:
+        raise InvalidInputError(f"The mock data of «{manifest.name}» has other columns than its manifest.")
+    return rows

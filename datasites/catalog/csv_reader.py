@@ -104,12 +104,13 @@ def _take(reader: Iterator[list[str]], count: int) -> tuple[list[list[str]], str
 def _places(header: list[str], expected: tuple[str, ...]) -> dict[str, int]:
     """Where each expected column stands. An undeclared name is not repeated: without a header it would be a value."""
     cleaned = [unicodedata.normalize("NFC", name.strip()) for name in header]
-    problems = []
+    problems, seen = [], set[str]()
     for position, name in enumerate(cleaned, start=1):
         if name not in expected:
             problems.append((1, f"column {position} of the header is not in the manifest; remove or declare it"))
-        elif name in cleaned[: position - 1]:
+        elif name in seen:
             problems.append((1, f"column {name!r} stands there twice"))
+        seen.add(name)
     problems.extend((1, f"column {name!r} of the manifest is missing") for name in expected if name not in cleaned)
     if problems:
         raise _invalid(problems)

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,18 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
-from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
+from datasites.protocol.private_files import (
+    make_private_folder,
+    read_given_file,
+    read_private_file,
+    write_private_file,
+)
 from policies.errors import ConflictError, InvalidInputError
 from policies.statements.schema import PartyName, StrictModel, describe_validation_error
+from policies.statements.toml import parse_toml
 
 _SECRET_BYTES = 32
+_MAXIMUM_SETTINGS_BYTES = 64 * 1024
 _LONGEST_SOCKET_PATH = 100
 
 
@@ -115,12 +121,12 @@ def read_settings(home: Home) -> Settings:
     Raises:
         InvalidInputError: there is no datasite in the folder, or its settings are not valid.
     """
+    if not home.settings_file.exists():
+        raise InvalidInputError(f"{home.folder} holds no datasite; make one with «datasite init».")
+    content = read_given_file(home.settings_file, maximum_bytes=_MAXIMUM_SETTINGS_BYTES, what="The file")
+    document = parse_toml(content, maximum_bytes=_MAXIMUM_SETTINGS_BYTES, what=str(home.settings_file))
     try:
-        return Settings.model_validate(tomllib.loads(home.settings_file.read_text()))
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{home.folder} holds no datasite; make one with «datasite init».") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{home.settings_file} is not valid TOML; mend it.") from error
+        return Settings.model_validate(document)
     except ValidationError as error:
         problem = describe_validation_error(error)
         raise InvalidInputError(f"{home.settings_file} is not valid: {problem}.") from error

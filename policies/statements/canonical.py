@@ -21,8 +21,8 @@ def canonical_bytes(value: Any) -> bytes:
     """
     try:
         return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidInputError(f"This value has no canonical JSON form: {error}.") from error
+    except (ValueError, RecursionError) as error:  # the text of some quotes the value, and fails to for a huge integer
+        raise InvalidInputError(f"This value has no canonical JSON form ({type(error).__name__}).") from error
 
 
 def parse_json(data: bytes, *, maximum_bytes: int, what: str) -> Any:
@@ -34,7 +34,9 @@ def parse_json(data: bytes, *, maximum_bytes: int, what: str) -> Any:
     if len(data) > maximum_bytes:
         raise InvalidInputError(f"{what} has {len(data)} bytes; at most {maximum_bytes} are accepted.")
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            data.decode(), object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_int=_whole_number
+        )
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{what} is not strict JSON ({type(error).__name__}).") from error
     if _depth(value) > _MAXIMUM_DEPTH:
@@ -55,6 +57,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("duplicate key")
     return result
+
+
+def _whole_number(digits: str) -> int | float:
+    # From 2⁵³ on only floats have a canonical spelling, and that of a whole one below 10²¹ looks like an integer.
+    value = int(digits)
+    return value if abs(value) < 2**53 else float(digits)
 
 
 def _no_constant(name: str) -> None:

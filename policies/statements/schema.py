@@ -72,11 +72,13 @@ def parse_model(model: type[Model], data: bytes, *, maximum_bytes: int, what: st
 
 def describe_validation_error(error: ValidationError) -> str:
     """Say which field is wrong and what was expected, without the value that was got."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) if _OWN_WORD.fullmatch(str(part)) else "…" for part in first["loc"]) or "the whole"
-    # A pattern tells people nothing.
-    mismatch = first["type"] == "string_pattern_mismatch"
-    said = "it has another form than expected, or invisible characters" if mismatch else first["msg"]
+    said = first["msg"]
+    if first["type"] == "string_pattern_mismatch":  # a pattern tells people nothing
+        said = "it has another form than expected, or invisible characters"
+    elif first["type"] == "union_tag_invalid":  # the message would quote what was got
+        said = f"it must be one of the kinds {first['ctx']['expected_tags']}"
     return f"{place}: {said}"
 
 

@@ -65,7 +65,7 @@ def test_nominal_counts_add_up_at_both_ends(clinic_toml):
         ('title = "Clinic A"', 'title = "Clinic \\u202e A"', "title"),
         ('title = "Clinic A"', 'title = "Clinic A"\nsecret = 1', "secret"),
         ('title = "Clinic A"', "", "title"),
-        ('type = "number"', 'type = "image"', "image"),
+        ('type = "number"', 'type = "image"', "columns.1: it must be one of the kinds 'number', 'integer', 'category'"),
         ('name = "clinic-a"', 'name = "clinic-a"\nname = "b"', "TOML"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 import traceback
 
 import numpy as np
@@ -243,3 +244,10 @@ def test_numbers_keep_every_bit(tmp_path_factory, manifest, values):
     rows = "".join(f"p1,40,{value!r},A,yes\n" for value in values)
     path.write_text("patient,age,pressure,blood,ill\n" + rows)
     assert read_table(path, manifest).values["pressure"].tolist() == values
+
+
+def test_a_header_of_endless_repetitions_is_refused_soon(manifest, write_table):
+    began = time.process_time()
+    said = refusal(write_table([GOOD], header="age," * 200_000 + "\n"), manifest)
+    assert "column 'age' stands there twice" in said
+    assert time.process_time() - began < 10, "looking each name up among all before it takes minutes"

@@ -1,0 +1,151 @@
+"""Valid values of every format, from the repository's own scenes; keys are fixed, so that a finding can be replayed."""
+
+import json
+from hashlib import sha256
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from safetensors.numpy import save
+
+from datasites.execution.trainer_messages import Load, Loaded, Prepare, Prepared, Ready, Result, Round
+from datasites.protocol import envelope
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.identity import Identity, IdentityCard, Role, parse_card
+from datasites.protocol.messages import (
+    AdvertisementMessage,
+    Allowance,
+    CatalogReply,
+    CatalogRequest,
+    DataSetOffer,
+    MaskedUpdateMessage,
+    Message,
+    Roster,
+    RoundRefused,
+    RoundStart,
+    SetupStart,
+    StudyClose,
+    StudyStatus,
+    StudySubmission,
+)
+from datasites.secure_averaging.advertisement import create
+from policies.decision import sign_decision
+from policies.manifest import parse_manifest
+from policies.statements.canonical import canonical_bytes
+from policies.statements.digests import frame
+from policies.statements.schema import StrictModel
+from policies.statements.signed import sign
+from tests.attacks import honest_log
+from tests.conftest import CLINIC
+from tests.one_study import INITIAL, LOSS, METRICS, RUN, SOURCE, STUDY, make_terms
+
+
+def key_bytes(name: str) -> bytes:
+    """32 bytes that every run knows by this name."""
+    return sha256(name.encode()).digest()
+
+
+def identity(name: str, role: Role) -> Identity:
+    """A party with fixed keys; a data site has its log key and no owner key."""
+    signing = Ed25519PrivateKey.from_private_bytes(key_bytes(f"{name} signs"))
+    sealing = X25519PrivateKey.from_private_bytes(key_bytes(f"{name} seals"))
+    log = Ed25519PrivateKey.from_private_bytes(key_bytes(f"{name} logs")) if role == "datasite" else None
+    fields = {
+        "version": "cloister-card/1",
+        "name": name,
+        "role": role,
+        "signing_key": signing.public_key().public_bytes_raw().hex(),
+        "sealing_key": sealing.public_key().public_bytes_raw().hex(),
+        "log_key": None if log is None else log.public_key().public_bytes_raw().hex(),
+        "owner_key": None,
+    }
+    signature = sign(signing, "card", canonical_bytes(fields)).hex()
+    return Identity(parse_card(canonical_bytes({**fields, "signature": signature})), signing, sealing, log)
+
+
+def sealed(sender: Identity, recipient: IdentityCard, number: int, payload: bytes) -> bytes:
+    """What a pinned party can send: any bytes at all, under a good header and a good signature."""
+    header = envelope.EnvelopeHeader(
+        version="cloister-envelope/1", sender=sender.party, recipient=recipient.party, number=number
+    ).canonical()
+    content = sign(sender.signing, "envelope", header, payload) + payload
+    key = X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.sealing_key))
+    return len(header).to_bytes(2, "big") + header + envelope._SUITE.encrypt(content, key, frame("envelope", header))
+
+
+ADA, SITE, PARTNER = identity("ada", "researcher"), identity("Clinic A", "datasite"), identity("Bern", "datasite")
+OWNER = Ed25519PrivateKey.from_private_bytes(key_bytes("owner"))
+TERMS = make_terms(STUDY, ADA.party, [SITE.party, PARTNER.party, "ab" * 32], 1_900_086_400, {})
+MANIFEST = parse_manifest(CLINIC.encode())
+REFERENCE = BlobReference(digest="ab" * 32, size=9, key="cd" * 32)
+ADVERTISEMENTS = tuple(
+    create(party.signing, party.party, TERMS.digest(), RUN, TERMS.sums)[0] for party in (SITE, PARTNER)
+)
+DECISION = sign_decision(OWNER, honest_log.DECISION)
+
+MESSAGES: tuple[Message, ...] = (
+    CatalogRequest(),
+    StudySubmission(
+        study=STUDY,
+        terms=TERMS.canonical().decode(),
+        loss_program=LOSS,
+        metrics_program=METRICS,
+        source=SOURCE,
+        initial_parameters=REFERENCE,
+    ),
+    SetupStart(study=STUDY, run=RUN, terms_digest=TERMS.digest()),
+    Roster(study=STUDY, run=RUN, advertisements=ADVERTISEMENTS),
+    RoundStart(study=STUDY, run=RUN, round=1, model=REFERENCE),
+    StudyClose(study=STUDY, reason="finished"),
+    StudyStatus(study=STUDY, status="approved", detail="Ready to run.", decision=DECISION),
+    AdvertisementMessage(study=STUDY, run=RUN, advertisement=ADVERTISEMENTS[0]),
+    MaskedUpdateMessage(
+        study=STUDY,
+        run=RUN,
+        round=2,
+        round_context="01" * 32,
+        vector_digest="02" * 32,
+        signature="3" * 128,
+        update=REFERENCE,
+    ),
+    RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    CatalogReply(
+        total=1,
+        data_sets=(
+            DataSetOffer(
+                name="clinic-a",
+                manifest=MANIFEST.canonical().decode(),
+                mock=REFERENCE,
+                allowance=Allowance(
+                    remaining_training_share=1.0, remaining_evaluation_share=0.5, epsilon=3.0, delta=1e-6
+                ),
+            ),
+        ),
+    ),
+)
+TRAINER: tuple[StrictModel, ...] = (
+    Prepare(
+        loss=LOSS,
+        metrics=METRICS,
+        training=TERMS.training,
+        evaluation=TERMS.evaluation,
+        parameter_count=6,
+        feature_count=6,
+        target="int64",
+    ),
+    Load(nominal_training_units=75, nominal_holdout_units=25),
+    Round(trains=True, evaluates=False),
+    Ready(layers=("seccomp", "landlock"), refusal=None),
+    Prepared(refusal="The loss is not allowed."),
+    Loaded(),
+    Result(),
+)
+RESULT_LIKE = {"update": np.zeros(6, np.float32), "metrics": np.ones(2, np.float64)}
+RESULT = save(RESULT_LIKE)
+PARAMETERS = INITIAL
+MODEL = np.linspace(-1, 1, 6).astype("<f4").tobytes()
+CSV = b"patient,age,pressure,blood,ill\np1,30,120,A,no\n p2 ,41,80.5,0,yes\np1,98,6e1,AB,no\n"
+LOG_BUNDLE = honest_log.write_bundle(
+    honest_log.FACTS, honest_log.note(honest_log.HONEST), [entry.canonical() for entry in honest_log.HONEST]
+)
+JSON_TEXTS = (b"{}", json.dumps({"a": [1, 2.5, "x", None, True], "b": {"c": "\u00e9"}}).encode(), b"[[[1e3]]]")

@@ -1,0 +1,149 @@
+"""Every parser that faces outside, as a fuzzer calls it: what it may raise, its size limit, values that it accepts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from datasites.execution.ask_round import parse_model_vector
+from datasites.execution.frames import MAXIMUM_HEADER_BYTES, Frame
+from datasites.protocol import envelope, relay_wire
+from datasites.protocol.identity import MAXIMUM_CARD_BYTES, parse_card
+from datasites.protocol.messages import MAXIMUM_MESSAGE_BYTES, parse_message
+from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES
+from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
+from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
+from policies.log.bundle import MAXIMUM_BUNDLE_BYTES, read_bundle
+from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES, parse_checkpoint
+from policies.log.entries import MAXIMUM_ENTRY_BYTES, parse_entry
+from policies.log.verify import Pinned, verify_bundle
+from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest, parse_published_manifest
+from policies.programs.format import MAXIMUM_PROGRAM_BYTES
+from policies.programs.parameters import read_parameters
+from policies.statements.canonical import parse_json
+from policies.terms import MAXIMUM_TERMS_BYTES
+from tests.attacks.honest_log import HONEST, note
+from tests.conftest import CLINIC
+from tests.fuzz import parsers, seeds
+from tests.fuzz.forms import BYTES, ENVELOPE, JSON, LINES, SAFETENSORS, TOML, Form
+
+_LONGEST_SENTENCE = 4000
+
+
+@dataclass(frozen=True)
+class Target:
+    """One parser. `parse` takes any bytes and returns, or raises one of `errors`; a seed it must accept.
+
+    `limit` is the parser's own bound on its input; None where what carries the bytes has it. `share` is how many
+    inputs it gets beside the others, less where each takes long.
+    """
+
+    name: str
+    parse: Callable[[bytes], object]
+    form: Form
+    seeds: tuple[bytes, ...]
+    errors: tuple[type[CloisterError], ...] = (InvalidInputError,)
+    limit: int | None = None
+    share: float = 1.0
+    memory: int = 256 << 20
+    seconds: int = 20
+    longest: int = 4 * 1024
+
+    def accepts(self, data: bytes) -> bool:
+        """Whether the parser takes `data`; what it raises beside its errors comes out, and so do bad sentences."""
+        try:
+            self.parse(data)
+        except self.errors as error:
+            sentence = str(error)
+            if not sentence or len(sentence) > _LONGEST_SENTENCE or not sentence.replace("\n", "").isprintable():
+                raise AssertionError(f"The error is no sentence for people: {sentence[:500]!r}.") from error
+            return False
+        return True
+
+
+_LETTERS = tuple(parsers.letter(message.canonical()) for message in seeds.MESSAGES[:2])
+_DOCUMENTS = tuple(message.canonical() for message in seeds.MESSAGES)
+_PROGRAMS = (seeds.LOSS.encode(), seeds.METRICS.encode())
+_SEALED_ERRORS = (InvalidInputError, NotAuthenticError)
+_HEADER_LIMIT = envelope.MAXIMUM_ENVELOPE_BYTES
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        "json", partial(parse_json, maximum_bytes=parsers.SMALL, what="It"), JSON, seeds.JSON_TEXTS, limit=parsers.SMALL
+    ),
+    Target("message", parse_message, JSON, _DOCUMENTS, limit=MAXIMUM_MESSAGE_BYTES),
+    Target(
+        "card",
+        parse_card,
+        JSON,
+        (seeds.ADA.card.canonical(), seeds.SITE.card.canonical()),
+        _SEALED_ERRORS,
+        MAXIMUM_CARD_BYTES,
+    ),
+    Target("manifest", parse_manifest, TOML, (CLINIC.encode(),), limit=MAXIMUM_MANIFEST_BYTES),
+    Target(
+        "published-manifest",
+        parse_published_manifest,
+        JSON,
+        (seeds.MANIFEST.canonical(),),
+        limit=MAXIMUM_MANIFEST_BYTES,
+    ),
+    Target("house-rules", parse_house_rules, TOML, (DEFAULT_HOUSE_RULES.encode(),), limit=MAXIMUM_HOUSE_RULES_BYTES),
+    Target("settings", parsers.try_settings, TOML, (parsers.seed_settings(),), limit=parsers.SMALL),
+    Target(
+        "terms", parsers.try_terms, JSON, (seeds.TERMS.canonical(),), (CloisterError,), MAXIMUM_TERMS_BYTES, share=0.5
+    ),
+    Target("program", parsers.try_program, JSON, _PROGRAMS, limit=MAXIMUM_PROGRAM_BYTES),
+    Target("program-bounds", parsers.try_bounds, JSON, _PROGRAMS, limit=MAXIMUM_PROGRAM_BYTES, share=0.1),
+    Target(
+        "parameters",
+        lambda data: read_parameters(data, parsers.PROGRAM, maximum_bytes=parsers.SMALL),
+        SAFETENSORS,
+        (seeds.PARAMETERS,),
+        limit=parsers.SMALL,
+    ),
+    Target("tensors", parsers.try_tensors, SAFETENSORS, (seeds.PARAMETERS,), limit=parsers.SMALL, share=0.5),
+    Target("model-vector", lambda data: parse_model_vector(data, seeds.TERMS), BYTES, (seeds.MODEL,)),
+    Target(
+        "decision",
+        parsers.try_decision,
+        JSON,
+        (seeds.DECISION.canonical(),),
+        _SEALED_ERRORS,
+        MAXIMUM_SIGNED_DECISION_BYTES,
+    ),
+    Target("envelope-header", envelope.read_header, ENVELOPE, _LETTERS, limit=_HEADER_LIMIT),
+    Target("letter", parsers.try_letter, ENVELOPE, _LETTERS, _SEALED_ERRORS, _HEADER_LIMIT),
+    Target("sealed-message", lambda data: parsers.try_letter(parsers.letter(data)), JSON, _DOCUMENTS, share=0.5),
+    Target("relay-headers", parsers.try_relay_headers, BYTES, (parsers.seed_headers(),), _SEALED_ERRORS),
+    Target("relay-letters", parsers.try_relay_letters, BYTES, (relay_wire.join_letters(enumerate(_LETTERS, start=1)),)),
+    Target("blob", parsers.try_blob, BYTES, (parsers.seed_blob(),), _SEALED_ERRORS),
+    Target("log-entry", parse_entry, JSON, tuple(entry.canonical() for entry in HONEST), limit=MAXIMUM_ENTRY_BYTES),
+    Target("bundle", read_bundle, LINES, (seeds.LOG_BUNDLE,), limit=MAXIMUM_BUNDLE_BYTES),
+    Target(
+        "log",
+        lambda data: verify_bundle(data, Pinned()),
+        LINES,
+        (seeds.LOG_BUNDLE,),
+        limit=MAXIMUM_BUNDLE_BYTES,
+        share=0.2,
+    ),
+    Target("checkpoint", parse_checkpoint, BYTES, (note(HONEST),), limit=MAXIMUM_CHECKPOINT_BYTES),
+    Target(
+        "frame",
+        parsers.try_frame,
+        BYTES,
+        (parsers.seed_frame(Frame(b"{}", b"body")),),
+        (InvalidInputError, UnavailableError),
+    ),
+    Target(
+        "trainer-message",
+        parsers.try_trainer_message,
+        JSON,
+        tuple(it.canonical() for it in seeds.TRAINER),
+        limit=MAXIMUM_HEADER_BYTES,
+    ),
+    Target("trainer-result", parsers.try_trainer_result, SAFETENSORS, (seeds.RESULT,)),
+    Target("table", parsers.try_table, BYTES, (seeds.CSV,), share=0.5),
+    Target("mock", parsers.try_mock, BYTES, (seeds.CSV,), share=0.2),
+    Target("wake", parsers.try_wake, BYTES, (b"\0",), share=0.2),
+)

@@ -81,9 +81,7 @@ def avg_pool2d(
 
 
 class _Larger(torch.autograd.Function):
-    """The larger of two, element by element; the gradient goes to it alone, and to the first of two equal ones."""
-
-    generate_vmap_rule = True
+    """The larger of two pieces of one tensor, element by element; its gradient goes to the first of equal ones."""
 
     @staticmethod
     def forward(first: Tensor, second: Tensor) -> Tensor:
@@ -92,6 +90,10 @@ class _Larger(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int, int], first: Tensor, second: Tensor) -> tuple[Tensor, int]:
+        return _larger(first, second), dims[0]  # of one tensor, so both have the records in the same dimension
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,13 +123,20 @@ def _columns(
     dilation: Sequence[int],
 ) -> Tensor:
     """All windows of x [n, c, h, w] as columns, channel by channel: [n, groups, c / groups × kh × kw, h' × w']."""
-    if min(_places(x, kernel, stride, padding, dilation)) < 1:
+    down, across = _places(x, kernel, stride, padding, dilation)
+    if min(down, across) < 1:
         raise ValueError(
             f"a window of {_by(kernel)} with dilation {_by(dilation)} does not fit into {_by(x.shape[2:])} with "
             f"padding {_by(padding)}"
         )
-    columns = functional.unfold(x, tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
-    return columns.reshape(x.shape[0], groups, -1, columns.shape[2])
+    if tuple(kernel) == tuple(stride) and not any(padding) and tuple(dilation) == (1, 1):  # side by side: no sums
+        tiles = x[:, :, : down * kernel[0], : across * kernel[1]].reshape(
+            *x.shape[:2], down, kernel[0], across, kernel[1]
+        )
+        columns = tiles.permute(0, 1, 3, 5, 2, 4)
+    else:
+        columns = functional.unfold(x, tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
+    return columns.reshape(x.shape[0], groups, -1, down * across)
 
 
 def _places(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from datasites.tensor_programs.windows import avg_pool2d, conv2d, max_pool2d
 from policies.programs.format import DType
 
 TORCH_TYPES: Mapping[DType, torch.dtype] = {"float32": torch.float32, "int64": torch.int64, "bool": torch.bool}
@@ -206,6 +207,9 @@ OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "embedding": _embedding,
     "gather": _gather,
     "one_hot": _one_hot,
+    "avg_pool2d": _real(avg_pool2d),
+    "conv2d": _real(conv2d),
+    "max_pool2d": _real(max_pool2d),
     "binary_cross_entropy": _real(_binary_cross_entropy),
     "binary_cross_entropy_with_logits": _real(_binary_cross_entropy_with_logits),
     "cross_entropy": _cross_entropy,

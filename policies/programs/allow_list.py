@@ -14,6 +14,8 @@ from policies.programs.format import MAXIMUM_ELEMENTS, Option
 
 _MAXIMUM_RANK = 8
 _LARGEST_NUMBER = 3.4e38
+_LARGEST_WINDOW = 256
+_MOST_GROUPS = 65_536
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ def _is_dims(value: Option) -> bool:
     )
 
 
+def _is_pair(value: Option, least: int) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(_is_integer(x, least, _LARGEST_WINDOW) for x in value)
+
+
 def _integer(least: int, most: int) -> Rule:
     return Rule(f"a whole number from {least} to {most}", lambda value: _is_integer(value, least, most))
 
@@ -81,6 +87,8 @@ SIZE = _integer(1, MAXIMUM_ELEMENTS)
 INDEX = _integer(0, MAXIMUM_ELEMENTS)
 TYPE = _choice("float32", "int64", "bool")
 REDUCTION = _choice("none", "mean", "sum")
+PAIR = Rule(f"two whole numbers from 1 to {_LARGEST_WINDOW}, down and across", lambda value: _is_pair(value, 1))
+PADDING = Rule(f"two whole numbers from 0 to {_LARGEST_WINDOW}, down and across", lambda value: _is_pair(value, 0))
 
 _UNARY = Operation(1, 1)
 _BINARY = Operation(2, 2)
@@ -172,6 +180,12 @@ ALLOWED: Mapping[str, Operation] = {
     "embedding": _BINARY,
     "gather": Operation(2, 2, {"dim": DIM}),
     "one_hot": Operation(1, 1, {"classes": _integer(1, 100_000)}),
+    # windows of images [n, c, h, w]; no shorter forms: what has one dimension is an image one high
+    "avg_pool2d": Operation(1, 1, {"kernel": PAIR, "stride": PAIR, "padding": PADDING, "count_padding": FLAG}),
+    "conv2d": Operation(
+        2, 3, {"stride": PAIR, "padding": PADDING, "dilation": PAIR, "groups": _integer(1, _MOST_GROUPS)}
+    ),
+    "max_pool2d": Operation(1, 1, {"kernel": PAIR, "stride": PAIR, "padding": PADDING, "dilation": PAIR}),
     # losses
     "binary_cross_entropy": _LOSS,
     "binary_cross_entropy_with_logits": Operation(2, 3, {"reduction": REDUCTION}),

@@ -186,7 +186,7 @@ def translate(
         elif node.op == "output":
             results = [_single(known[value]) for value in node.args[0]]
         elif node.target is operator.getitem and isinstance(node.args[0], fx.Node):
-            known[node] = _item(known[node.args[0]], node.args[1])
+            known[node] = _item(node.args[0], known[node.args[0]], int(node.args[1]), where)
         elif str(node.target) not in _GUARDS:
             known[node] = _translated(node, build, known, handlers, where)
     nodes, results = _needed(build, results)
@@ -231,8 +231,12 @@ def _single(value: Values) -> int:
     return value[0] if isinstance(value, list) else value
 
 
-def _item(values: Values, index: Any) -> int:
-    return values[index] if isinstance(values, list) else values
+def _item(node: fx.Node, values: Values, index: int, where: str) -> int:
+    if not isinstance(values, list):
+        return values
+    if index >= len(values):
+        raise _refusal(node, where, "for a result of it that tensor programs do not have, such as positions")
+    return values[index]
 
 
 def _refusal(node: fx.Node, where: str, problem: str) -> InvalidInputError:

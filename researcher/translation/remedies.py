@@ -1,8 +1,8 @@
 """Why an operation of torch is not on the allow-list, and what to write instead."""
 
 _REMEDIES = {
-    "batch_norm": "which mixes the records of a batch: use nn.LayerNorm or nn.GroupNorm",
-    "instance_norm": "which tensor programs do not have: use nn.LayerNorm or nn.GroupNorm",
+    "batch_norm": "which mixes the records of a batch: use nn.GroupNorm or nn.LayerNorm",
+    "instance_norm": "which tensor programs do not have: use nn.GroupNorm with one group for each channel",
     "dropout": "which draws random numbers: leave dropout out, the noise of private training already regularises",
     "rand": "which draws random numbers: leave them out",
     "bernoulli": "which draws random numbers: leave them out",
@@ -17,7 +17,13 @@ _REMEDIES = {
     "topk": "which tensor programs do not have: use amax, amin or argmax",
     "std": "whose gradient is undefined at zero: write (x.var(...) + 1e-6).sqrt()",
     "norm": "whose gradient is undefined at zero: write (x * x).sum(...), or its square root plus a small number",
-    "conv": "which tensor programs do not have yet: use linear layers",
+    "conv_transpose": "which tensor programs do not have: repeat rows and columns (.expand), then use nn.Conv2d",
+    "conv": "which tensor programs do not have: use nn.Conv1d or nn.Conv2d",
+    "with_indices": "for positions, which tensor programs do not have: leave return_indices out",
+    "pool": "which tensor programs do not have: use max_pool or avg_pool in one or two dimensions",
+    "upsample": "which tensor programs do not have: repeat rows and columns with .expand and .reshape",
+    "lstm": "which tensor programs do not have: use nn.Conv1d, or linear layers over slices",
+    "gru": "which tensor programs do not have: use nn.Conv1d, or linear layers over slices",
     "floor_divide": "which fails on a zero divisor: write torch.floor(a / b)",
     "remainder": "which fails on a zero divisor: write a - torch.floor(a / b) * b",
     "fmod": "which fails on a zero divisor: write a - torch.floor(a / b) * b",

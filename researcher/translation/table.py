@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from researcher.translation import handlers as by
 from researcher.translation import shape_handlers as shapes
+from researcher.translation import window_handlers as windows
 from researcher.translation.graph import Handler
 
 _UNARY = (
@@ -111,6 +112,13 @@ HANDLERS: Mapping[str, Handler] = {
     "mm.default": by.binary("matmul", "mat2"),
     "mv.default": by.binary("matmul", "vec"),
     "one_hot.default": by.one_hot,
+    # windows of images and sequences
+    **{f"adaptive_avg_pool{rank}d.default": windows.adaptive_average(rank) for rank in (1, 2)},
+    **{f"adaptive_max_pool{rank}d.default": windows.adaptive_maximum(rank) for rank in (1, 2)},
+    **{f"avg_pool{rank}d.default": windows.average_pool(rank) for rank in (1, 2)},
+    **{f"conv{rank}d.{form}": windows.convolution(rank) for rank in (1, 2) for form in ("default", "padding")},
+    **{f"max_pool{rank}d.default": windows.max_pool(rank) for rank in (1, 2)},
+    "pad.default": windows.constant_padding,
     # losses
     "binary_cross_entropy.default": by.loss("binary_cross_entropy"),
     "binary_cross_entropy_with_logits.default": by.loss("binary_cross_entropy_with_logits", "pos_weight"),

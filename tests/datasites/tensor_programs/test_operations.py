@@ -32,16 +32,21 @@ SAMPLE_OPTIONS: dict[str, Option] = {
     "start": 1, "step": 2, "threshold": 20.0, "value": 1.5,
 }  # fmt: skip
 SPECIAL: dict[str, dict[str, Option]] = {
+    "avg_pool2d": {"kernel": (2, 2), "stride": (1, 2), "padding": (1, 1), "count_padding": False},
+    "conv2d": {"stride": (1, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 1},
     "expand": {"shape": (4, 1, WIDTH)},
     "full": {"shape": (1, WIDTH), "value": 1.5, "dtype": "float32"},
     "layer_norm": {"shape": (WIDTH,), "epsilon": 1e-5},
+    "max_pool2d": {"kernel": (2, 2), "stride": (2, 1), "padding": (1, 1), "dilation": (1, 2)},
     "permute": {"dims": (1, 0)},
     "reshape": {"shape": (2, 3)},
 }
-# Which values an operation is tried on: the hostile row [1, 6] as "x", the hostile index [1] as "i", weights by shape.
+# Which values an operation is tried on: the hostile row [1, 6] as "x" or "image", the hostile index [1] as "i".
 OPERANDS: dict[str, list[str]] = {
     "arange": [],
+    "avg_pool2d": ["image"],
     "binary_cross_entropy_with_logits": ["x", "x"],
+    "conv2d": ["image", "filters", "two"],
     "cross_entropy": ["x", "i"],
     "embedding": ["table", "xi"],
     "full": [],
@@ -54,6 +59,7 @@ OPERANDS: dict[str, list[str]] = {
     "logical_or": ["x", "x"],
     "logical_xor": ["x", "x"],
     "matmul": ["x", "square"],
+    "max_pool2d": ["image"],
     "nll_loss": ["x", "i"],
     "one_hot": ["xi"],
     "prelu": ["x", "one"],
@@ -64,11 +70,13 @@ OPERANDS: dict[str, list[str]] = {
 def program_for(name: str) -> Program:
     """A program that applies one operation to a record's hostile values, and sums what comes out."""
     inputs = [
+        Input(name="filters", kind="parameter", shape=(2, 1, 2, 2), dtype="float32"),
         Input(name="one", kind="parameter", shape=(1,), dtype="float32"),
         Input(name="row", kind="parameter", shape=(WIDTH,), dtype="float32"),
         Input(name="seven", kind="parameter", shape=(7,), dtype="float32"),
         Input(name="square", kind="parameter", shape=(WIDTH, WIDTH), dtype="float32"),
         Input(name="table", kind="parameter", shape=(7, WIDTH), dtype="float32"),
+        Input(name="two", kind="parameter", shape=(2,), dtype="float32"),
         Input(name="w", kind="parameter", shape=(1, WIDTH), dtype="float32"),
         Input(name="feature", kind="feature", shape=(WIDTH,), dtype="float32"),
         Input(name="target", kind="target", shape=(), dtype="int64"),
@@ -85,6 +93,7 @@ def program_for(name: str) -> Program:
     known["i"] = emit("reshape", known["target"], shape=(1,))
     known["xi"] = emit("to", raw, dtype="int64")
     known["b"] = emit("to", raw, dtype="bool")
+    known["image"] = emit("reshape", known["x"], shape=(1, 1, 2, 3))
     allowed = ALLOWED[name]
     options = SPECIAL.get(name) or {option: SAMPLE_OPTIONS[option] for option in allowed.options}
     operands = OPERANDS.get(name, ["x", "w", "x"][: allowed.fewest])

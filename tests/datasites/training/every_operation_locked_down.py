@@ -16,6 +16,7 @@ OPTIONS = {
     "threshold": 20.0, "dtype": "float32", "dims": (0,), "keep": False, "dim": 0, "correction": 0, "shape": (4,),
     "value": 1.0, "count": 4, "index": 0, "start": 0, "end": 2, "step": 1, "epsilon": 1e-5, "groups": 2, "classes": 3,
     "reduction": "mean", "label_smoothing": 0.1, "delta": 1.0, "log_target": False,
+    "kernel": (2, 2), "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "count_padding": False,
 }  # fmt: skip
 
 
@@ -32,6 +33,10 @@ def operands(name: str, x: Tensor) -> list[Tensor]:
             return [x, torch.tensor([0, -3])]
         case "one_hot":
             return [x.detach().to(torch.int64)]
+        case "avg_pool2d" | "max_pool2d":
+            return [x.reshape(1, 1, 2, 2)]
+        case "conv2d":
+            return [x.reshape(1, 2, 2, 1), torch.ones(4, 1, 3, 2), torch.ones(4)]
         case "cross_entropy" | "nll_loss":
             return [x, torch.tensor(9)]
         case "group_norm":

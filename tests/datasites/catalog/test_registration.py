@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from datasites.catalog.registration import register_data_set
-from datasites.catalog.snapshot import load_snapshot
+from datasites.catalog.snapshot import open_snapshot
 from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
@@ -41,8 +41,8 @@ def test_new_people_get_a_budget_of_their_own(scene: Scene, tmp_path: Path) -> N
     assert [type(entry) for entry in last] == [PopulationOpened, DataSetRegistered]
     assert scene.audit().broken == []
     path = scene.site.home.snapshots / made.snapshot_file
-    snapshot = load_snapshot(path, made.snapshot_commitment, scene.site.catalog_keys.commitment)
-    assert snapshot.manifest_digest == made.manifest.digest()
+    with open_snapshot(path, made.snapshot_commitment, scene.site.catalog_keys.commitment) as snapshot:
+        assert snapshot.layout.manifest == made.manifest.digest()
 
 
 def test_the_same_people_under_another_name_draw_on_the_budget_they_have(scene: Scene, tmp_path: Path) -> None:

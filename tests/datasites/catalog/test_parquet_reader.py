@@ -69,7 +69,7 @@ def test_whole_numbers_that_name_units_keep_every_digit(manifest, write):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"age": [40, None, 17]}, ["row 2: column 'age' is empty", "row 3: column 'age' is outside the declared bounds"]),
+        ({"age": [40, None, 17]}, ["row 2: column 'age' is empty", "row 3: column 'age' is outside the"]),
         ({"age": [40, 40.5, 41]}, ["row 2: column 'age' is not a whole number"]),
         ({"pressure": [120.0, float("nan"), float("inf")]}, ["row 2: column 'pressure'", "row 3: column 'pressure'"]),
         ({"blood": ["A", None, "Q"]}, ["row 2: column 'blood' is empty", "row 3: column 'blood' is not one of"]),
@@ -83,13 +83,17 @@ def test_whole_numbers_that_name_units_keep_every_digit(manifest, write):
         ({"blood": [b"A", b"AB", b"0"]}, ["'blood' is neither"]),
         ({"age": pa.array([40, 41, 42], pa.timestamp("s"))}, ["'age' is neither"]),
         ({"blood": pa.array([b"0" * 16] * 3, pa.uuid())}, ["'blood' has an extension type"]),
-        ({name: pa.array([], kind) for name, kind in zip(GOOD, (pa.string(), pa.int64(), pa.float64(), pa.string(), pa.string()), strict=True)}, ["no rows"]),
     ],
 )  # fmt: skip
 def test_names_row_column_and_remedy_and_never_a_value(manifest, write, changes, said):
     message = refusal(write(**changes), manifest)
     assert all(part in message for part in said), message
     assert "salary" not in message
+
+
+def test_a_table_without_rows_is_refused(manifest, tmp_path):
+    parquet.write_table(pa.table(GOOD).slice(0, 0), tmp_path / "none.parquet")
+    assert "no rows" in refusal(tmp_path / "none.parquet", manifest)
 
 
 def test_text_that_is_not_utf_8_is_refused(manifest, write):
@@ -110,15 +114,11 @@ def test_numbers_rows_across_batches_and_row_groups(manifest, tmp_path):
 def test_a_file_that_expands_beyond_the_limit_is_refused_and_not_decoded(manifest, tmp_path):
     """A few kilobytes that stand for 3 GB: one long text in a dictionary, and many rows that name it."""
     path = tmp_path / "bomb.parquet"
-    blood = pa.DictionaryArray.from_arrays(np.zeros(30_000, np.int32), pa.array(["A" * 100_000])).cast(
-        pa.large_string()
-    )
+    blood = pa.DictionaryArray.from_arrays(np.zeros(30_000, np.int32), pa.array(["A" * 100_000]))
     columns = {"patient": ["p"] * 30_000, "age": [40] * 30_000, "pressure": [100.0] * 30_000, "ill": ["no"] * 30_000}
-    parquet.write_table(pa.table({**columns, "blood": blood}), path, compression="zstd")
-    del blood
+    parquet.write_table(pa.table({**columns, "blood": blood}), path, compression="zstd", store_schema=False)
     assert path.stat().st_size < 2**20
-    message = refusal(path, manifest)
-    assert "GiB of memory" in message or "damaged" in message
+    assert "GiB of memory" in refusal(path, manifest)
 
 
 def test_a_decoder_that_dies_is_an_error_of_the_file(manifest, write, monkeypatch):
@@ -144,7 +144,7 @@ def test_the_decoder_ends_with_an_answer_whatever_bytes_are_flipped(flips):
     assert _decode_safely(io.BytesIO(damaged), lambda message, body=b"": message.canonical()).end is not None
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(place=st.integers(4, len(CONTENT) - 1), change=st.integers(1, 255), cut=st.integers(4, len(CONTENT)))
 def test_any_damaged_file_is_read_or_refused(tmp_path_factory, manifest, place, change, cut):
     damaged = bytearray(CONTENT)
@@ -192,8 +192,9 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 folder = Path(sys.argv[1])
 manifest = parse_manifest((folder / "m.toml").read_bytes())
 _, path = freeze(folder / "t.parquet", manifest, derive_catalog_keys(bytes(32)), folder / "frozen")
-who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-print(path.stat().st_size >> 20, (resource.getrusage(who[0]).ru_maxrss - before) >> 10, resource.getrusage(who[1]).ru_maxrss >> 10)
+decoder = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(path.stat().st_size >> 20, grown >> 10, decoder >> 10)
 """
 
 

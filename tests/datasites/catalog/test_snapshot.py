@@ -217,3 +217,26 @@ def test_the_commitment_covers_the_manifest(written, clinic_toml, keys, write_ta
 
 def test_arrays_and_snapshots_show_no_value(snapshot):
     assert "[" not in repr(snapshot) + repr(snapshot.training)
+
+
+@pytest.mark.parametrize("attack", ["write", "truncate", "extend"])
+def test_a_change_after_the_check_is_noticed(written, keys, attack):
+    commitment, path = written
+    with open_snapshot(path, commitment, keys.commitment) as snapshot:
+        snapshot.require_unchanged()
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            if attack == "write":
+                file.seek(-1, os.SEEK_END)
+                file.write(b"x")
+            else:
+                file.truncate(path.stat().st_size + (1 if attack == "extend" else -1))
+        with pytest.raises(NotAuthenticError, match="changed"):
+            snapshot.require_unchanged()
+
+
+def test_a_snapshot_that_others_may_read_is_refused(written, keys):
+    commitment, path = written
+    path.chmod(0o440)
+    with pytest.raises(NotAuthenticError, match="0400"):
+        open_snapshot(path, commitment, keys.commitment)

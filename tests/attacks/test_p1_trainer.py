@@ -238,6 +238,12 @@ ESCAPES = (
     "np.memmap(key)",
     "ctypes.CDLL(key)",
     "__import__('http.server')",
+    "os.write(data, b'x')",
+    "os.ftruncate(data, 0)",
+    "os.fchmod(data, 0o600)",
+    "os.open(f'/proc/self/fd/{data}', os.O_RDWR)",
+    "mmap.mmap(data, 7, mmap.MAP_SHARED, mmap.PROT_WRITE)",
+    "door.recvmsg(1)",
 )
 
 
@@ -246,11 +252,14 @@ def test_code_that_broke_out_of_the_interpreter_finds_a_bare_process(tmp_path: P
     key = tmp_path / "key.pem"
     key.write_text("private")
     code = f"""
-import ctypes, os, socket, sys
+import ctypes, mmap, os, socket, sys
 import numpy as np, torch
 from datasites.training.rehearsal import rehearse
 from datasites.sandbox.lockdown import lock_down
 key = {str(key)!r}
+data = os.open(key, os.O_RDONLY)  # as the snapshot is handed over
+other, door = socket.socketpair()
+other.send(b"x")
 torch.set_num_threads(1)
 rehearse()
 def escape(attack):
@@ -280,6 +289,7 @@ for attack in ("1 + 1", *{ESCAPES!r}):
     assert len(statuses) == len(ESCAPES)
     assert [attack for attack, status in zip(ESCAPES, statuses, strict=True) if status == 0] == []
     assert "private" not in done.stderr
+    assert key.read_text() == "private"
     assert not Path("/dev/shm/leak").exists()  # noqa: S108
 
 

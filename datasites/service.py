@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import OperationalError
 
+from datasites.catalog.snapshot_folder import remove_leftovers
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
@@ -59,6 +60,7 @@ class Service:
                 if is_set_back(connection):
                     report(SET_BACK)
             self._worker.tidy()
+            remove_leftovers(self._site)
             worker, *others = [self._start(loop) for loop in (self._work, self._listen, self._receive, self._send)]
             self._stop.wait()
             self._wake()

@@ -1,23 +1,25 @@
-"""Register a data set: read it once, freeze a snapshot, and find the population whose budget it draws on."""
+"""Register a data set: freeze a snapshot of its table, and find the population whose budget it draws on."""
 
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Select, insert, select
 
-from datasites.catalog.csv_reader import read_table
-from datasites.catalog.fingerprints import unit_fingerprints
 from datasites.catalog.mock import draw_mock
-from datasites.catalog.population import ExistingPopulation, population_to_join
-from datasites.catalog.snapshot import write_snapshot
+from datasites.catalog.population import population_to_join
+from datasites.catalog.snapshot_folder import registering
+from datasites.catalog.snapshot_writer import write_snapshot
+from datasites.catalog.table import open_table
+from datasites.catalog.unit_index import UnitIndex
 from datasites.protocol.private_files import read_given_file
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
 from datasites.store.tables import budget_tables, data_sets
 from datasites.store.tables import unit_fingerprints as fingerprint_table
 from policies.budget.ledger import open_population
-from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
+from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
 from policies.log.journal import append
 from policies.manifest import MAXIMUM_MANIFEST_BYTES, Manifest, parse_manifest
@@ -39,32 +41,32 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
     manifest = parse_manifest(read_given_file(manifest_file, maximum_bytes=MAXIMUM_MANIFEST_BYTES, what="The manifest"))
     if _RESERVED_BY_SYFT.fullmatch(manifest.name):
         raise InvalidInputError(f"Syft keeps the name «{manifest.name}» for itself; give the data set another name.")
-    table = read_table(table_file, manifest)
-    marks = unit_fingerprints(table, site.catalog_keys.fingerprint)
-    # Before the transaction: freezing a large table must not keep the service from its database.
-    commitment, path = write_snapshot(site.home.snapshots, table, manifest, site.catalog_keys)
-    try:
-        return _register(site, manifest, marks, commitment, path.name, epsilon)
-    except CloisterError:
-        _drop_unless_used(site, path)
-        raise
+    with (
+        registering(site),
+        open_table(table_file.expanduser()) as table,
+        UnitIndex(table, manifest, site.catalog_keys, site.home.snapshots) as units,
+    ):
+        # Before the transaction: freezing a large table must not keep the service from its database.
+        commitment, path = write_snapshot(site.home.snapshots, table, units, manifest, site.catalog_keys)
+        return _register(site, manifest, units, commitment, path.name, epsilon)
 
 
 def _register(
-    site: Site, manifest: Manifest, marks: list[str], commitment: str, snapshot_file: str, epsilon: float
+    site: Site, manifest: Manifest, units: UnitIndex, commitment: str, snapshot_file: str, epsilon: float
 ) -> DataSet:
     with site.engine.begin() as connection:
         if find_data_set(connection, manifest.name) is not None:
             raise ConflictError(f"There is a data set «{manifest.name}» already; give the new one another name.")
-        population = population_to_join(marks, manifest.holdout.fraction, _existing(connection))
+        population = population_to_join(_sharing(connection, units), manifest.holdout.fraction)
         if population is None:
             population = _open_population(connection, site, manifest, epsilon)
         else:
             _check_same_budget(connection, population, epsilon, manifest)
-        known = set(connection.execute(select(fingerprint_table.c.fingerprint)).scalars())
-        new = [{"fingerprint": mark, "population": population} for mark in marks if mark not in known]
-        if new:
-            connection.execute(insert(fingerprint_table), new)
+        for marks in units.fingerprints():
+            known = set(connection.execute(_known(marks).with_only_columns(fingerprint_table.c.fingerprint)).scalars())
+            new = [{"fingerprint": mark, "population": population} for mark in marks if mark not in known]
+            if new:
+                connection.execute(insert(fingerprint_table), new)
         connection.execute(
             insert(data_sets).values(
                 name=manifest.name,
@@ -89,24 +91,21 @@ def _register(
         return require_data_set(connection, manifest.name)
 
 
-def _drop_unless_used(site: Site, path: Path) -> None:
-    with site.engine.begin() as connection:
-        used = {data_set.snapshot_file for data_set in all_data_sets(connection)}
-    if path.name not in used:
-        path.unlink()
+def _sharing(connection: Connection, units: UnitIndex) -> dict[str, float]:
+    """The populations that a unit of the table is in already, and at what fraction their data sets are held out."""
+    found: set[str] = set()
+    for marks in units.fingerprints():
+        found.update(connection.execute(_known(marks).distinct()).scalars())
+    return {
+        data_set.population: data_set.manifest.holdout.fraction
+        for data_set in all_data_sets(connection)
+        if data_set.population in found
+    }
 
 
-def _existing(connection: Connection) -> list[ExistingPopulation]:
-    members: dict[str, set[str]] = {}
-    for fingerprint, population in connection.execute(
-        select(fingerprint_table.c.fingerprint, fingerprint_table.c.population)
-    ):
-        members.setdefault(population, set()).add(fingerprint)
-    fractions = {data_set.population: data_set.manifest.holdout.fraction for data_set in all_data_sets(connection)}
-    return [
-        ExistingPopulation(population, fractions[population], frozenset(fingerprints))
-        for population, fingerprints in members.items()
-    ]
+def _known(marks: list[str]) -> Select[Any]:
+    table = fingerprint_table
+    return select(table.c.population).where(table.c.fingerprint.in_(marks))
 
 
 def _open_population(connection: Connection, site: Site, manifest: Manifest, epsilon: float) -> str:

@@ -1,54 +1,64 @@
-"""The snapshot file: a data set's arrays, written once, named and checked by a keyed commitment to its bytes."""
+"""A snapshot opened for a trainer: its bytes are checked on the very descriptor that is handed on, never held."""
 
 import os
-import tempfile
+import stat
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-import numpy as np
-import safetensors
-from numpy.typing import NDArray
-from safetensors.numpy import load, save
-
-from datasites.catalog.arrays import MAXIMUM_SNAPSHOT_BYTES, Snapshot, UnitArrays, build_snapshot
-from datasites.catalog.csv_reader import Table
-from datasites.catalog.keys import CatalogKeys
-from policies.errors import NotAuthenticError
-from policies.manifest import Manifest
+from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
+from policies.errors import InvalidInputError, NotAuthenticError
 from policies.statements.digests import keyed_commitment
 
-_LARGEST_HEADER = 2**20
+_BYTES_AT_A_TIME = 2**20
+_OTHERS_OR_WRITABLE = 0o377
 
 
-def write_snapshot(folder: Path, table: Table, manifest: Manifest, keys: CatalogKeys) -> tuple[str, Path]:
-    """Freeze `table` into `folder` (made with mode 0700) and return the keyed commitment and the file, mode 0400.
+def snapshot_commitment(digest: bytes, key: bytes) -> str:
+    """The commitment to a snapshot whose bytes have this SHA-256: HMAC over the hash, not over gigabytes of content."""
+    return keyed_commitment(key, "snapshot", digest)
 
-    The file appears whole and durable, or not at all; freezing the same table again gives the same commitment.
 
-    Raises:
-        InvalidInputError: see `build_snapshot`.
+@dataclass(frozen=True)
+class CheckedSnapshot:
+    """A snapshot whose bytes agreed with their commitment when they were read through `descriptor`, read-only.
+
+    Only this account and root can change a file of mode 0400 in a folder of mode 0700. If one does so after the check,
+    `require_unchanged` tells: every write and change of length moves the inode's change time, which no call sets back.
     """
-    content = _encode(build_snapshot(table, manifest, keys))
-    commitment = _commitment(content, keys.commitment)
-    path = folder / f"{commitment}.safetensors"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix="unfinished-", suffix=".partial")
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o400)
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(folder)
-    return commitment, path
+
+    path: Path
+    descriptor: int
+    layout: SnapshotLayout
+    state: tuple[int, ...]
+
+    def require_unchanged(self) -> None:
+        """Compare the file with what was checked: size, and times of modification and change.
+
+        Raises:
+            NotAuthenticError: somebody changed it.
+        """
+        if _state(os.fstat(self.descriptor)) != self.state:
+            raise NotAuthenticError(f"The snapshot {self.path} was changed after it was checked; restore it.")
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the descriptor."""
+        self.close()
 
 
-def load_snapshot(path: Path, commitment: str, key: bytes) -> Snapshot:
-    """Read a snapshot into memory once, and check those very bytes against `commitment` before any is parsed.
+def open_snapshot(path: Path, commitment: str, key: bytes) -> CheckedSnapshot:
+    """Open a snapshot and check its bytes against `commitment`, a piece at a time, before any is parsed.
 
     Args:
         path: the file that `write_snapshot` returned.
@@ -56,53 +66,45 @@ def load_snapshot(path: Path, commitment: str, key: bytes) -> Snapshot:
         key: the commitment key (`CatalogKeys.commitment`).
 
     Raises:
-        NotAuthenticError: the file is missing, or is not the one that was committed to.
+        NotAuthenticError: the file is missing, is not the one that was committed to, or others can change it.
     """
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(min(size, MAXIMUM_SNAPSHOT_BYTES + _LARGEST_HEADER))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise NotAuthenticError(f"The snapshot {path} cannot be read ({error.strerror}); restore it.") from error
-    if _commitment(content, key) != commitment:
-        raise NotAuthenticError(f"The snapshot {path} is not the one that was committed to; restore it.")
-    return _decode(content)
-
-
-def _commitment(content: bytes, key: bytes) -> str:
-    # HMAC over the content's hash, not the content: framing copies its parts, and these have gigabytes.
-    return keyed_commitment(key, "snapshot", sha256(content).digest())
-
-
-def _encode(snapshot: Snapshot) -> bytes:
-    sides = {"training": snapshot.training, "holdout": snapshot.holdout}
-    tensors: dict[str, NDArray[np.generic]] = {
-        "manifest": np.frombuffer(bytes.fromhex(snapshot.manifest_digest), np.uint8)
-    }
-    for name, arrays in sides.items():
-        tensors |= {
-            f"{name}.features": arrays.features,
-            f"{name}.target": arrays.target,
-            f"{name}.mask": arrays.mask,
-        }
-    return save(tensors)
-
-
-def _decode(content: bytes) -> Snapshot:
     try:
-        tensors = load(content)
-        sides = [
-            UnitArrays(tensors[f"{side}.features"], tensors[f"{side}.target"], tensors[f"{side}.mask"])
-            for side in ("training", "holdout")
-        ]
-        return Snapshot(tensors["manifest"].tobytes().hex(), *sides)
-    except (safetensors.SafetensorError, KeyError) as error:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS_OR_WRITABLE:
+            raise NotAuthenticError(f"The snapshot {path} is not a file of mode 0400 of this account; restore it.")
+        if snapshot_commitment(_digest(descriptor, status.st_size), key) != commitment:
+            raise NotAuthenticError(f"The snapshot {path} is not the one that was committed to; restore it.")
+        layout = _layout(descriptor, status.st_size)
+        # For whoever reads single units from it: what stands around them need not be fetched.
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        snapshot = CheckedSnapshot(path, descriptor, layout, _state(status))
+        snapshot.require_unchanged()
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return snapshot
+
+
+def _layout(descriptor: int, size: int) -> SnapshotLayout:
+    try:
+        return parse_layout(os.pread(descriptor, HEADER_BYTES, 0), size)
+    except InvalidInputError as error:
         raise NotAuthenticError("The snapshot was made by another version of this program; register again.") from error
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _digest(descriptor: int, size: int) -> bytes:
+    """SHA-256 of the first `size` bytes, or of fewer if the file ends before."""
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    hasher, buffer, offset = sha256(), bytearray(_BYTES_AT_A_TIME), 0
+    while offset < size and (got := os.preadv(descriptor, [buffer], offset)):
+        hasher.update(memoryview(buffer)[: min(got, size - offset)])
+        offset += got
+    return hasher.digest()
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

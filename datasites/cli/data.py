@@ -17,7 +17,7 @@ app = typer.Typer(help="Register data sets, and list them.", no_args_is_help=Tru
 @app.command()
 def add(
     manifest: Annotated[Path, typer.Argument(help="The manifest, TOML: what anybody may know of the data.")],
-    table: Annotated[Path, typer.Argument(help="The private table, CSV.")],
+    table: Annotated[Path, typer.Argument(help="The private table, CSV or Parquet, of any size.")],
     epsilon: Annotated[float, typer.Option(help="Lifetime budget ε of the people in it; it never changes.")],
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,

@@ -12,7 +12,6 @@ from policies.terms import Evaluation, Training
 MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
 """A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
 
-MAXIMUM_DATA_BYTES = 8 * 2**30
 
 Units = Annotated[int, Field(ge=0, le=100_000_000)]
 
@@ -31,7 +30,7 @@ class Prepare(StrictModel):
 
 
 class Load(StrictModel):
-    """The data: body = {training, holdout}.{features, target, mask}. Answered by `Loaded`."""
+    """The data: the snapshot, as an open descriptor that comes through the door. Answered by `Loaded`."""
 
     type: Literal["load"] = "load"
     nominal_training_units: Units

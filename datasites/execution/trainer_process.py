@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,13 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save as save_arrays
 
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution.frames import (
     Frame,
     Piece,
@@ -41,7 +40,10 @@ from datasites.execution.trainer_messages import (
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
 from policies.statements.schema import Model
 
-_START = "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(int(sys.argv[2]))"
+_START = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from datasites.training.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
 _PACKAGES = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
 _BLOCK_NUMBERS = 32 * 1024
@@ -82,6 +84,7 @@ class TrainerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._study: Prepare | None = None
         self._owes_update = False
+        self._door: socket.socket | None = None
 
     def __enter__(self) -> Self:
         """Start the child and wait until it is locked down.
@@ -89,16 +92,9 @@ class TrainerProcess:
         Raises:
             RefusedError: this machine cannot lock it down.
         """
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(self._memory_bytes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        self._door, childs_door = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with childs_door:
+            self._process = self._start(childs_door.fileno())
         for descriptor in self._pipes():
             os.set_blocking(descriptor, False)
         ready, _ = self._exchange(None, Ready, 0, self._start_seconds)
@@ -107,6 +103,19 @@ class TrainerProcess:
             raise RefusedError(ready.refusal)
         self.layers = ready.layers
         return self
+
+    def _start(self, door: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(self._memory_bytes), str(door)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=(door,),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -126,10 +135,21 @@ class TrainerProcess:
             raise InvalidInputError(answer.refusal)
         self._study = study
 
-    def load(self, training: UnitArrays, holdout: UnitArrays, nominal: Load, *, seconds: float) -> None:
-        """Hand over the data; `nominal` carries the manifest's public numbers of units."""
-        body = save_arrays({**_named("training", training), **_named("holdout", holdout)})
-        self._exchange(message_frame(nominal, body), Loaded, 0, seconds)
+    def load(self, snapshot: int, nominal: Load, *, seconds: float) -> None:
+        """Hand over the data: the read-only descriptor of a checked snapshot; the door shuts behind it.
+
+        Args:
+            nominal: the manifest's public numbers of units.
+        """
+        door, self._door = self._door, None
+        if door is None:
+            raise ConflictError("The trainer was given its data already; start another one.")
+        with door:
+            try:
+                socket.send_fds(door, [b"\0"], [snapshot])
+            except OSError as error:
+                raise self._failed("ended, or did not answer in time") from error
+        self._exchange(message_frame(nominal), Loaded, 0, seconds)
 
     def round(self, model: Iterable[Piece], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
         """Compute one round from the global `model`; its charge must stand already.
@@ -217,6 +237,9 @@ class TrainerProcess:
 
     def _end(self) -> None:
         process, self._process = self._process, None
+        if self._door is not None:
+            self._door.close()
+            self._door = None
         if process is None:
             return
         if process.poll() is None:
@@ -225,8 +248,3 @@ class TrainerProcess:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
-
-
-def _named(side: str, units: UnitArrays) -> dict[str, NDArray[Any]]:
-    arrays = {"features": units.features, "target": units.target, "mask": units.mask}
-    return {f"{side}.{name}": np.ascontiguousarray(array) for name, array in arrays.items()}

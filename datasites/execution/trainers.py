@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 
-from datasites.catalog.snapshot import load_snapshot
+from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
 from datasites.execution.approval import require_contents
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
@@ -23,7 +23,7 @@ class Trainers:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._running: dict[str, TrainerProcess] = {}
-        self._loaded: set[str] = set()
+        self._loaded: dict[str, CheckedSnapshot] = {}
 
     def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
         """The study's trainer, started and its programs checked if it is not running; it has no data yet.
@@ -51,28 +51,38 @@ class Trainers:
 
         Raises:
             TrainerFailedError: the trainer ended, or did not answer in time.
-            NotAuthenticError: the snapshot on disk is not the one that was approved.
+            NotAuthenticError: the snapshot on disk is not the one that was approved, or was changed meanwhile.
         """
         request, data_set = assignment.request, assignment.data_set
         terms = request.terms
         trainer = self.start(request, data_set)
         if request.digest not in self._loaded:
-            path = self._site.home.snapshots / data_set.snapshot_file
-            snapshot = load_snapshot(path, data_set.snapshot_commitment, self._site.catalog_keys.commitment)
-            if snapshot.manifest_digest != data_set.manifest.digest():
-                raise NotAuthenticError("The snapshot was made by another manifest than the stored one; restore it.")
-            nominal = Load(
-                nominal_training_units=data_set.manifest.training_units,
-                nominal_holdout_units=data_set.manifest.holdout_units,
-            )
-            trainer.load(snapshot.training, snapshot.holdout, nominal, seconds=terms.deadlines.round_seconds)
-            self._loaded.add(request.digest)
-        return trainer.round(
+            self._load(request.digest, trainer, data_set, terms.deadlines.round_seconds)
+        result = trainer.round(
             self._site.contents.read(assignment.model.name),
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
             seconds=terms.deadlines.round_seconds,
         )
+        self._loaded[request.digest].require_unchanged()
+        return result
+
+    def _load(self, digest: str, trainer: TrainerProcess, data_set: DataSet, seconds: float) -> None:
+        """Check the snapshot, and hand the trainer the descriptor that was checked; it is kept for another look."""
+        path = self._site.home.snapshots / data_set.snapshot_file
+        snapshot = open_snapshot(path, data_set.snapshot_commitment, self._site.catalog_keys.commitment)
+        try:
+            if snapshot.layout.manifest != data_set.manifest.digest():
+                raise NotAuthenticError("The snapshot was made by another manifest than the stored one; restore it.")
+            nominal = Load(
+                nominal_training_units=data_set.manifest.training_units,
+                nominal_holdout_units=data_set.manifest.holdout_units,
+            )
+            trainer.load(snapshot.descriptor, nominal, seconds=seconds)
+        except CloisterError:
+            snapshot.close()
+            raise
+        self._loaded[digest] = snapshot
 
     def is_running(self, request: Request) -> bool:
         """Whether the study's trainer has been started."""
@@ -81,7 +91,9 @@ class Trainers:
     def end(self, digest: str) -> None:
         """End the trainer of a study that needs it no more."""
         trainer = self._running.pop(digest, None)
-        self._loaded.discard(digest)
+        snapshot = self._loaded.pop(digest, None)
+        if snapshot is not None:
+            snapshot.close()
         if trainer is not None:
             trainer.__exit__(None, None, None)
 

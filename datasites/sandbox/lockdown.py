@@ -16,12 +16,16 @@ _LANDLOCK_VERSION = 1
 _OPEN_FILES = 64
 
 
-def lock_down(memory_bytes: int) -> tuple[str, ...]:
+def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
     """Take away files, network, other processes and further memory from this process, for good.
 
     Afterwards nothing can be opened, only the open descriptors be read and written, so everything must have been
     imported. Files and network are denied by the seccomp filter, which must hold; where the kernel has them, an empty
     network namespace and a Landlock rule set without a single allowed path deny them a second time.
+
+    Args:
+        memory_bytes: most address space the process may have.
+        door: the connected Unix socket on which the process may still be handed open files; it should close it after.
 
     Returns the layers that hold, such as "seccomp", for the audit log.
 
@@ -40,7 +44,7 @@ def lock_down(memory_bytes: int) -> tuple[str, ...]:
     landlock = _restrict_by_landlock(library)
     if landlock:
         layers.append(f"landlock-{landlock}")
-    seccomp.install()
+    seccomp.install(door)
     return (*layers, "seccomp")
 
 

@@ -22,12 +22,13 @@ _SET_THREAD_NAME = 15
 Instruction = tuple[int, int, int, int]
 
 
-def build_filter(architecture: Architecture, process: int) -> bytes:
+def build_filter(architecture: Architecture, process: int, door: int | None = None) -> bytes:
     """The classic-BPF program for the process with id `process`, as the kernel's array of `sock_filter`.
 
     Allowed: `system_calls.ALLOWED`; `clone` of a thread; `tgkill` of itself; reading a resource limit; duplicating
-    and marking descriptors; naming a thread. EACCES: `REFUSED`. The process is killed for `FATAL`, a `clone` of a
-    process, a foreign architecture or the x32 form. Whatever is not named does not exist for the child (ENOSYS).
+    and marking descriptors; naming a thread; receiving descriptors on the socket `door`, if there is one. EACCES:
+    `REFUSED`. The process is killed for `FATAL`, a `clone` of a process, receiving on another descriptor, a foreign
+    architecture or the x32 form. Whatever is not named does not exist for the child (ENOSYS).
     """
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -48,12 +49,14 @@ def build_filter(architecture: Architecture, process: int) -> bytes:
     program += _when(numbers["fcntl"], _if_one_of(1, _DESCRIPTOR_COMMANDS, otherwise=_ERRNO | errno.EPERM))
     program += _when(numbers["prctl"], _if_one_of(0, (_SET_THREAD_NAME,), otherwise=_ERRNO | errno.EPERM))
     program += _when(numbers["prlimit64"], _if_null(2, otherwise=_ERRNO | errno.EPERM))
+    if door is not None:
+        program += _when(numbers["recvmsg"], _if_one_of(0, (door,), otherwise=_KILL))
     program.append((_RETURN, 0, 0, _ERRNO | errno.ENOSYS))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def install() -> None:
-    """Put the filter on every thread of this process, for good. `no_new_privs` must be set already.
+def install(door: int | None = None) -> None:
+    """Put the filter on every thread of this process, for good; see `build_filter`. `no_new_privs` must be set already.
 
     Raises:
         RefusedError: the machine is neither x86-64 nor 64-bit ARM, or its kernel has no seccomp filters.
@@ -61,7 +64,7 @@ def install() -> None:
     architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None:
         raise RefusedError(f"The trainer runs on x86_64 and aarch64 Linux; this machine is {platform.machine()}.")
-    code = build_filter(architecture, os.getpid())
+    code = build_filter(architecture, os.getpid(), door)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)

@@ -1,21 +1,23 @@
-"""The trainer's process: locks itself down, then takes a study, its data and its rounds over two pipes.
+"""The trainer's process: locks itself down, then takes a study, its data and its rounds.
+
+Messages come and go over two pipes; the data comes as one open file, read-only, through a socket that is then closed.
 
 It answers an error by ending: after the data is in, not even the kind of error crosses to the datasite's process.
 """
 
+import fcntl
 import os
 import select
+import socket
+import struct
 import threading
-from collections.abc import Mapping
 from typing import Never
 
 import numpy as np
 import torch
-from safetensors.numpy import load as load_arrays
 
-from datasites.execution.frames import Frame, read_frame, write_frame, write_stream
+from datasites.execution.frames import read_frame, write_frame, write_stream
 from datasites.execution.trainer_messages import (
-    MAXIMUM_DATA_BYTES,
     MAXIMUM_PARAMETER_BYTES,
     Load,
     Loaded,
@@ -28,43 +30,45 @@ from datasites.execution.trainer_messages import (
     parse_message,
 )
 from datasites.sandbox.lockdown import lock_down
-from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
 from datasites.training.rehearsal import rehearse
 from datasites.training.study import Study, prepare_study
 from datasites.training.trainer import local_training
+from datasites.training.unit_file import UnitFile, open_units
 from policies.errors import CloisterError, RefusedError
 
 _INPUT = 0
+_DESCRIPTOR = struct.Struct("i")
 _SHARE_OF_MEMORY = 4
 
 
-def main(memory_bytes: int) -> None:
+def main(memory_bytes: int, door: int) -> None:
     """Serve one study, and end when the other end of the pipe closes.
 
     Args:
         memory_bytes: most address space the process may have.
+        door: the descriptor of the Unix socket through which the snapshot comes.
     """
     output = os.dup(1)
     os.dup2(2, 1)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rehearse()
-    layers = _lock_down(output, memory_bytes)
+    entrance = socket.socket(fileno=door)
+    layers = _lock_down(output, memory_bytes, door)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
     study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY)
-    frame = read_frame(_INPUT, maximum_body=MAXIMUM_DATA_BYTES)
-    load = parse_message(Load, frame)
-    training, holdout = _data(frame)
+    load = parse_message(Load, read_frame(_INPUT, maximum_body=0))
+    training, holdout = open_units(_receive(entrance))
     write_frame(output, message_frame(Loaded()))
     while True:
         _round(output, study, load, training, holdout)
 
 
-def _lock_down(output: int, memory_bytes: int) -> tuple[str, ...]:
+def _lock_down(output: int, memory_bytes: int, door: int) -> tuple[str, ...]:
     try:
-        return lock_down(memory_bytes)
+        return lock_down(memory_bytes, door)
     except RefusedError as error:
         write_frame(output, message_frame(Ready(layers=(), refusal=_plain(str(error)))))
         raise
@@ -96,16 +100,18 @@ def _plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)[:2000]
 
 
-def _data(frame: Frame) -> tuple[UnitData, UnitData]:
-    arrays = {name: torch.from_numpy(array) for name, array in load_arrays(bytes(frame.body)).items()}
-    return _side(arrays, "training"), _side(arrays, "holdout")
+def _receive(entrance: socket.socket) -> int:
+    """The one descriptor that is handed in; no further one can come."""
+    with entrance:
+        # Not socket.recv_fds, which imports a module when it is called.
+        _, ((_, _, content),), _, _ = entrance.recvmsg(1, socket.CMSG_SPACE(_DESCRIPTOR.size))
+    descriptor: int = _DESCRIPTOR.unpack(content)[0]
+    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+        raise RefusedError("The data came in a file that could be written to.")
+    return descriptor
 
 
-def _side(arrays: Mapping[str, torch.Tensor], side: str) -> UnitData:
-    return UnitData(arrays[f"{side}.features"], arrays[f"{side}.target"], arrays[f"{side}.mask"])
-
-
-def _round(output: int, study: Study, load: Load, training: UnitData, holdout: UnitData) -> None:
+def _round(output: int, study: Study, load: Load, training: UnitFile, holdout: UnitFile) -> None:
     frame = read_frame(_INPUT, maximum_body=4 * study.loss.program.parameter_count)
     asked = parse_message(Round, frame)
     model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))

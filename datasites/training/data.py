@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, sqrt
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +13,20 @@ from datasites.training.randomness import SecretStream
 
 _HEADROOM = 1.25
 _DEVIATIONS = 6
+_CHUNK_BYTES = 2**24
+_COINS_AT_A_TIME = 2**20
+
+
+class Units(Protocol):
+    """Units of one side of the split, wherever they lie; `unit_bytes` is what one of them takes, a public number."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def unit_bytes(self) -> int: ...
+
+    def chunk(self, units: Tensor, size: int) -> "UnitData":
+        """The given units (their numbers) in the first places of `size`, the others without a record."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,6 +39,14 @@ class UnitData:
     features: Tensor
     target: Tensor
     mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    @property
+    def unit_bytes(self) -> int:
+        records, features = self.features.shape[1:]
+        return records * (4 * features + self.target.element_size() + 1)
 
     def chunk(self, units: Tensor, size: int) -> "UnitData":
         """The given units (their indices) in the first places of `size`, the others without a record."""
@@ -48,15 +72,20 @@ def capacity(nominal_units: int, sampling_rate: float) -> int:
 
 def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:
     """Indices of a Poisson sample: every unit independently with probability `sampling_rate`."""
-    return torch.from_numpy(stream.bernoulli(units, sampling_rate).nonzero()[0])
+    parts = [
+        start + stream.bernoulli(min(_COINS_AT_A_TIME, units - start), sampling_rate).nonzero()[0]
+        for start in range(0, max(1, units), _COINS_AT_A_TIME)
+    ]
+    return torch.from_numpy(np.concatenate(parts))
 
 
-def padded_chunks(data: UnitData, units: Tensor, places: int, most: int) -> Iterator[UnitData]:
-    """Cut `units` into chunks of min(`places`, `most`) places, as many as `places` need even if `units` are fewer.
+def padded_chunks(data: Units, units: Tensor, places: int, most: int) -> Iterator[UnitData]:
+    """Cut `units` into chunks of one size, as many as `places` need even if `units` are fewer.
 
-    So the work does not tell how many were sampled. More units than `places` take whole further rounds of `places`.
+    The size is `places`, but at most `most`, and at most what `_CHUNK_BYTES` hold. So the work does not tell how many
+    were sampled. More units than `places` take whole further rounds of `places`.
     """
-    size = min(places, most)
+    size = min(places, most, max(1, _CHUNK_BYTES // data.unit_bytes))
     total = places * max(1, ceil(len(units) / places))
     for start in range(0, total, size):
         yield data.chunk(units[start : start + size], size)

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.func import vmap
 
 from datasites.tensor_programs.load import unflatten
-from datasites.training.data import UnitData, capacity, padded_chunks
+from datasites.training.data import UnitData, Units, capacity, padded_chunks
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from policies.terms import Evaluation
 
 
 def local_evaluation(
-    metrics: PreparedProgram, model: Tensor, data: UnitData, evaluation: Evaluation, nominal_units: int
+    metrics: PreparedProgram, model: Tensor, data: Units, evaluation: Evaluation, nominal_units: int
 ) -> NDArray[np.float64]:
     """For each metric of the terms, in their order, noised Σ v and Σ (1 − v) over units: float64 [2 × metrics].
 
@@ -28,7 +28,7 @@ def local_evaluation(
     values = {**metrics.constants, **unflatten(model, metrics.program)}
     names = evaluation.metrics
     sums = torch.zeros((len(names), 2), dtype=torch.float64)
-    everybody = torch.arange(len(data.mask))
+    everybody = torch.arange(len(data))
     for chunk in padded_chunks(data, everybody, capacity(nominal_units, 1.0), metrics.chunk):
         means = _unit_means(metrics, values, chunk, names)
         present = chunk.mask.any(1, keepdim=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
-from datasites.training.data import UnitData, capacity, padded_chunks, sample
+from datasites.training.data import Units, capacity, padded_chunks, sample
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram
@@ -14,9 +14,7 @@ from datasites.training.randomness import SecretStream
 from policies.terms import Training
 
 
-def local_training(
-    loss: PreparedProgram, model: Tensor, data: UnitData, training: Training, nominal_units: int
-) -> Tensor:
+def local_training(loss: PreparedProgram, model: Tensor, data: Units, training: Training, nominal_units: int) -> Tensor:
     """Take `training.local_steps` noised steps from `model`; the change: float32 [parameter_count], finite.
 
     Each step samples every unit with probability `sampling_rate`, sums gradients clipped to `clipping_norm`, adds
@@ -35,7 +33,7 @@ def local_training(
     values = {name: parameter.detach() for name, parameter in trained.items()}
     places = capacity(nominal_units, training.sampling_rate)
     for _ in range(training.local_steps):
-        units = sample(sampling, len(data.mask), training.sampling_rate)
+        units = sample(sampling, len(data), training.sampling_rate)
         for chunk in padded_chunks(data, units, places, loss.chunk):
             _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))
         _finish_step(optimizer, trained)

@@ -12,7 +12,6 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor
 
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution import trainer_process
 from datasites.execution.trainer_messages import Load, Prepare, Prepared, Ready, Result
 from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
@@ -25,6 +24,7 @@ from policies.errors import InvalidInputError
 from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.unit_arrays import UnitArrays, opened
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +177,7 @@ def test_a_record_cannot_raise_by_an_index_out_of_range(target: int) -> None:
     assert torch.isfinite(contribution(prepared(nodes, target="int64"), strange, torch.ones(1, 3))).all()
 
 
-def test_the_trainer_flushes_denormal_numbers_to_zero() -> None:
+def test_the_trainer_flushes_denormal_numbers_to_zero(tmp_path: Path) -> None:
     """A record of denormals made products up to a hundred times slower, so time would tell who is there.
 
     Blown up by 10³⁸, a denormal that was not flushed would give every unit a gradient of full length.
@@ -194,9 +194,13 @@ def test_the_trainer_flushes_denormal_numbers_to_zero() -> None:
         everybody = UnitArrays(
             np.full((400, 1, 3), value, np.float32), np.zeros((400, 1), np.float32), np.ones((400, 1), bool)
         )
-        with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer:
+        nominal = Load(nominal_training_units=1, nominal_holdout_units=1)
+        with (
+            opened(tmp_path, everybody, everybody) as snapshot,
+            TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
+        ):
             trainer.prepare(exact, weights(), seconds=30)
-            trainer.load(everybody, everybody, Load(nominal_training_units=1, nominal_holdout_units=1), seconds=30)
+            trainer.load(snapshot, nominal, seconds=30)
             result = collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
         return float(np.linalg.norm(result))
 
@@ -233,6 +237,12 @@ ESCAPES = (
     "np.memmap(key)",
     "ctypes.CDLL(key)",
     "__import__('http.server')",
+    "os.write(data, b'x')",
+    "os.ftruncate(data, 0)",
+    "os.fchmod(data, 0o600)",
+    "os.open(f'/proc/self/fd/{data}', os.O_RDWR)",
+    "mmap.mmap(data, 7, mmap.MAP_SHARED, mmap.PROT_WRITE)",
+    "door.recvmsg(1)",
 )
 
 
@@ -241,11 +251,14 @@ def test_code_that_broke_out_of_the_interpreter_finds_a_bare_process(tmp_path: P
     key = tmp_path / "key.pem"
     key.write_text("private")
     code = f"""
-import ctypes, os, socket, sys
+import ctypes, mmap, os, socket, sys
 import numpy as np, torch
 from datasites.training.rehearsal import rehearse
 from datasites.sandbox.lockdown import lock_down
 key = {str(key)!r}
+data = os.open(key, os.O_RDONLY)  # as the snapshot is handed over
+other, door = socket.socketpair()
+other.send(b"x")
 torch.set_num_threads(1)
 rehearse()
 def escape(attack):
@@ -275,6 +288,7 @@ for attack in ("1 + 1", *{ESCAPES!r}):
     assert len(statuses) == len(ESCAPES)
     assert [attack for attack, status in zip(ESCAPES, statuses, strict=True) if status == 0] == []
     assert "private" not in done.stderr
+    assert key.read_text() == "private"
     assert not Path("/dev/shm/leak").exists()  # noqa: S108
 
 
@@ -368,14 +382,19 @@ def test_a_trainer_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert time.monotonic() - start < 5
 
 
-def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Data that the loss was not made for makes the trainer fail: neither values nor the kind of error come out."""
     telling = UnitArrays(
         np.full((2, 1, 7), 1234.5, np.float32), np.full((2, 1), 1234.5, np.float32), np.ones((2, 1), bool)
     )
-    with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer:
+    with (
+        opened(tmp_path, telling, telling) as snapshot,
+        TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
+    ):
         trainer.prepare(study(SQUARE), weights(), seconds=30)
-        trainer.load(telling, telling, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
+        trainer.load(snapshot, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
         with pytest.raises(TrainerFailedError) as caught:
             collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
     assert str(caught.value) == (

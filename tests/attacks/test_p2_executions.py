@@ -52,7 +52,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Child:
 
 
 def replace_snapshot(scene: Scene, content: bytes) -> None:
-    (path,) = scene.site.home.snapshots.glob("*.safetensors")
+    (path,) = scene.site.home.snapshots.glob("*.snapshot")
     path.chmod(0o600)
     path.write_bytes(content)
 
@@ -70,7 +70,7 @@ def test_a_snapshot_swapped_on_disk_never_reaches_the_trainer(scene: Scene, chil
     request = scene.ready()
     other = other_snapshot(scene, tmp_path)
     swapped = (scene.site.home.snapshots / other.snapshot_file).read_bytes()
-    (path,) = [it for it in scene.site.home.snapshots.glob("*.safetensors") if it.name != other.snapshot_file]
+    (path,) = [it for it in scene.site.home.snapshots.glob("*.snapshot") if it.name != other.snapshot_file]
     path.chmod(0o600)
     path.write_bytes(swapped)
     scene.ask(request, 1)
@@ -84,7 +84,7 @@ def test_a_snapshot_swapped_on_disk_never_reaches_the_trainer(scene: Scene, chil
 
 def test_one_bit_of_a_snapshot_is_noticed(scene: Scene, child: Child) -> None:
     request = scene.ready()
-    (path,) = scene.site.home.snapshots.glob("*.safetensors")
+    (path,) = scene.site.home.snapshots.glob("*.snapshot")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     replace_snapshot(scene, bytes(content))

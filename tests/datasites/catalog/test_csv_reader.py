@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.catalog.csv_reader import _ROWS_A_CHUNK, MAXIMUM_PROBLEMS, read_table
+from datasites.catalog.table_checks import MAXIMUM_PROBLEMS, rows_a_batch
 from policies.errors import InvalidInputError
+from tests.unit_arrays import read_table
 
 GOOD = "p1,40,120.5,A,yes"
 
@@ -119,7 +120,7 @@ def test_refuses_empty_files(manifest, tmp_path, content, said):
 
 
 @pytest.mark.parametrize(
-    "content", ["patient,age,pressure,blood,ill\np1,40,120,A,yé".encode("latin-1"), b"PAR1\xff\x00"]
+    "content", ["patient,age,pressure,blood,ill\np1,40,120,A,yé".encode("latin-1"), b"PK\x03\x04\xff\x00"]
 )
 def test_refuses_what_is_not_utf_8(manifest, tmp_path, content):
     path = tmp_path / "latin.csv"
@@ -141,7 +142,7 @@ def test_shows_the_first_problems_in_the_order_of_rows(manifest, write_table):
 
 
 def test_numbers_rows_across_chunks(manifest, write_table):
-    good = [GOOD] * (_ROWS_A_CHUNK + 5)
+    good = [GOOD] * (rows_a_batch(5) + 5)
     assert len(read_table(write_table(good), manifest).units) == len(good)
     message = refusal(write_table([*good, "p1,40,120,Q,yes", "p1"]), manifest)
     assert f"row {len(good) + 2}: column 'blood'" in message
@@ -149,7 +150,7 @@ def test_numbers_rows_across_chunks(manifest, write_table):
 
 
 def test_numbers_rows_after_ragged_ones_in_earlier_chunks(manifest, write_table, monkeypatch):
-    monkeypatch.setattr("datasites.catalog.csv_reader._ROWS_A_CHUNK", 2)
+    monkeypatch.setattr("datasites.catalog.csv_reader.rows_a_batch", lambda columns: 2)
     message = refusal(write_table(["p1", GOOD, GOOD, "p1", GOOD, "p1,40,120,Q,yes"]), manifest)
     assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["row 2", "row 5", "row 7"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasites.catalog.csv_reader import read_table
 from datasites.catalog.mock import draw_mock
 from policies.manifest import parse_manifest, parse_published_manifest
+from tests.unit_arrays import read_table
 
 
 def read_mock(manifest, tmp_path, rows):

@@ -1,11 +1,17 @@
 """Registering data: one budget for one person, whatever the file is called, and nothing half done."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from datasites.catalog import registration
 from datasites.catalog.registration import register_data_set
-from datasites.catalog.snapshot import load_snapshot
+from datasites.catalog.snapshot import open_snapshot
+from datasites.catalog.snapshot_folder import registering, remove_leftovers
 from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
@@ -41,8 +47,8 @@ def test_new_people_get_a_budget_of_their_own(scene: Scene, tmp_path: Path) -> N
     assert [type(entry) for entry in last] == [PopulationOpened, DataSetRegistered]
     assert scene.audit().broken == []
     path = scene.site.home.snapshots / made.snapshot_file
-    snapshot = load_snapshot(path, made.snapshot_commitment, scene.site.catalog_keys.commitment)
-    assert snapshot.manifest_digest == made.manifest.digest()
+    with open_snapshot(path, made.snapshot_commitment, scene.site.catalog_keys.commitment) as snapshot:
+        assert snapshot.layout.manifest == made.manifest.digest()
 
 
 def test_the_same_people_under_another_name_draw_on_the_budget_they_have(scene: Scene, tmp_path: Path) -> None:
@@ -124,6 +130,79 @@ def test_data_sets_are_found_by_name(scene: Scene, tmp_path: Path) -> None:
         assert find_data_set(connection, "clinic-z") is None
         with pytest.raises(InvalidInputError):
             require_data_set(connection, "clinic-z")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from datasites.catalog import registration, snapshot_writer
+from datasites.catalog.registration import register_data_set
+from datasites.site import open_site
+from datasites.store.home import Home
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+home, manifest, table, where = sys.argv[1:]
+if where == "while the snapshot is written":
+    true_parts = snapshot_writer._parts
+    def parts(*given):
+        stream = true_parts(*given)
+        yield next(stream)
+        yield next(stream)
+        die()
+    snapshot_writer._parts = parts
+elif where == "before it is renamed":
+    os.fchmod = die
+else:
+    registration._register = die
+register_data_set(open_site(Home(Path(home))), Path(manifest), Path(table), 3.0)
+"""
+
+
+@pytest.mark.parametrize("where", ["while the snapshot is written", "before it is renamed", "before it is recorded"])
+def test_a_registration_that_was_killed_leaves_nothing_after_the_next_start(
+    scene: Scene, tmp_path: Path, where: str
+) -> None:
+    tables = ("populations", "data_sets", "unit_fingerprints", "log_entries")
+    before = [scene.count(table) for table in tables]
+    files = sorted(scene.site.home.snapshots.iterdir())
+    manifest, table = write_manifest(tmp_path / "b.toml", "clinic-b"), write_table(tmp_path / "b.csv", first=5000)
+    home = scene.site.home.folder
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(home), str(manifest), str(table), where], check=False, stderr=subprocess.PIPE
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert sorted(scene.site.home.snapshots.iterdir()) != files
+    remove_leftovers(scene.site)
+    assert sorted(scene.site.home.snapshots.iterdir()) == files
+    assert [scene.count(table) for table in tables] == before
+    assert register(scene, tmp_path, first=5000, epsilon=3.0).name == "clinic-b"
+
+
+def test_one_registration_at_a_time_and_nobody_sweeps_under_it(scene: Scene, tmp_path: Path) -> None:
+    with registering(scene.site):
+        busy = scene.site.home.snapshots / "unfinished-busy"
+        busy.write_bytes(b"half")
+        remove_leftovers(scene.site)
+        assert busy.exists()
+        with pytest.raises(ConflictError, match="being registered"):
+            register(scene, tmp_path, first=5000)
+    assert not busy.exists()
+
+
+def test_a_table_that_changes_between_the_passes_is_refused(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_write = registration.write_snapshot
+
+    def write(*given: Any) -> Any:
+        text = (tmp_path / "clinic-b.csv").read_text().splitlines()
+        (tmp_path / "clinic-b.csv").write_text("\n".join([text[0], *reversed(text[1:])]))
+        return true_write(*given)
+
+    monkeypatch.setattr(registration, "write_snapshot", write)
+    files = sorted(scene.site.home.snapshots.iterdir())
+    assert_refused(scene, tmp_path, InvalidInputError, first=5000)
+    assert sorted(scene.site.home.snapshots.iterdir()) == files
 
 
 def assert_refused(scene: Scene, folder: Path, expected: type[CloisterError], **changes: object) -> None:

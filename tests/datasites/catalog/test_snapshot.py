@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+import shutil
 import stat
 
 import numpy as np
@@ -10,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.catalog.arrays import build_snapshot
-from datasites.catalog.csv_reader import read_table
 from datasites.catalog.fingerprints import is_holdout, unit_fingerprint
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
-from datasites.catalog.snapshot import load_snapshot, write_snapshot
+from datasites.catalog.snapshot import open_snapshot
 from policies.errors import InvalidInputError, NotAuthenticError
 from policies.manifest import parse_manifest
+from tests.unit_arrays import build_snapshot, freeze, read_snapshot
 
 
 def slow_reference(rows, manifest, keys, holdout):
@@ -40,12 +40,12 @@ def slow_reference(rows, manifest, keys, holdout):
 
 @pytest.fixture
 def snapshot(manifest, keys, write_table, visits):
-    return build_snapshot(read_table(write_table(visits), manifest), manifest, keys)
+    return build_snapshot(write_table(visits), manifest, keys)
 
 
 @pytest.fixture
 def written(manifest, keys, write_table, visits, tmp_path):
-    return write_snapshot(tmp_path / "snapshots", read_table(write_table(visits), manifest), manifest, keys)
+    return freeze(write_table(visits), manifest, keys, tmp_path / "snapshots")
 
 
 @pytest.mark.parametrize("holdout", [False, True])
@@ -69,7 +69,7 @@ def test_every_unit_stands_on_one_side_only(snapshot):
 def test_numbers_scale_to_the_bounds_as_target_too(clinic_toml, keys, write_table):
     manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "pressure"').encode())
     rows = [f"p{number},98,{220 if number % 2 else 60},A,no" for number in range(60)]
-    training = build_snapshot(read_table(write_table(rows), manifest), manifest, keys).training
+    training = build_snapshot(write_table(rows), manifest, keys).training
     assert training.target.dtype == np.float32
     assert set(training.target[training.mask].tolist()) == {-1.0, 1.0}
     assert set(training.features[training.mask][:, 0].tolist()) == {1.0}
@@ -79,7 +79,7 @@ def test_features_stand_in_the_order_of_the_manifest(clinic_toml, keys, write_ta
     """Predicting the pressure: one age, four places for the blood group, then two for ill."""
     manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "pressure"').encode())
     rows = [f"p{number},58,140,AB,yes" for number in range(60)]
-    training = build_snapshot(read_table(write_table(rows), manifest), manifest, keys).training
+    training = build_snapshot(write_table(rows), manifest, keys).training
     assert training.features[0, 0].tolist() == [0, 0, 0, 1, 0, 0, 1]
     assert training.target[0].tolist() == [0, 0, 0]
     assert training.mask[0].tolist() == [True, False, False]
@@ -97,7 +97,7 @@ def test_a_unit_moves_nobody_else(manifest, keys, tmp_path_factory, left, moved)
     for lines in (rows, fewer):
         path = folder / "neighbour.csv"
         path.write_text("patient,age,pressure,blood,ill\n" + "\n".join(lines))
-        sides.append(build_snapshot(read_table(path, manifest), manifest, keys))
+        sides.append(build_snapshot(path, manifest, keys))
     for whole, without in ((sides[0].training, sides[1].training), (sides[0].holdout, sides[1].holdout)):
         people = [round(float(value) * 80 + 80) for value in whole.features[:, 0, 1]]
         others = [round(float(value) * 80 + 80) for value in without.features[:, 0, 1]]
@@ -105,7 +105,7 @@ def test_a_unit_moves_nobody_else(manifest, keys, tmp_path_factory, left, moved)
 
 
 def test_the_order_of_units_follows_the_key_and_not_the_file(manifest, keys, write_table, visits):
-    table = read_table(write_table(visits), manifest)
+    table = write_table(visits)
     other = derive_catalog_keys(b"\x09" * 32)
     mixed = CatalogKeys(keys.split, other.fingerprint, keys.commitment, keys.balance)
     first, second = (build_snapshot(table, manifest, each).training.features[:, 0, 1] for each in (keys, mixed))
@@ -116,7 +116,7 @@ def test_the_order_of_units_follows_the_key_and_not_the_file(manifest, keys, wri
 
 @pytest.mark.parametrize(("units", "accepted"), [(49, False), (50, True), (100, True), (125, True), (126, False)])
 def test_requires_the_declared_order_of_size(manifest, keys, write_table, units, accepted):
-    table = read_table(write_table([f"p{number},40,120,A,no" for number in range(units)]), manifest)
+    table = write_table([f"p{number},40,120,A,no" for number in range(units)])
     if accepted:
         assert build_snapshot(table, manifest, keys)
         return
@@ -127,27 +127,30 @@ def test_requires_the_declared_order_of_size(manifest, keys, write_table, units,
 
 def test_refuses_half_the_nominal_units(clinic_toml, keys, write_table):
     manifest = parse_manifest(clinic_toml.replace("nominal_units = 100", "nominal_units = 201").encode())
-    table = read_table(write_table([f"p{number},40,120,A,no" for number in range(100)]), manifest)
+    table = write_table([f"p{number},40,120,A,no" for number in range(100)])
     with pytest.raises(InvalidInputError, match="nominal_units"):
         build_snapshot(table, manifest, keys)
 
 
-def test_refuses_arrays_too_large_to_hold(clinic_toml, keys, write_table, monkeypatch):
-    manifest = parse_manifest(clinic_toml.encode())
-    table = read_table(write_table([f"p{number},40,120,A,no" for number in range(100)]), manifest)
-    monkeypatch.setattr("datasites.catalog.arrays.MAXIMUM_SNAPSHOT_BYTES", 100 * 3 * (4 * 6 + 9) - 1)
+def test_refuses_what_the_disk_does_not_hold(manifest, keys, write_table, visits, monkeypatch):
+    kept = sum(min(3, patient % 5 + 1) for patient in range(100))
+    needed = 512 + 100 * 3 * (4 * 6 + 9) + kept * 28
+    usage = type("Usage", (), {"free": needed - 1})
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(InvalidInputError, match="maximum_records"):
-        build_snapshot(table, manifest, keys)
+        build_snapshot(write_table(visits), manifest, keys)
+    usage.free = needed
+    assert build_snapshot(write_table(visits), manifest, keys)
 
 
-def test_comes_back_bit_for_bit(written, snapshot, manifest, keys):
+def test_opens_as_it_was_written(written, manifest, keys):
     commitment, path = written
-    loaded = load_snapshot(path, commitment, keys.commitment)
-    assert loaded.manifest_digest == manifest.digest()
-    for ours, theirs in ((snapshot.training, loaded.training), (snapshot.holdout, loaded.holdout)):
-        for name in ("features", "target", "mask"):
-            assert getattr(ours, name).dtype == getattr(theirs, name).dtype
-            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    with open_snapshot(path, commitment, keys.commitment) as snapshot:
+        assert snapshot.layout.manifest == manifest.digest()
+        assert snapshot.layout == read_snapshot(path).layout
+        assert os.fstat(snapshot.descriptor).st_ino == path.stat().st_ino
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(snapshot.descriptor, b"x")
 
 
 def test_lies_readable_for_the_owner_only_and_alone(written):
@@ -158,7 +161,7 @@ def test_lies_readable_for_the_owner_only_and_alone(written):
 
 
 def test_freezing_again_gives_the_same_commitment(written, manifest, keys, write_table, visits, tmp_path):
-    again = write_snapshot(tmp_path / "snapshots", read_table(write_table(visits), manifest), manifest, keys)
+    again = freeze(write_table(visits), manifest, keys, tmp_path / "snapshots")
     assert again == written
 
 
@@ -168,7 +171,7 @@ def test_a_failed_write_leaves_nothing(manifest, keys, write_table, visits, tmp_
 
     monkeypatch.setattr(os, "fsync", no_disk)
     with pytest.raises(OSError, match="no space"):
-        write_snapshot(tmp_path / "snapshots", read_table(write_table(visits), manifest), manifest, keys)
+        freeze(write_table(visits), manifest, keys, tmp_path / "snapshots")
     assert list((tmp_path / "snapshots").iterdir()) == []
 
 
@@ -178,7 +181,7 @@ def test_the_commitment_cannot_be_guessed_from_the_data(written, keys):
     content = path.read_bytes()
     assert commitment != hashlib.sha256(content).hexdigest()
     with pytest.raises(NotAuthenticError):
-        load_snapshot(path, commitment, keys.fingerprint)
+        open_snapshot(path, commitment, keys.fingerprint)
 
 
 @pytest.mark.parametrize("attack", ["flip first", "flip last", "truncate", "extend", "empty", "remove", "swap"])
@@ -189,8 +192,7 @@ def test_no_changed_file_is_loaded(written, manifest, keys, write_table, visits,
     if attack == "remove":
         path.unlink()
     elif attack == "swap":
-        table = read_table(write_table(visits[1:]), manifest)
-        other, other_path = write_snapshot(tmp_path / "snapshots", table, manifest, keys)
+        other, other_path = freeze(write_table(visits[1:]), manifest, keys, tmp_path / "snapshots")
         assert other != commitment
         other_path.replace(path)
     else:
@@ -203,15 +205,38 @@ def test_no_changed_file_is_loaded(written, manifest, keys, write_table, visits,
         }[attack]
         path.write_bytes(changed)
     with pytest.raises(NotAuthenticError, match="restore it"):
-        load_snapshot(path, commitment, keys.commitment)
+        open_snapshot(path, commitment, keys.commitment)
 
 
 def test_the_commitment_covers_the_manifest(written, clinic_toml, keys, write_table, visits, tmp_path):
     """The same arrays under another public description are another snapshot."""
     renamed = parse_manifest(clinic_toml.replace("One row a visit.", "Healthy volunteers.").encode())
-    commitment, _ = write_snapshot(tmp_path / "s", read_table(write_table(visits), renamed), renamed, keys)
+    commitment, _ = freeze(write_table(visits), renamed, keys, tmp_path / "s")
     assert commitment != written[0]
 
 
 def test_arrays_and_snapshots_show_no_value(snapshot):
     assert "[" not in repr(snapshot) + repr(snapshot.training)
+
+
+@pytest.mark.parametrize("attack", ["write", "truncate", "extend"])
+def test_a_change_after_the_check_is_noticed(written, keys, attack):
+    commitment, path = written
+    with open_snapshot(path, commitment, keys.commitment) as snapshot:
+        snapshot.require_unchanged()
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            if attack == "write":
+                file.seek(-1, os.SEEK_END)
+                file.write(b"x")
+            else:
+                file.truncate(path.stat().st_size + (1 if attack == "extend" else -1))
+        with pytest.raises(NotAuthenticError, match="changed"):
+            snapshot.require_unchanged()
+
+
+def test_a_snapshot_that_others_may_read_is_refused(written, keys):
+    commitment, path = written
+    path.chmod(0o440)
+    with pytest.raises(NotAuthenticError, match="0400"):
+        open_snapshot(path, commitment, keys.commitment)

@@ -1,15 +1,17 @@
 """A logistic regression study and data for tests with a real trainer process; no torch in this process."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution.trainer_messages import Load, Prepare
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.unit_arrays import UnitArrays, opened
 
 INPUTS = [
     {"name": "weight", "kind": "parameter", "shape": [1, 3], "dtype": "float32"},
@@ -63,15 +65,13 @@ def parameters() -> bytes:
 
 
 @pytest.fixture
-def training_data() -> UnitArrays:
-    """400 units of two records whose target is whether the first feature is positive."""
+def snapshot(tmp_path: Path) -> Iterator[int]:
+    """400 units of two records whose target is whether the first feature is positive, and 100 units of zeros."""
     features = np.random.default_rng(5).normal(size=(400, 2, 3)).astype(np.float32)
-    return UnitArrays(features, (features[..., 0] > 0).astype(np.float32), np.ones((400, 2), bool))
-
-
-@pytest.fixture
-def holdout_data() -> UnitArrays:
-    return UnitArrays(np.zeros((100, 2, 3), np.float32), np.zeros((100, 2), np.float32), np.ones((100, 2), bool))
+    training = UnitArrays(features, (features[..., 0] > 0).astype(np.float32), np.ones((400, 2), bool))
+    holdout = UnitArrays(np.zeros((100, 2, 3), np.float32), np.zeros((100, 2), np.float32), np.ones((100, 2), bool))
+    with opened(tmp_path, training, holdout) as descriptor:
+        yield descriptor
 
 
 @pytest.fixture

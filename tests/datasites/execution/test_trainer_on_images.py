@@ -1,9 +1,9 @@
 """A convolutional network learns digits in the real, locked-down trainer, under differential privacy."""
 
 import numpy as np
+from datasites.catalog.arrays import UnitArrays
 from sklearn.datasets import load_digits
 
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import TrainerProcess
 from policies.budget.renyi import GaussianMechanism, epsilon

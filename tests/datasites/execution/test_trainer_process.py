@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution import trainer_process
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
 from policies.errors import ConflictError, InvalidInputError, RefusedError
+from tests.unit_arrays import UnitArrays, opened
 
 MEMORY = 4 * 2**30
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,15 +46,14 @@ def test_a_study_from_its_first_round_to_its_last(
     trainer: TrainerProcess,
     study: Prepare,
     parameters: bytes,
-    training_data: UnitArrays,
-    holdout_data: UnitArrays,
+    snapshot: int,
     nominal: Load,
 ) -> None:
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
     with pytest.raises(ConflictError, match="prepare"):
         trainer.round(ZEROS, trains=True, evaluates=False, seconds=1)
     trainer.prepare(study, parameters, seconds=30)
-    trainer.load(training_data, holdout_data, nominal, seconds=30)
+    trainer.load(snapshot, nominal, seconds=30)
 
     first = trainer.round(ZEROS, trains=True, evaluates=False, seconds=30)
     assert first.metrics is None
@@ -106,7 +105,8 @@ def test_the_child_inherits_neither_environment_nor_files_nor_directory_and_ends
         assert b"hunter2" not in (child / "environ").read_bytes()
         assert (child / "cwd").readlink() == Path("/")
         targets = [str(entry.readlink()) for entry in (child / "fd").iterdir()]
-        assert all(target.startswith("pipe:") or target == "/dev/null" for target in targets), targets
+        (door,) = [target for target in targets if target.startswith("socket:")]
+        assert all(target.startswith("pipe:") or target in ("/dev/null", door) for target in targets), targets
         pid = process_id(trainer)
         assert os.getsid(pid) == pid
     os.close(secret)
@@ -119,13 +119,12 @@ def test_a_round_past_its_deadline_is_stopped(
     trainer: TrainerProcess,
     study: Prepare,
     parameters: bytes,
-    training_data: UnitArrays,
-    holdout_data: UnitArrays,
+    snapshot: int,
     nominal: Load,
 ) -> None:
     endless = study.training.model_copy(update={"local_steps": 10_000})
     trainer.prepare(study.model_copy(update={"training": endless}), parameters, seconds=30)
-    trainer.load(training_data, holdout_data, nominal, seconds=30)
+    trainer.load(snapshot, nominal, seconds=30)
     child, start = process_id(trainer), time.monotonic()
     with pytest.raises(TrainerFailedError, match="in time"):
         trainer.round(ZEROS, trains=True, evaluates=False, seconds=0.5)
@@ -135,7 +134,7 @@ def test_a_round_past_its_deadline_is_stopped(
 
 @pytest.mark.parametrize("thread_of_its_own", [False, True])
 def test_a_computing_child_ends_when_the_datasite_is_killed(
-    tmp_path: Path, thread_of_its_own: bool, study: Prepare, parameters: bytes
+    tmp_path: Path, thread_of_its_own: bool, study: Prepare, parameters: bytes, snapshot: int
 ) -> None:
     (tmp_path / "study.json").write_bytes(
         study.model_copy(update={"training": study.training.model_copy(update={"local_steps": 10_000})}).canonical()
@@ -144,7 +143,6 @@ def test_a_computing_child_ends_when_the_datasite_is_killed(
     code = f"""
 import sys, threading, numpy as np
 from pathlib import Path
-from datasites.catalog.arrays import UnitArrays
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import TrainerProcess
 folder = Path({str(tmp_path)!r})
@@ -155,8 +153,8 @@ else:
     trainer.__enter__()
 study = Prepare.model_validate_json((folder / "study.json").read_bytes())
 trainer.prepare(study, (folder / "parameters").read_bytes(), seconds=30)
-data = UnitArrays(np.ones((400, 2, 3), np.float32), np.ones((400, 2), np.float32), np.ones((400, 2), bool))
-trainer.load(data, data, Load(nominal_training_units=400, nominal_holdout_units=400), seconds=30)
+with (folder / "units.snapshot").open("rb") as file:
+    trainer.load(file.fileno(), Load(nominal_training_units=400, nominal_holdout_units=100), seconds=30)
 print(trainer._process.pid, flush=True)
 trainer.round((bytes(12),), trains=True, evaluates=False, seconds=300)
 """
@@ -181,13 +179,61 @@ def test_a_machine_that_cannot_lock_the_child_down_is_told_so(monkeypatch: pytes
         pass
 
 
-def test_a_child_without_enough_memory_fails_and_says_nothing_more(
-    study: Prepare, parameters: bytes, holdout_data: UnitArrays, nominal: Load
+def test_a_file_that_could_be_written_to_or_is_no_snapshot_is_not_taken(
+    study: Prepare, parameters: bytes, snapshot: int, nominal: Load, tmp_path: Path
 ) -> None:
-    many = UnitArrays(
-        np.zeros((3_000_000, 2, 3), np.float32), np.zeros((3_000_000, 2), np.float32), np.ones((3_000_000, 2), bool)
-    )
-    with TrainerProcess(memory_bytes=1100 * 2**20, start_seconds=60) as trainer:
-        trainer.prepare(study, parameters, seconds=30)
-        with pytest.raises(TrainerFailedError, match="ended"):
-            trainer.load(many, holdout_data, nominal, seconds=30)
+    units = tmp_path / "units.snapshot"
+    (tmp_path / "other").write_bytes(units.read_bytes()[:-1])
+    for path, mode in ((units, "r+b"), (tmp_path / "other", "rb")):
+        with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer, path.open(mode) as file:
+            trainer.prepare(study, parameters, seconds=30)
+            with pytest.raises(TrainerFailedError, match="ended"):
+                trainer.load(file.fileno(), nominal, seconds=30)
+
+
+def test_data_is_handed_over_once_and_the_door_is_shut(
+    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load
+) -> None:
+    trainer.prepare(study, parameters, seconds=30)
+    trainer.load(snapshot, nominal, seconds=30)
+    targets = [entry.readlink().name for entry in Path(f"/proc/{process_id(trainer)}/fd").iterdir()]
+    assert "units.snapshot" in targets
+    assert not any(target.startswith("socket:") for target in targets)
+    with pytest.raises(ConflictError, match="already"):
+        trainer.load(snapshot, nominal, seconds=30)
+
+
+def test_a_file_cut_off_while_it_is_used_ends_the_trainer(
+    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load, tmp_path: Path
+) -> None:
+    trainer.prepare(study, parameters, seconds=30)
+    trainer.load(snapshot, nominal, seconds=30)
+    os.truncate(tmp_path / "units.snapshot", 1000)
+    with pytest.raises(TrainerFailedError, match="ended"):
+        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=30)
+
+
+def peak_bytes(process: int) -> int:
+    (line,) = [it for it in Path(f"/proc/{process}/status").read_text().splitlines() if it.startswith("VmHWM")]
+    return 1024 * int(line.split()[1])
+
+
+def test_a_trainer_needs_far_less_memory_than_its_data_have(
+    trainer: TrainerProcess, study: Prepare, parameters: bytes, tmp_path: Path
+) -> None:
+    units = 200_000
+    ones = np.broadcast_to(np.float32(1), (units, 200, 3))
+    many = UnitArrays(ones, ones[..., 0], np.broadcast_to(np.True_, (units, 200)))
+    few = UnitArrays(ones[:100], ones[:100, :, 0], many.mask[:100])
+    one_step = study.training.model_copy(update={"local_steps": 1, "sampling_rate": 0.1, "noise_multiplier": 0.1})
+    with opened(tmp_path, many, few) as descriptor:
+        size = os.fstat(descriptor).st_size
+        trainer.prepare(study.model_copy(update={"training": one_step}), parameters, seconds=30)
+        before = peak_bytes(process_id(trainer))
+        nominal = Load(nominal_training_units=units, nominal_holdout_units=100)
+        trainer.load(descriptor, nominal, seconds=30)
+        done = trainer.round(np.zeros(3, np.float32), trains=True, evaluates=True, seconds=120)
+        grown = peak_bytes(process_id(trainer)) - before
+    assert done.update is not None
+    assert size > 600 * 2**20
+    assert grown < 200 * 2**20, f"{grown / 2**20:.0f} MiB for {size / 2**20:.0f} MiB of data"

@@ -1,0 +1,74 @@
+"""How a snapshot file is laid out: a header of fixed size, then one row of fixed size for each unit."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from policies.errors import NotAuthenticError
+from policies.manifest import MAXIMUM_FEATURES, Manifest
+from policies.statements.schema import Digest, StrictModel, parse_model
+
+HEADER_BYTES = 512
+
+Count = Annotated[int, Field(ge=0, le=2**40)]
+
+
+class SnapshotLayout(StrictModel):
+    """The header: which manifest made the file, and how many units it holds, those trained on before those held out."""
+
+    version: Literal["cloister-snapshot/2"] = "cloister-snapshot/2"
+    manifest: Digest
+    records: Annotated[int, Field(ge=1, le=1000)]
+    features: Annotated[int, Field(ge=1, le=MAXIMUM_FEATURES)]
+    target: Literal["float32", "int64"]
+    training_units: Count
+    holdout_units: Count
+
+    @property
+    def unit_type(self) -> np.dtype[Any]:
+        """A unit's row: k records of d features, float32 in [−1, 1], one-hot categories in {0, 1}; their targets,
+        float32 in [−1, 1] or int64; and a mask, 1 where there is a record. Where there is none, all is 0.
+        """
+        k = self.records
+        target = {"float32": "<f4", "int64": "<i8"}[self.target]
+        return np.dtype([("features", "<f4", (k, self.features)), ("target", target, (k,)), ("mask", "?", (k,))])
+
+    @property
+    def units(self) -> int:
+        """How many units there are on both sides."""
+        return self.training_units + self.holdout_units
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the whole file."""
+        return HEADER_BYTES + self.units * self.unit_type.itemsize
+
+    def header(self) -> bytes:
+        """The first `HEADER_BYTES` of the file."""
+        return self.canonical().ljust(HEADER_BYTES)
+
+
+def layout_of(manifest: Manifest, training_units: int, holdout_units: int) -> SnapshotLayout:
+    """The layout of a snapshot that `manifest` makes."""
+    return SnapshotLayout(
+        manifest=manifest.digest(),
+        records=manifest.privacy_unit.maximum_records,
+        features=manifest.feature_count,
+        target="int64" if manifest.target_kind == "category" else "float32",
+        training_units=training_units,
+        holdout_units=holdout_units,
+    )
+
+
+def parse_layout(header: bytes, file_bytes: int) -> SnapshotLayout:
+    """Parse the header of a file of `file_bytes`.
+
+    Raises:
+        InvalidInputError: it is no snapshot of this version.
+        NotAuthenticError: the file has another size than its header says.
+    """
+    layout = parse_model(SnapshotLayout, header.rstrip(b" "), maximum_bytes=HEADER_BYTES, what="The snapshot's header")
+    if layout.file_bytes != file_bytes:
+        raise NotAuthenticError(f"The snapshot has {file_bytes} bytes and its header says {layout.file_bytes}.")
+    return layout

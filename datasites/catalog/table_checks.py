@@ -1,0 +1,129 @@
+"""What a table must satisfy in any format: batches of checked rows, and problems told without any cell's value."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.errors import InvalidInputError
+from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest
+
+MAXIMUM_PROBLEMS = 20
+MAXIMUM_UNIT_LENGTH = 200
+_CELLS_A_BATCH = 2**19
+_ROWS_A_BATCH = 2**15
+
+Values = NDArray[np.float64 | np.int64]
+Problem = tuple[int, str]
+"""A row of the file, 0 for its columns as such, and what is wrong there."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Batch:
+    """Some checked rows in file order: for each its unit, and for each column of the manifest its values.
+
+    `values[name]` has one entry a row: float64 within the bounds for numbers and integers, the int64 index into
+    `categories` for categories.
+    """
+
+    units: NDArray[np.str_]
+    values: Mapping[str, Values]
+
+
+def rows_a_batch(columns: int) -> int:
+    """How many rows of so many columns are read at a time, so that a batch has a bounded size."""
+    return max(1, min(_ROWS_A_BATCH, _CELLS_A_BATCH // columns))
+
+
+def expected_columns(manifest: Manifest) -> tuple[str, ...]:
+    """The names of all columns: the privacy unit's, then the manifest's."""
+    return (manifest.privacy_unit.column, *(column.name for column in manifest.columns))
+
+
+def good_batches(parts: Iterable[tuple[Batch, list[Problem]]]) -> Iterator[Batch]:
+    """The batches up to the first problem; then the rest is read for further ones, and the table is refused.
+
+    Raises:
+        InvalidInputError: listing the first problems by row; for the owner's eyes, and still without any cell's value.
+    """
+    problems: list[Problem] = []
+    for batch, found in parts:
+        problems.extend(found)
+        if len(problems) >= MAXIMUM_PROBLEMS:
+            break
+        if not problems:
+            yield batch
+    if problems:
+        raise refusal(problems)
+
+
+def refusal(problems: list[Problem]) -> InvalidInputError:
+    """The error that lists the first of `problems`."""
+    shown = sorted(problems)[:MAXIMUM_PROBLEMS]
+    lines = "\n".join(f"  row {row}: {fault}" if row else f"  {fault}" for row, fault in shown)
+    more = f", of which these are the first {MAXIMUM_PROBLEMS}" if len(problems) >= MAXIMUM_PROBLEMS else ""
+    return InvalidInputError(f"The table does not agree with its manifest. Mend these problems{more}:\n{lines}")
+
+
+def column_places(names: Iterable[str], expected: Sequence[str], row: int) -> dict[str, int]:
+    """Where each expected column stands. An undeclared name is not repeated: without a header it would be a value.
+
+    Args:
+        row: the row that the names stand in, 0 if none.
+
+    Raises:
+        InvalidInputError: the columns are not exactly those expected.
+    """
+    cleaned = [unicodedata.normalize("NFC", name.strip()) for name in names]
+    problems, seen = [], set[str]()
+    for position, name in enumerate(cleaned, start=1):
+        if name not in expected:
+            problems.append((row, f"column {position} of the header is not in the manifest; remove or declare it"))
+        elif name in seen:
+            problems.append((row, f"column {name!r} stands there twice"))
+        seen.add(name)
+    problems.extend((row, f"column {name!r} of the manifest is missing") for name in expected if name not in cleaned)
+    if problems:
+        raise refusal(problems)
+    return {name: position for position, name in enumerate(cleaned)}
+
+
+def check_units(cells: Iterable[str]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """The normalised names (NFC, no spaces around them), and which of them cannot be units."""
+    names = [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
+    bad = [not (0 < len(name) <= MAXIMUM_UNIT_LENGTH and name.isprintable()) for name in names]
+    usable = ["" if wrong else name for name, wrong in zip(names, bad, strict=True)]
+    return np.array(usable, dtype=np.str_), np.array(bad, dtype=np.bool_)
+
+
+def unit_problems(bad: NDArray[np.bool_], numbers: NDArray[np.int64]) -> list[Problem]:
+    """What to say of the rows whose unit is `bad`."""
+    fault = f"the privacy unit is empty, longer than {MAXIMUM_UNIT_LENGTH}, or holds invisible characters"
+    return [(int(number), fault) for number in numbers[bad][:MAXIMUM_PROBLEMS]]
+
+
+def value_problems(
+    column: Column, values: Values, numbers: NDArray[np.int64], unreadable: Callable[[int], str | None]
+) -> list[Problem]:
+    """What is wrong in a column's values: codes below 0, numbers outside the bounds, and integers that are not whole.
+
+    Args:
+        unreadable: what is wrong with the cell at a place if it is no value of the column's type at all.
+    """
+    if isinstance(column, CategoryColumn):
+        bad, fault = values < 0, "is not one of the declared categories"
+    else:
+        bad = ~((values >= column.minimum) & (values <= column.maximum))
+        fault = f"is outside the declared bounds {column.minimum} to {column.maximum}"
+        if isinstance(column, IntegerColumn):
+            bad |= values != np.floor(values)
+    problems = []
+    for place in np.flatnonzero(bad)[:MAXIMUM_PROBLEMS]:
+        what = unreadable(int(place))
+        value = values[place]
+        if what is None and isinstance(column, IntegerColumn) and np.isfinite(value) and value != np.floor(value):
+            what = "is not a whole number"
+        problems.append((int(numbers[place]), f"column {column.name!r} {what or fault}"))
+    return problems

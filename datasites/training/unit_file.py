@@ -1,0 +1,60 @@
+"""The units of a snapshot behind an open descriptor: single rows are read as they are needed, none is held."""
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasites.catalog.external_sort import read_exactly
+from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
+from datasites.training.data import UnitData
+from datasites.training.randomness import SecretStream
+
+
+class UnitFile:
+    """One side of the split: `count` units from the file's unit `first` on, as `data.Units` describes them."""
+
+    def __init__(self, descriptor: int, layout: SnapshotLayout, first: int, count: int) -> None:
+        """Read from `descriptor`, a file of `layout`, which stays open."""
+        self._descriptor, self._layout, self._first, self._count = descriptor, layout, first, count
+        self._type = layout.unit_type
+        self._elsewhere = SecretStream()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def unit_bytes(self) -> int:
+        return self._type.itemsize
+
+    def chunk(self, units: Tensor, size: int) -> UnitData:
+        """The given units (their numbers) in the first places of `size`, the others without a record.
+
+        There are `size` reads of one row whatever the units are: for each other place, a row anywhere in the file is
+        read and forgotten, so that neither the number of reads nor what the disk has at hand tells how many there are.
+
+        Raises:
+            EOFError: the file was cut off meanwhile.
+        """
+        taken = len(units)
+        padding = (self._elsewhere.uniforms(size - taken) * self._layout.units).astype(np.int64)
+        rows = np.empty(size, self._type)
+        content, width = rows.view(np.uint8).data, self._type.itemsize
+        for place, unit in enumerate(np.concatenate([units.numpy() + self._first, padding]).tolist()):
+            read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + unit * width)
+        rows[taken:] = np.zeros((), self._type)
+        features, target, mask = (np.ascontiguousarray(rows[name]) for name in ("features", "target", "mask"))
+        return UnitData(torch.from_numpy(features), torch.from_numpy(target), torch.from_numpy(mask))
+
+
+def open_units(descriptor: int) -> tuple[UnitFile, UnitFile]:
+    """The training and the holdout units of the snapshot behind `descriptor`.
+
+    Raises:
+        CloisterError: it is no snapshot.
+    """
+    size = os.lseek(descriptor, 0, os.SEEK_END)  # the C library's fstat is a call that the trainer no longer has
+    layout = parse_layout(os.pread(descriptor, HEADER_BYTES, 0), size)
+    training = UnitFile(descriptor, layout, 0, layout.training_units)
+    return training, UnitFile(descriptor, layout, layout.training_units, layout.holdout_units)

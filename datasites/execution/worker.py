@@ -9,7 +9,7 @@ from datasites.execution.charge_round import charge_next_round
 from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
-from datasites.requests.finish_check import admit, refuse
+from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
@@ -89,7 +89,7 @@ class Worker:
                 self.trainers.start(request, data_set)
             except CloisterError as error:
                 with self.site.engine.begin() as connection:
-                    refuse(connection, request, str(error), self.site.now)
+                    close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
             else:
                 with self.site.engine.begin() as connection:
                     admit(connection, request, self.site.now)

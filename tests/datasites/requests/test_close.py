@@ -3,8 +3,8 @@
 import pytest
 
 from datasites.protocol.messages import StudyClose
-from datasites.requests.close import close_expired
-from datasites.requests.finish_check import admit, refuse
+from datasites.requests.close import close_expired, close_request
+from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from policies.errors import RefusedError
@@ -100,7 +100,7 @@ def test_the_check_ends_in_pending_or_in_refused_with_its_reason(scene: Scene) -
     first, second = scene.receive(scene.terms()), scene.receive(scene.terms(OTHER_STUDY))
     with scene.site.engine.begin() as connection:
         admit(connection, first, scene.now)
-        refuse(connection, second, "Its loss needs 9 GB.", scene.now)
+        close_request(connection, second.digest, Status.REFUSED, "Its loss needs 9 GB.", scene.now)
     assert scene.request(first.digest).status is Status.PENDING
     after = scene.request(second.digest)
     assert (after.status, after.detail) == (Status.REFUSED, "Its loss needs 9 GB.")

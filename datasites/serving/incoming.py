@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from datasites.execution.ask_round import ask_round
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
-from datasites.protocol.envelope import Opened, open_envelope
+from datasites.protocol.envelope import Opened, open_envelope, read_header
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import (
@@ -121,6 +121,14 @@ class Incoming:
     def _pinned(self, party: str) -> IdentityCard | None:
         with self._site.engine.begin() as connection:
             return pinned_card(connection, party)
+
+
+def sender_of(envelope: bytes) -> str:
+    """Who a letter says it is from, as yet unproved; all that is misshapen is from nobody."""
+    try:
+        return read_header(envelope).sender
+    except InvalidInputError:
+        return ""
 
 
 def _take_number(connection: Connection, opened: Opened, now: int) -> None:

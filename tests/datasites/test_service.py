@@ -49,9 +49,9 @@ class Relay:
         self._cursor += 1
         self.waiting[self._cursor] = envelope
 
-    def receive(self, after: int, _seconds: float) -> list[tuple[int, bytes]]:
+    def receive(self, after: int, _seconds: float, forget: int) -> list[tuple[int, bytes]]:
         time.sleep(0.01)
-        self.waiting = {cursor: letter for cursor, letter in list(self.waiting.items()) if cursor > after}
+        self.waiting = {cursor: letter for cursor, letter in list(self.waiting.items()) if cursor > forget}
         return sorted((cursor, letter) for cursor, letter in list(self.waiting.items()) if cursor > after)
 
     def send(self, letters: Sequence[bytes]) -> list[Fate]:

@@ -10,7 +10,7 @@ from datasites.requests.records import Status, set_status
 from datasites.site import Site
 from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.tables import rounds, runs
-from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.ask import ask_again, ask_anew
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, InvalidInputError, RefusedError
@@ -63,7 +63,7 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             answer = parse_message(known.message.encode())
             if not is_waiting(connection, sender, answer):
                 enqueue(connection, sender, answer, now, known.blob)
-        ask_witnesses(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
+        ask_again(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
         return False
     computed = connection.execute(
         select(rounds.c.round).where(rounds.c.request == request.digest, rounds.c.state == "computed")
@@ -83,6 +83,6 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             model=model,
         )
     )
-    ask_witnesses(connection, site, unconfirmed(connection, witnesses), now)
+    ask_anew(connection, site, witnesses, now)
     set_status(connection, request.digest, Status.RUNNING, f"Round {message.round} of {terms.sums}.")
     return True

@@ -64,6 +64,7 @@ from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site
 from datasites.store.home import Home
+from tests.one_site import confirm
 from tests.one_study import RUN, STUDY, model, reference
 folder, now, researcher = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 site = open_site(Home(folder / "home"), lambda: now)
@@ -72,10 +73,12 @@ for number in range(1, 401):
     with site.engine.begin() as connection:
         message = RoundStart(study=STUDY, run=RUN, round=number, model=reference())
         ask_round(connection, site, researcher, message, model(), now)
+    confirm(site, now)
     with site.engine.begin() as connection:
         assignment = charge_next_round(connection, site, now)
     with site.engine.begin() as connection:
         answer_round(connection, site, assignment, np.full(6, number / 1000, np.float32), None, now)
+    confirm(site, now)
     os.write(acknowledged, b"%d\\n" % number)
     os.fsync(acknowledged)
 """

@@ -121,7 +121,7 @@ class Running:
         before = len(self.read(CatalogReply, eve))
         self.write(CatalogRequest(), eve)
         self.until(lambda: len(self.read(CatalogReply, eve)) > before)
-        assert not self.relay.waiting
+        self.until(lambda: not self.relay.waiting)
 
     def refusals(self) -> list[MessageRefused]:
         with self.scene.site.engine.begin() as connection:

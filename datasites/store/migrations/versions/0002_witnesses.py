@@ -45,14 +45,13 @@ def upgrade() -> None:
             "nonce", sa.String(length=32), nullable=True, comment="of the newest question; no other answer counts"
         ),
         sa.Column("asked_size", sa.BigInteger(), nullable=False, comment="of this site's newest checkpoint sent there"),
-        sa.Column(
-            "proof_from", sa.BigInteger(), nullable=False, comment="size that the newest question's proof began at"
-        ),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("kept_size", sa.BigInteger(), nullable=False, comment="of the newest it is known to keep"),
         sa.Column(
             "held_size",
             sa.BigInteger(),
             nullable=False,
-            comment="of the one it confirmed since `serve` began; 0 if none",
+            comment="of the one it confirmed since it was asked anew; 0 if none",
         ),
         sa.ForeignKeyConstraint(["party"], ["peers.party"], name=op.f("fk_witnesses_party_peers")),
         sa.PrimaryKeyConstraint("party", name=op.f("pk_witnesses")),

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, func, select, update
 from datasites.protocol.messages import WitnessReply
 from datasites.site import Site
 from datasites.store.put import put
-from datasites.store.tables import set_backs, witnesses
+from datasites.store.tables import peers, set_backs, witnesses
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.balances import open_balances
 from datasites.witnesses.recoveries import lost_heads
@@ -16,6 +16,7 @@ from policies.log.journal import append, leaf_hashes
 from policies.log.merkle import TreeHead, tree_head
 from policies.log.recovery import LostHead
 
+_SKIPPED_NUMBERS = 2**20
 SET_BACK = (
     "This site's disk was set back to an earlier state, as other sites' witness shows; nothing is charged or answered "
     "until its owner runs «datasite recover»."
@@ -83,4 +84,6 @@ def _note_set_back(connection: Connection, witness: str, held: TreeHead, message
         {"checkpoint": message.checkpoint, "balance": message.balance, "noticed_at": now},
     )
     connection.execute(update(witnesses).where(witnesses.c.party == witness).values(nonce=None, held_size=0))
+    # Numbers of letters that may have been used in the lost history: a second letter under one of them would be dropped.
+    connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))
     append(connection, SetBackNoticed(at=now, witness=witness, held=LostHead.of(held)))

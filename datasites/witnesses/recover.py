@@ -4,12 +4,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from datasites.requests.close import close_request
 from datasites.requests.records import Status, requests_in
 from datasites.site import Site
-from datasites.store.tables import budget_tables, peers, recoveries, set_backs, witnesses
+from datasites.store.tables import budget_tables, recoveries, set_backs, witnesses
 from datasites.witnesses.ask import ask_anew
 from datasites.witnesses.balances import open_balances
 from datasites.witnesses.recoveries import lost_heads
@@ -22,7 +22,6 @@ from policies.log.journal import append, entries
 from policies.log.recovery import MOST_LOST_HEADS, LostHead, Recovery, SignedRecovery, sign_recovery
 from policies.statements.digests import digest
 
-_SKIPPED_NUMBERS = 2**20
 _REASON = "The site's disk was set back to an earlier state; what this study had reserved counts as spent."
 
 
@@ -40,7 +39,7 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
 
     Every study that was open ends, with all its reservation spent. A population's spending is raised to what the
     witnesses' sealed balances say was spent or reserved, and what was charged here beside that: no answer went out that
-    it does not cover. Numbers of messages that may have been used are skipped.
+    it does not cover.
 
     Raises:
         RefusedError: no witness has noticed anything.
@@ -68,7 +67,6 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
     written_off = {
         name: _write_off(connection, name, cost, signed, now) for name, cost in sorted(taken.items()) if name in known
     }
-    connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))
     connection.execute(delete(set_backs))
     ask_anew(connection, site, connection.execute(select(witnesses.c.party)).scalars().all(), now)
     forgotten = (name for name, cost in taken.items() if name not in known and cost != Cost(0, 0))

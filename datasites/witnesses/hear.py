@@ -84,6 +84,6 @@ def _note_set_back(connection: Connection, witness: str, held: TreeHead, message
         {"checkpoint": message.checkpoint, "balance": message.balance, "noticed_at": now},
     )
     connection.execute(update(witnesses).where(witnesses.c.party == witness).values(nonce=None, held_size=0))
-    # Numbers of letters that may have been used in the lost history: a second letter under one of them would be dropped.
+    # Numbers of letters that the lost history may have used: another letter under one of them would be dropped.
     connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))
     append(connection, SetBackNoticed(at=now, witness=witness, held=LostHead.of(held)))

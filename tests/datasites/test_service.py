@@ -114,9 +114,8 @@ class Running:
             for asked in self.read(WitnessRequest, partner):
                 if asked.nonce not in self.confirmed:
                     self.confirmed.add(asked.nonce)
-                    self.write(
-                        WitnessReply(nonce=asked.nonce, checkpoint=asked.checkpoint, balance=asked.balance), partner
-                    )
+                    reply = WitnessReply(nonce=asked.nonce, checkpoint=asked.checkpoint, balance=asked.balance)
+                    self.write(reply, partner, number=1)  # as one counts whose own disk was set back
 
     def answers_still(self) -> None:
         """Somebody else is still served."""

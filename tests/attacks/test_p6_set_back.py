@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasites.execution.answer_round import answer_round
+from datasites.execution.trainer_process import RoundResult
 from datasites.requests.records import Status
 from policies.errors import ConflictError, RefusedError
 from policies.log.entries import MessageGap
 from policies.log.journal import append
 from tests.attacks.set_back_scene import WitnessedScene, witnessed_scene
-from tests.one_study import OTHER_STUDY, model
+from tests.one_study import OTHER_STUDY, PARAMETERS, model
 
 
 @pytest.fixture
@@ -163,8 +165,9 @@ def test_a_round_that_is_computed_while_the_owner_recovers_is_not_answered(
     scene.start_up()
     scene.witness()
     scene.recover()
-    with pytest.raises(ConflictError, match="ended or expired"), scene.site.engine.begin() as connection:
-        answer_round(connection, scene.site, assignment, None, None, scene.now)
+    update, metrics = np.zeros(PARAMETERS, np.float32), np.array([20.0, 5.0])
+    with pytest.raises(ConflictError, match=r"ended or expired|mask key is spent"):
+        answer_round(scene.site, assignment, RoundResult(metrics, iter((update,))))
     assert scene.updates() == []
     assert scene.audit().broken == []
 

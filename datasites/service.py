@@ -9,7 +9,8 @@ from datasites.catalog.snapshot_folder import remove_leftovers
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
-from datasites.serving.incoming import Incoming
+from datasites.serving.incoming import Incoming, sender_of
+from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
 from datasites.serving.outgoing import Outgoing
 from datasites.site import Site
@@ -38,7 +39,8 @@ class Service:
         self._incoming = Incoming(site, self._mailbox)
         self._outgoing = Outgoing(site, self._mailbox)
         self._failed = threading.Event()
-        self._mail_waits = threading.Event()
+        self._small_mail_waits = threading.Event()
+        self._large_mail_waits = threading.Event()
         self._work_waits = threading.Event()
 
     def run(self) -> None:
@@ -61,7 +63,8 @@ class Service:
                     report(SET_BACK)
             self._worker.tidy()
             remove_leftovers(self._site)
-            worker, *others = [self._start(loop) for loop in (self._work, self._listen, self._receive, self._send)]
+            loops = (self._work, self._listen, self._receive, self._send_small, self._send_large)
+            worker, *others = [self._start(loop) for loop in loops]
             self._stop.wait()
             self._wake()
             worker.join(_LONGEST_GOODBYE_SECONDS)
@@ -96,35 +99,56 @@ class Service:
             self._wake()
 
     def _wake(self) -> None:
-        self._mail_waits.set()
+        self._wake_mail()
         self._work_waits.set()
 
+    def _wake_mail(self) -> None:
+        self._small_mail_waits.set()
+        self._large_mail_waits.set()
+
     def _receive(self) -> None:
-        pause, cursor = Pause(), 0
+        lanes, pause, seen = Lanes(self._act_on, self._guard), Pause(), 0
         while not self._stop.is_set():
             try:
-                for position, envelope in self._mailbox.receive(cursor, _LONGEST_POLL_SECONDS):
-                    self._incoming.take(envelope)
-                    cursor = position  # the next poll lets the relay forget what was acted on
-                    self._wake()
+                # What was acted on is forgotten by the relay with the next question.
+                for cursor, envelope in self._mailbox.receive(seen, _LONGEST_POLL_SECONDS, lanes.acted_on):
+                    lanes.put(cursor, sender_of(envelope), envelope)
+                    seen = cursor
                 pause.reset()
-            except (CloisterError, OperationalError) as error:
+            except CloisterError as error:
                 report(f"Mail cannot be fetched: {sentence_of(error)}")
                 self._stop.wait(pause.next())
 
-    def _send(self) -> None:
+    def _act_on(self, envelope: bytes) -> None:
         pause = Pause()
         while not self._stop.is_set():
-            self._mail_waits.clear()
             try:
-                busy = self._outgoing.send_waiting()
+                self._incoming.take(envelope)
+                return self._wake()
+            except OperationalError as error:
+                report(f"A letter waits, for the database cannot be used just now: {sentence_of(error)}")
+                self._stop.wait(pause.next())
+        return None
+
+    def _send_small(self) -> None:
+        self._send(self._small_mail_waits, large=False)
+
+    def _send_large(self) -> None:
+        self._send(self._large_mail_waits, large=True)
+
+    def _send(self, waits: threading.Event, *, large: bool) -> None:
+        pause = Pause()
+        while not self._stop.is_set():
+            waits.clear()
+            try:
+                busy = self._outgoing.send_waiting(large=large)
                 pause.reset()
             except OperationalError as error:
                 report(f"The outbox cannot be read just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
             if not busy:
-                self._mail_waits.wait(self._outgoing.seconds_to_next_try())
+                waits.wait(self._outgoing.seconds_to_next_try())
 
     def _work(self) -> None:
         pause = Pause()
@@ -132,7 +156,7 @@ class Service:
             self._work_waits.clear()
             try:
                 busy = self._worker.work()
-                self._mail_waits.set()
+                self._wake_mail()
                 if busy:
                     self._worker.tidy()
                 self._mirror.refresh()

@@ -202,27 +202,15 @@ class Scene:
 
     def witness(self) -> None:
         """Let the partners keep this site's checkpoints: they confirm whatever they were asked, and it is acted on."""
-        while asked := self.questions():
-            for party, message in asked:
-                reply = WitnessReply(nonce=message.nonce, checkpoint=message.checkpoint, balance=message.balance)
-                self.hear(party, reply)
+        confirm(self.site, self.now)
 
-    def questions(self) -> list[tuple[str, WitnessRequest]]:
-        """Take what this site asks its witnesses from the outbox."""
-        taken = []
-        with self.site.engine.begin() as connection:
-            for row in connection.execute(select(outbox).order_by(outbox.c.id)).all():
-                message = parse_message(row.message.encode())
-                if isinstance(message, WitnessRequest):
-                    taken.append((row.recipient, message))
-                    connection.execute(delete(outbox).where(outbox.c.id == row.id))
-        return taken
+    def questions(self) -> dict[str, WitnessRequest]:
+        """Take what this site asks from the outbox: the newest question to each witness."""
+        return dict(take_questions(self.site))
 
-    def hear(self, witness: str, reply: WitnessReply) -> None:
-        """Act on a witness's answer, as the service does."""
-        with self.site.engine.begin() as connection:
-            hear_witness(connection, self.site, witness, reply, self.now)
-            release_witnessed(connection, self.site, self.now)
+    def hear(self, witness: str, reply: WitnessReply) -> bool:
+        """Act on a witness's answer, as the service does; whether the witness confirmed what it was shown."""
+        return hear(self.site, witness, reply, self.now)
 
     def charge(self) -> Assignment | None:
         self.witness()
@@ -284,6 +272,34 @@ class Scene:
         with self.site.engine.begin() as connection:
             bundle = export_bundle(connection, key, facts)
         return verify_bundle(bundle, Pinned(bytes.fromhex(card.log_key), bytes.fromhex(card.owner_key)))
+
+
+def take_questions(site: Site) -> list[tuple[str, WitnessRequest]]:
+    """What a site asks its witnesses, taken from its outbox."""
+    taken = []
+    with site.engine.begin() as connection:
+        for row in connection.execute(select(outbox).order_by(outbox.c.id)).all():
+            message = parse_message(row.message.encode())
+            if isinstance(message, WitnessRequest):
+                taken.append((row.recipient, message))
+                connection.execute(delete(outbox).where(outbox.c.id == row.id))
+    return taken
+
+
+def hear(site: Site, witness: str, reply: WitnessReply, now: int) -> bool:
+    """Let a site act on a witness's answer, as its service does."""
+    with site.engine.begin() as connection:
+        confirmed = hear_witness(connection, site, witness, reply, now)
+        release_witnessed(connection, site, now)
+    return confirmed
+
+
+def confirm(site: Site, now: int) -> None:
+    """Let every witness confirm what it is asked, until nothing more is."""
+    while asked := take_questions(site):
+        for party, message in asked:
+            reply = WitnessReply(nonce=message.nonce, checkpoint=message.checkpoint, balance=message.balance)
+            hear(site, party, reply, now)
 
 
 def rows(patients: int = 100, first: int = 0) -> Sequence[str]:

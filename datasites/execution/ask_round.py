@@ -12,7 +12,7 @@ from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.tables import rounds, runs
-from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.ask import ask_again, ask_anew
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, InvalidInputError, RefusedError
@@ -69,7 +69,7 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             answer = parse_message(known.message.encode())
             if not is_waiting(connection, sender, answer):
                 enqueue(connection, sender, answer, now, known.update_file)
-        ask_witnesses(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
+        ask_again(connection, site, unconfirmed(connection, witnesses, known.awaited_size or 1), now)
         return False
     computed = connection.execute(
         select(rounds.c.round).where(rounds.c.request == request.digest, rounds.c.state == "computed")
@@ -89,6 +89,6 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
             model_file=model.name,
         )
     )
-    ask_witnesses(connection, site, unconfirmed(connection, witnesses), now)
+    ask_anew(connection, site, witnesses, now)
     set_status(connection, request.digest, Status.RUNNING, f"Round {message.round} of {terms.sums}.")
     return True

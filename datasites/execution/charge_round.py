@@ -41,9 +41,9 @@ class Assignment:
 def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
     """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
 
-    A round waits on while a witness of its study has not yet confirmed, since this process began, that this site's disk
-    was not set back. Approval, roster and global model are checked again here. A round that may not run or be charged
-    is dropped and its researcher told; if what is stored was changed, its study ends.
+    A round waits on while a witness of its study has not yet confirmed, since the round was asked for and this process
+    began, that this site's disk was not set back. Approval, roster and global model are checked again here. A round
+    that may not run or be charged is dropped and its researcher told; if what is stored was changed, its study ends.
     """
     row = _next_round(connection, site)
     if row is None:

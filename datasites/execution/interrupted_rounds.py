@@ -1,6 +1,6 @@
-"""Rounds that were charged and have no answer: computed again under a reserved retry, or burned."""
+"""Rounds without an answer: charged ones are computed again under a reserved retry or burned, others refused."""
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
@@ -39,3 +39,14 @@ def take_up_interrupted_rounds(connection: Connection, now: int) -> None:
             burn_round(
                 connection, request, row.round, "The site stopped in the middle of a round; that charge is spent.", now
             )
+
+
+def refuse_waiting_rounds(connection: Connection, reason: str, now: int) -> None:
+    """Tell the researchers of all rounds that were asked for and not charged that they will not be computed."""
+    for row in connection.execute(select(rounds).where(rounds.c.state == "asked")).all():
+        request = find_request(connection, row.request)
+        if request is None:
+            continue
+        connection.execute(delete(rounds).where(rounds.c.request == row.request, rounds.c.round == row.round))
+        refusal = RoundRefused(study=request.terms.study, run=row.run, round=row.round, reason=reason)
+        enqueue(connection, request.sender, refusal, now)

@@ -13,7 +13,7 @@ from datasites.site import Site
 from datasites.store.outbox import enqueue, is_waiting
 from datasites.store.peers import pinned_cards
 from datasites.store.tables import mask_keys, rounds, runs
-from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.ask import ask_again
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
@@ -58,7 +58,7 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
     answer = AdvertisementMessage(study=message.study, run=message.run, advertisement=advertisement)
     if not is_waiting(connection, sender, answer):
         enqueue(connection, sender, answer, now)
-    ask_witnesses(connection, site, unconfirmed(connection, witnesses_of(request.terms, site.identity.party)), now)
+    ask_again(connection, site, unconfirmed(connection, witnesses_of(request.terms, site.identity.party)), now)
 
 
 def accept_roster(connection: Connection, site: Site, sender: str, message: Roster, now: int) -> str:

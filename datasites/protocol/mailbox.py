@@ -62,14 +62,15 @@ class Mailbox:
             fates += map(Fate, reply)
         return fates
 
-    def receive(self, after: int, wait_seconds: float) -> list[tuple[int, bytes]]:
+    def receive(self, after: int, wait_seconds: float, forget: int | None = None) -> list[tuple[int, bytes]]:
         """The next letters behind cursor `after` (0 for the first), oldest first, each with its cursor.
 
-        The relay forgets those up to `after`: the caller has durably acted on them. Waits up to `wait_seconds` (at
+        The relay forgets those up to `forget` (`after`, if not said otherwise), on which the caller has durably acted.
+        Waits up to `wait_seconds` (at
         most 25) for one; an empty list says that none came. A batch may be partial.
         """
         wait_milliseconds = round(1000 * min(max(wait_seconds, 0.0), LONGEST_WAIT_SECONDS))
-        target = f"/mail?after={after}&wait={wait_milliseconds}"
+        target = f"/mail?after={after}&forget={after if forget is None else forget}&wait={wait_milliseconds}"
         reply = self._relay.ask("GET", target, limit=MAXIMUM_BATCH_BYTES, wait_seconds=wait_milliseconds / 1000)
         try:
             return split_letters(reply, after)

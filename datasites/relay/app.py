@@ -145,10 +145,12 @@ class App:
         await exchange.reply(200, bytes(fates))
 
     async def _receive(self, exchange: Exchange, signed: SignedRequest, _: str) -> None:
-        after, wait = numbers(exchange.query, after=_LAST_CURSOR, wait=1000 * LONGEST_WAIT_SECONDS)
+        after, forget, wait = numbers(
+            exchange.query, after=_LAST_CURSOR, forget=_LAST_CURSOR, wait=1000 * LONGEST_WAIT_SECONDS
+        )
         deadline = time.monotonic() + wait / 1000
-        if after:
-            await self._with_letters(self._store.forget, signed.party, after)
+        if forget:
+            await self._with_letters(self._store.forget, signed.party, forget)
         while True:
             bell = self._doorbells.listen(signed.party)
             letters = await self._with_letters(self._store.letters, signed.party, after)

@@ -16,7 +16,7 @@ from policies.statements.schema import as_text
 def close_request(
     connection: Connection, digest: str, status: Status, reason: str, now: int, *, lost: bool = False
 ) -> None:
-    """End a request as `status`: its reservation is settled, its keys and any answer not yet released are dropped.
+    """End a request as `status`: its reservation is settled, its keys, waiting rounds and unsent answers are dropped.
 
     What the reservation still holds goes back to the population, or is spent with it if it is `lost`. A request that
     has ended already stays as it is. `reason` is for its researcher to read.
@@ -40,6 +40,7 @@ def close_request(
         )
     set_status(connection, digest, status, detail)
     connection.execute(delete(mask_keys).where(mask_keys.c.request == digest))
+    connection.execute(delete(rounds).where(rounds.c.request == digest, rounds.c.state == "asked"))
     waiting = (rounds.c.request == digest) & rounds.c.awaited_size.is_not(None)
     connection.execute(update(rounds).where(waiting).values(message=None, update_file=None, awaited_size=None))
     if status is not Status.DONE:

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from sqlalchemy import Connection
 
 from datasites.execution.ask_round import ask_round
+from datasites.execution.interrupted_rounds import refuse_waiting_rounds
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
-from datasites.protocol.envelope import Opened, open_envelope
+from datasites.protocol.envelope import Opened, open_envelope, read_header
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import (
@@ -111,10 +112,12 @@ class Incoming:
             case WitnessRequest() as message:
                 keep_checkpoint(connection, sender, message, now)
             case WitnessReply() as message:
-                hear_witness(connection, site, sender.party, message, now)
+                if not hear_witness(connection, site, sender.party, message, now):
+                    report(f"«{sender.name}» does not confirm this site's log; rounds of studies it witnesses wait.")
                 release_witnessed(connection, site, now)
                 if is_set_back(connection):
                     report(SET_BACK)
+                    refuse_waiting_rounds(connection, SET_BACK, now)
             case message:
                 raise RefusedError(f"A datasite takes no message of type {message.type}.")
 
@@ -123,12 +126,21 @@ class Incoming:
             return pinned_card(connection, party)
 
 
+def sender_of(envelope: bytes) -> str:
+    """Who a letter says it is from, as yet unproved; all that is misshapen is from nobody."""
+    try:
+        return read_header(envelope).sender
+    except InvalidInputError:
+        return ""
+
+
 def _take_number(connection: Connection, opened: Opened, now: int) -> None:
     try:
         take_number(connection, opened.sender.party, opened.number, now)
     except ConflictError:
-        # A site that was set back counts from an earlier number, and only its witnesses' answers can tell it so.
-        if not isinstance(opened.message, WitnessRequest):
+        # A site that was set back counts from an earlier number, and only its witnesses' answers can tell it so; it may
+        # be a witness itself. Neither message does anything when it is replayed.
+        if not isinstance(opened.message, WitnessRequest | WitnessReply):
             raise
 
 

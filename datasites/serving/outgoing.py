@@ -1,6 +1,7 @@
 """Sending the outbox: all that can go in one request, and nobody who cannot be served just now holds up the others."""
 
 from collections.abc import Collection, Sequence
+from threading import Lock
 
 from datasites.protocol.envelope import seal
 from datasites.protocol.identity import IdentityCard
@@ -29,22 +30,36 @@ class Outgoing:
         self._site = site
         self._mailbox = mailbox
         self._pauses: dict[str, Pause] = {}
+        self._served: set[str] = set()
+        self._choosing = Lock()
 
-    def send_waiting(self) -> bool:
-        """Send, or try to send, what waits for recipients who do not rest; False if nothing does."""
-        resting = [party for party, pause in self._pauses.items() if pause.seconds_left() > 0]
-        with self._site.engine.begin() as connection:
-            letters = oldest(connection, resting, MAXIMUM_BATCH_LETTERS)
-            cards = {it.recipient: require_card(connection, it.recipient) for it in letters}
-        with_blobs = {it.recipient for it in letters if it.has_blob}
-        # Who is sent no large content does not wait for the uploads of the others.
-        self._send([it for it in letters if it.recipient not in with_blobs], cards)
-        self._send([it for it in letters if it.recipient in with_blobs], cards)
+    def send_waiting(self, *, large: bool) -> bool:
+        """Send, or try to send, what waits for recipients who do not rest; False if nothing does.
+
+        `large` says whether to serve recipients who are sent large content, or the others: two threads do one each, so
+        that nobody waits for an upload to somebody else.
+        """
+        with self._choosing:
+            letters, cards = self._choose(large)
+            self._served |= cards.keys()
+        try:
+            self._send(letters, cards)
+        finally:
+            with self._choosing:
+                self._served -= cards.keys()
         return bool(letters)
+
+    def _choose(self, large: bool) -> tuple[list[Letter], dict[str, IdentityCard]]:
+        resting = {party for party, pause in list(self._pauses.items()) if pause.seconds_left() > 0}
+        with self._site.engine.begin() as connection:
+            letters = oldest(connection, resting | self._served, MAXIMUM_BATCH_LETTERS)
+            with_large = {it.recipient for it in letters if it.has_blob}
+            chosen = [it for it in letters if (it.recipient in with_large) == large]
+            return chosen, {it.recipient: require_card(connection, it.recipient) for it in chosen}
 
     def seconds_to_next_try(self) -> float | None:
         """How long until a recipient who could not be served is tried again; None if there is none."""
-        left = [pause.seconds_left() for pause in self._pauses.values()]
+        left = [pause.seconds_left() for pause in list(self._pauses.values())]
         return max(0.0, min(left)) if left else None
 
     def _send(self, letters: Sequence[Letter], cards: dict[str, IdentityCard]) -> None:

@@ -126,13 +126,14 @@ witnesses = Table(
     Column("party", String(64), ForeignKey("peers.party"), primary_key=True),
     Column("nonce", String(32), nullable=True, comment="of the newest question; no other answer counts"),
     Column("asked_size", BigInteger, nullable=False, comment="of this site's newest checkpoint sent there"),
-    Column("proof_from", BigInteger, nullable=False, comment="size that the newest question's proof began at"),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("kept_size", BigInteger, nullable=False, default=0, comment="of the newest it is known to keep"),
     Column(
         "held_size",
         BigInteger,
         nullable=False,
         default=0,
-        comment="of the one it confirmed since `serve` began; 0 if none",
+        comment="of the one it confirmed since it was asked anew; 0 if none",
     ),
 )
 

@@ -9,61 +9,64 @@ from datasites.protocol.messages import WitnessRequest
 from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.put import put
-from datasites.store.tables import recoveries, witnesses
+from datasites.store.tables import witnesses
 from datasites.witnesses.balances import seal_balances
+from datasites.witnesses.recoveries import newest_recovery
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.journal import leaf_hashes
 from policies.log.merkle import consistency_proof, tree_head
-from policies.log.recovery import SignedRecovery
-from policies.statements.schema import parse_model
 
-_MAXIMUM_STATEMENT_BYTES = 64 * 1024
+_PATIENCE_SECONDS = 10
 
 
 def ask_witnesses(connection: Connection, site: Site, parties: Iterable[str], now: int) -> int:
     """Send the log's newest checkpoint, as of this transaction, to each of `parties`; gives its size, 0 if to nobody.
 
-    The answer is taken by `hear_witness`; asking again is always safe.
+    The answer is taken by `hear_witness`. An answer to an earlier question does not count any more.
     """
     recipients = list(parties)
     if not recipients:
         return 0
     hashes = leaf_hashes(connection)
-    size, own = len(hashes), site.identity.party
+    head, own = tree_head(hashes), site.identity.party
     assert site.identity.log is not None  # noqa: S101 – a datasite has a log key, as its card was checked to
-    note = sign_checkpoint(site.identity.log, Checkpoint(log_origin(own), tree_head(hashes))).decode()
-    balance = seal_balances(connection, site.catalog_keys.balance, own, size)
-    recovery = _newest_recovery(connection)
+    note = sign_checkpoint(site.identity.log, Checkpoint(log_origin(own), head)).decode()
+    balance = seal_balances(connection, site.catalog_keys.balance, own, head)
+    recovery = newest_recovery(connection)
     for party in recipients:
-        nonce = secrets.token_hex(16)
-        earlier = _asked_size(connection, party)
-        proof_from = earlier if earlier <= size else 0
-        put(connection, witnesses, {"party": party}, {"nonce": nonce, "asked_size": size, "proof_from": proof_from})
+        nonce, kept = secrets.token_hex(16), _kept_size(connection, party)
+        put(connection, witnesses, {"party": party}, {"nonce": nonce, "asked_size": head.size, "asked_at": now})
         message = WitnessRequest(
             nonce=nonce,
             checkpoint=note,
-            proof_from=proof_from,
-            proof=tuple(node.hex() for node in consistency_proof(hashes, proof_from)) if proof_from else (),
+            proof_from=kept,
+            proof=tuple(node.hex() for node in consistency_proof(hashes, kept)) if kept else (),
             balance=balance,
             recovery=recovery,
         )
         enqueue(connection, party, message, now)
-    return size
+    return head.size
 
 
-def prove_from(connection: Connection, party: str, size: int) -> None:
-    """Note that `party` holds the checkpoint of `size`, so that the next one is proved to continue that."""
-    connection.execute(update(witnesses).where(witnesses.c.party == party).values(asked_size=size))
+def ask_anew(connection: Connection, site: Site, parties: Iterable[str], now: int) -> None:
+    """Forget what `parties` confirmed, and ask them: nobody knows what has happened to the disk since."""
+    asked = tuple(parties)
+    connection.execute(update(witnesses).where(witnesses.c.party.in_(asked)).values(nonce=None, held_size=0))
+    ask_witnesses(connection, site, asked, now)
 
 
-def _asked_size(connection: Connection, party: str) -> int:
-    found = select(witnesses.c.asked_size).where(witnesses.c.party == party)
+def ask_again(connection: Connection, site: Site, parties: Iterable[str], now: int) -> None:
+    """Ask those of `parties` who have no question to answer, or have not answered theirs for a while.
+
+    Not sooner: a question overtakes the one before, and whoever could make this site ask all the time would keep every
+    answer from counting.
+    """
+    lately = (witnesses.c.asked_at > now - _PATIENCE_SECONDS) & (witnesses.c.asked_at <= now)
+    pending = select(witnesses.c.party).where(witnesses.c.nonce.is_not(None), lately)
+    asked = set(connection.execute(pending).scalars())
+    ask_witnesses(connection, site, [party for party in parties if party not in asked], now)
+
+
+def _kept_size(connection: Connection, party: str) -> int:
+    found = select(witnesses.c.kept_size).where(witnesses.c.party == party)
     return connection.execute(found).scalar_one_or_none() or 0
-
-
-def _newest_recovery(connection: Connection) -> SignedRecovery | None:
-    newest = select(recoveries.c.statement).order_by(recoveries.c.id.desc()).limit(1)
-    text = connection.execute(newest).scalar_one_or_none()
-    if text is None:
-        return None
-    return parse_model(SignedRecovery, text.encode(), maximum_bytes=_MAXIMUM_STATEMENT_BYTES, what="A stored recovery")

@@ -15,6 +15,7 @@ from policies.budget.balance import balance
 from policies.budget.tables import populations
 from policies.decision import PopulationId, Units
 from policies.errors import NotAuthenticError, RefusedError
+from policies.log.merkle import TreeHead
 from policies.statements.digests import frame
 from policies.statements.schema import StrictModel, parse_model
 
@@ -38,8 +39,8 @@ class Balances(StrictModel):
     padding: Annotated[str, Field(max_length=_STEP_BYTES)]
 
 
-def seal_balances(connection: Connection, key: bytes, site: str, size: int) -> str:
-    """Seal the ledger's balances for a log of `size` entries under the site's own `key` (32 bytes); hexadecimal.
+def seal_balances(connection: Connection, key: bytes, site: str, head: TreeHead) -> str:
+    """Seal the ledger's balances for the log at `head` under the site's own `key` (32 bytes); hexadecimal.
 
     Raises:
         RefusedError: there are more populations than fit.
@@ -61,23 +62,23 @@ def seal_balances(connection: Connection, key: bytes, site: str, size: int) -> s
         raise RefusedError(f"This site has {len(held)} populations, more than its witnesses can keep balances of.")
     padded = Balances(populations=committed, padding=" " * (-len(plain) % _STEP_BYTES)).canonical()
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    return (nonce + AESGCM(key).encrypt(nonce, padded, _context(site, size))).hex()
+    return (nonce + AESGCM(key).encrypt(nonce, padded, _context(site, head))).hex()
 
 
-def open_balances(sealed: str, key: bytes, site: str, size: int) -> tuple[Committed, ...]:
-    """The balances that this site sealed when its log had `size` entries.
+def open_balances(sealed: str, key: bytes, site: str, head: TreeHead) -> tuple[Committed, ...]:
+    """The balances that this site sealed when its log was at `head`.
 
     Raises:
         NotAuthenticError: it did not seal these.
     """
     data = bytes.fromhex(sealed)
     try:
-        plain = AESGCM(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _context(site, size))
+        plain = AESGCM(key).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _context(site, head))
     except (InvalidTag, ValueError) as error:
         raise NotAuthenticError("A witness gave back other balances than this site sealed for it.") from error
     found = parse_model(Balances, plain, maximum_bytes=_MAXIMUM_BYTES + 2 * _STEP_BYTES, what="A sealed balance")
     return found.populations
 
 
-def _context(site: str, size: int) -> bytes:
-    return frame("sealed-balance", bytes.fromhex(site), size.to_bytes(8, "big"))
+def _context(site: str, head: TreeHead) -> bytes:
+    return frame("sealed-balance", bytes.fromhex(site), head.size.to_bytes(8, "big"), head.root)

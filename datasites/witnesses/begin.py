@@ -1,17 +1,15 @@
-"""What a datasite that starts does first: it asks its witnesses anew, for it cannot know what happened to its disk."""
+"""What a datasite that starts does first: it asks every datasite it knows, for it cannot know what its disk forgot."""
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
-from datasites.requests.records import Status, requests_in
 from datasites.site import Site
-from datasites.store.tables import witnesses
-from datasites.witnesses.ask import ask_witnesses
-from datasites.witnesses.cohort import witnesses_of
+from datasites.store.peers import pinned_cards
+from datasites.witnesses.ask import ask_anew
 
 
 def begin_anew(connection: Connection, site: Site, now: int) -> None:
-    """Forget what witnesses confirmed to an earlier process, and ask those of every study that may still run."""
-    connection.execute(update(witnesses).values(nonce=None, held_size=0))
-    open_studies = requests_in(connection, Status.APPROVED, Status.RUNNING)
-    asked = {party for it in open_studies for party in witnesses_of(it.terms, site.identity.party)}
-    ask_witnesses(connection, site, sorted(asked), now)
+    """Forget what witnesses confirmed to an earlier process, and ask all pinned datasites.
+
+    All, and not the witnesses of open studies alone: a disk that was set back has forgotten the studies since.
+    """
+    ask_anew(connection, site, [it.party for it in pinned_cards(connection) if it.role == "datasite"], now)

@@ -5,8 +5,10 @@ from sqlalchemy import Connection, func, select, update
 from datasites.protocol.messages import WitnessReply
 from datasites.site import Site
 from datasites.store.put import put
-from datasites.store.tables import set_backs, witnesses
-from datasites.witnesses.ask import ask_witnesses, prove_from
+from datasites.store.tables import peers, set_backs, witnesses
+from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.balances import open_balances
+from datasites.witnesses.recoveries import lost_heads
 from policies.errors import RefusedError
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import SetBackNoticed
@@ -14,40 +16,45 @@ from policies.log.journal import append, leaf_hashes
 from policies.log.merkle import TreeHead, tree_head
 from policies.log.recovery import LostHead
 
+_SKIPPED_NUMBERS = 2**20
 SET_BACK = (
     "This site's disk was set back to an earlier state, as other sites' witness shows; nothing is charged or answered "
     "until its owner runs «datasite recover»."
 )
 
 
-def hear_witness(connection: Connection, site: Site, sender: str, message: WitnessReply, now: int) -> None:
-    """Take a witness's answer to the newest question it was asked.
+def hear_witness(connection: Connection, site: Site, sender: str, message: WitnessReply, now: int) -> bool:
+    """Take a witness's answer to the newest question it was asked; False if it does not confirm what it was shown.
 
     An answer to any other question, overtaken or replayed, changes nothing.
 
     Raises:
-        InvalidInputError, NotAuthenticError: what it holds is no checkpoint of this site's log.
+        InvalidInputError, NotAuthenticError: what it holds is no checkpoint or balance of this site's.
     """
     row = connection.execute(select(witnesses).where(witnesses.c.party == sender)).one_or_none()
     if row is None or row.nonce != message.nonce:
-        return
-    card = site.identity.card
+        return True
+    card, this_one = site.identity.card, witnesses.c.party == sender
     log_key = bytes.fromhex(card.log_key or "")
     held = open_checkpoint(message.checkpoint.encode(), log_origin(card.party), log_key).head
     if not _continues(connection, held):
+        if LostHead.of(held) in lost_heads(connection):
+            return False  # it was shown the owner's word that this one was lost, and keeps it
+        open_balances(message.balance, site.catalog_keys.balance, card.party, held)
         _note_set_back(connection, sender, held, message, now)
-    elif held.size < row.asked_size and row.proof_from == held.size:
-        return  # it was shown that this log continues what it holds, and does not take it: it confirms nothing
-    elif held.size < row.asked_size:
-        prove_from(connection, sender, held.size)
-        ask_witnesses(connection, site, [sender], now)
+    elif held.size >= row.asked_size:
+        confirmed = {"nonce": None, "kept_size": held.size, "held_size": held.size}
+        connection.execute(update(witnesses).where(this_one).values(confirmed))
+    elif held.size == row.kept_size:
+        return False  # it was shown that this log continues what it holds, and does not take it
     else:
-        confirmed = update(witnesses).where(witnesses.c.party == sender)
-        connection.execute(confirmed.values(nonce=None, held_size=held.size))
+        connection.execute(update(witnesses).where(this_one).values(kept_size=held.size))
+        ask_witnesses(connection, site, [sender], now)
+    return True
 
 
 def unconfirmed(connection: Connection, parties: tuple[str, ...], size: int = 1) -> list[str]:
-    """Those of `parties` who have not confirmed, since `serve` began, a checkpoint of `size` entries or more."""
+    """Those of `parties` who have not confirmed, since they were asked anew, a checkpoint of `size` entries or more."""
     confirmed = select(witnesses.c.party).where(witnesses.c.party.in_(parties), witnesses.c.held_size >= size)
     known = set(connection.execute(confirmed).scalars())
     return [party for party in parties if party not in known]
@@ -77,4 +84,6 @@ def _note_set_back(connection: Connection, witness: str, held: TreeHead, message
         {"checkpoint": message.checkpoint, "balance": message.balance, "noticed_at": now},
     )
     connection.execute(update(witnesses).where(witnesses.c.party == witness).values(nonce=None, held_size=0))
+    # Numbers of letters that the lost history may have used: another letter under one of them would be dropped.
+    connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))
     append(connection, SetBackNoticed(at=now, witness=witness, held=LostHead.of(held)))

@@ -1,26 +1,27 @@
 """Recover a site whose disk was set back: the owner writes off all that may have been spent in the lost history."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from datasites.requests.close import close_request
 from datasites.requests.records import Status, requests_in
 from datasites.site import Site
-from datasites.store.tables import budget_tables, peers, recoveries, set_backs
-from datasites.witnesses.ask import ask_witnesses
-from datasites.witnesses.balances import Committed, open_balances
+from datasites.store.tables import budget_tables, recoveries, set_backs, witnesses
+from datasites.witnesses.ask import ask_anew
+from datasites.witnesses.balances import open_balances
+from datasites.witnesses.recoveries import lost_heads
 from policies.budget.costs import Cost
 from policies.budget.ledger import write_off
 from policies.errors import NotAuthenticError, RefusedError
 from policies.log.checkpoint import log_origin, open_checkpoint
-from policies.log.entries import BudgetWrittenOff, LogRecovered
-from policies.log.journal import append
-from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
+from policies.log.entries import BudgetWrittenOff, ChargeMade, LogRecovered
+from policies.log.journal import append, entries
+from policies.log.recovery import MOST_LOST_HEADS, LostHead, Recovery, SignedRecovery, sign_recovery
 from policies.statements.digests import digest
 
-_SKIPPED_NUMBERS = 2**20
 _REASON = "The site's disk was set back to an earlier state; what this study had reserved counts as spent."
 
 
@@ -34,11 +35,11 @@ class Recovered:
 
 
 def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, now: int) -> Recovered:
-    """Write off what is uncertain, sign for it, and ask the witnesses who noticed to follow the log from here.
+    """Write off what is uncertain, sign for it, and ask all witnesses to follow the log from here.
 
     Every study that was open ends, with all its reservation spent. A population's spending is raised to what the
-    witnesses' newest sealed balance says was spent or reserved: no answer went out that it does not cover. Numbers of
-    messages that may have been used are skipped.
+    witnesses' sealed balances say was spent or reserved, and what was charged here beside that: no answer went out that
+    it does not cover.
 
     Raises:
         RefusedError: no witness has noticed anything.
@@ -46,47 +47,67 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
     """
     if owner_key.public_key().public_bytes_raw().hex() != site.identity.card.owner_key:
         raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
-    evidence = connection.execute(select(set_backs)).all()
+    evidence = connection.execute(
+        select(set_backs, witnesses.c.kept_size).join(witnesses, witnesses.c.party == set_backs.c.witness)
+    ).all()
     if not evidence:
         raise RefusedError("No witness holds anything that this site's log does not continue; nothing was changed.")
-    heads, committed = set[LostHead](), dict[str, Committed]()
+    heads, taken = set[LostHead](), dict[str, Cost]()
     for row in evidence:
         head, balances = _opened(site, row.checkpoint, row.balance)
         heads.add(head)
-        for it in balances:
-            committed[it.population] = _larger(it, committed.get(it.population))
-    signed = _sign(site, owner_key, heads, now)
+        beside = _charged_since(connection, row.kept_size)
+        for name, cost in balances.items():
+            taken[name] = _larger(_sum(cost, beside[name]), taken.get(name, Cost(0, 0)))
+    signed = _sign(connection, site, owner_key, heads, now)
     connection.execute(insert(recoveries).values(statement=signed.canonical().decode()))
     append(connection, LogRecovered(at=now, signed=signed))
     ended = _end_open_studies(connection, now)
     known = set(connection.execute(select(budget_tables.populations.c.id)).scalars())
     written_off = {
-        name: _write_off(connection, it, signed, now) for name, it in sorted(committed.items()) if name in known
+        name: _write_off(connection, name, cost, signed, now) for name, cost in sorted(taken.items()) if name in known
     }
-    connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))
     connection.execute(delete(set_backs))
-    ask_witnesses(connection, site, [row.witness for row in evidence], now)
-    return Recovered(ended, written_off, tuple(sorted(committed.keys() - known)))
+    ask_anew(connection, site, connection.execute(select(witnesses.c.party)).scalars().all(), now)
+    forgotten = (name for name, cost in taken.items() if name not in known and cost != Cost(0, 0))
+    return Recovered(ended, written_off, tuple(sorted(forgotten)))
 
 
-def _opened(site: Site, note: str, balance: str) -> tuple[LostHead, tuple[Committed, ...]]:
+def _opened(site: Site, note: str, balance: str) -> tuple[LostHead, dict[str, Cost]]:
     card = site.identity.card
     head = open_checkpoint(note.encode(), log_origin(card.party), bytes.fromhex(card.log_key or "")).head
-    return LostHead.of(head), open_balances(balance, site.catalog_keys.balance, card.party, head.size)
+    committed = open_balances(balance, site.catalog_keys.balance, card.party, head)
+    return LostHead.of(head), {it.population: Cost(it.training_units, it.evaluation_units) for it in committed}
 
 
-def _larger(first: Committed, second: Committed | None) -> Committed:
-    if second is None:
-        return first
-    return Committed(
-        population=first.population,
-        training_units=max(first.training_units, second.training_units),
-        evaluation_units=max(first.evaluation_units, second.evaluation_units),
-    )
+def _charged_since(connection: Connection, kept: int) -> defaultdict[str, Cost]:
+    """What this log charged behind its first `kept` entries, by population.
+
+    The lost history continues those as well, for the witness that holds it took nothing else; it knows of nothing that
+    was charged here after the two parted.
+    """
+    charged = defaultdict[str, Cost](lambda: Cost(0, 0))
+    for position, entry in entries(connection):
+        if position >= kept and isinstance(entry, ChargeMade):
+            units = Cost(entry.units, 0) if entry.partition == "training" else Cost(0, entry.units)
+            charged[entry.population] = _sum(charged[entry.population], units)
+    return charged
 
 
-def _sign(site: Site, owner_key: Ed25519PrivateKey, heads: set[LostHead], now: int) -> SignedRecovery:
-    lost = tuple(sorted(heads, key=lambda head: (head.size, head.root)))
+def _sum(first: Cost, second: Cost) -> Cost:
+    return Cost(first.training_units + second.training_units, first.evaluation_units + second.evaluation_units)
+
+
+def _larger(first: Cost, second: Cost) -> Cost:
+    return Cost(max(first.training_units, second.training_units), max(first.evaluation_units, second.evaluation_units))
+
+
+def _sign(
+    connection: Connection, site: Site, owner_key: Ed25519PrivateKey, heads: set[LostHead], now: int
+) -> SignedRecovery:
+    # Earlier ones again: a witness that was not reached since then may still hold one of them.
+    newest = sorted(heads, key=lambda head: (head.size, head.root))
+    lost = tuple(dict.fromkeys([*newest, *lost_heads(connection)]))[:MOST_LOST_HEADS]
     recovery = Recovery(version="cloister-recovery/1", site=site.identity.party, lost=lost, recovered_at=now)
     return sign_recovery(owner_key, recovery)
 
@@ -98,17 +119,13 @@ def _end_open_studies(connection: Connection, now: int) -> tuple[int, ...]:
     return tuple(request.number for request in found)
 
 
-def _write_off(connection: Connection, committed: Committed, signed: SignedRecovery, now: int) -> Cost:
-    name = digest("write-off", signed.canonical(), committed.population.encode())
-    cost = Cost(committed.training_units, committed.evaluation_units)
-    lost = write_off(connection, committed.population, name, cost, now)
+def _write_off(connection: Connection, population: str, taken: Cost, signed: SignedRecovery, now: int) -> Cost:
+    name = digest("write-off", signed.canonical(), population.encode())
+    lost = write_off(connection, population, name, taken, now)
     append(
         connection,
         BudgetWrittenOff(
-            at=now,
-            population=committed.population,
-            training_units=lost.training_units,
-            evaluation_units=lost.evaluation_units,
+            at=now, population=population, training_units=lost.training_units, evaluation_units=lost.evaluation_units
         ),
     )
     return lost

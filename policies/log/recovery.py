@@ -11,6 +11,7 @@ from policies.log.merkle import TreeHead
 from policies.statements.schema import Digest, PartyId, StrictModel
 from policies.statements.signed import sign, verify
 
+MOST_LOST_HEADS = 100
 _DOMAIN = "recovery"
 
 
@@ -31,7 +32,7 @@ class Recovery(StrictModel):
 
     version: Literal["cloister-recovery/1"]
     site: PartyId
-    lost: Annotated[tuple[LostHead, ...], Field(min_length=1, max_length=100)]
+    lost: Annotated[tuple[LostHead, ...], Field(min_length=1, max_length=MOST_LOST_HEADS)]
     recovered_at: Timestamp
 
 

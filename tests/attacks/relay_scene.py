@@ -71,7 +71,7 @@ class Scene:
 
     def session(self) -> str:
         """The relay's present session, as it tells any member."""
-        target = "/mail?after=0&wait=0"
+        target = "/mail?after=0&forget=0&wait=0"
         fields = {"audience": self.url, "method": "GET", "target": target, "body_digest": hashlib.sha256().hexdigest()}
         request = SignedRequest(
             party=self.people["eve"].party,

@@ -67,6 +67,7 @@ from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site
 from datasites.store.home import Home
+from tests.one_site import confirm
 from tests.one_study import RUN, STUDY, model, reference
 folder, now, researcher = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 site = open_site(Home(folder / "home"), lambda: now)
@@ -75,9 +76,11 @@ for number in range(1, 401):
     message = RoundStart(study=STUDY, run=RUN, round=number, model=reference())
     with site.contents.saved((model(),), MODEL_DOMAIN, 24) as file, site.engine.begin() as connection:
         ask_round(connection, site, researcher, message, file, now)
+    confirm(site, now)
     with site.engine.begin() as connection:
         assignment = charge_next_round(connection, site, now)
     answer_round(site, assignment, RoundResult(None, iter((np.full(6, number / 1000, np.float32),))))
+    confirm(site, now)
     os.write(acknowledged, b"%d\\n" % number)
     os.fsync(acknowledged)
 """

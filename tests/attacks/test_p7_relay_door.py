@@ -34,9 +34,9 @@ def test_a_stranger_gets_403_and_nothing_is_written(empty: Scene) -> None:
         ({}, "PUT", target, body),
         (empty.signed("stranger", "PUT", target, body), "PUT", target, body),
         (empty.signed("stranger", "PUT", target, body, party=empty.people["ada"].party), "PUT", target, body),
-        (empty.signed("stranger", "GET", "/mail?after=0&wait=0"), "GET", "/mail?after=0&wait=0", b""),
+        (empty.signed("stranger", "GET", "/mail?after=0&forget=0&wait=0"), "GET", "/mail?after=0&forget=0&wait=0", b""),
         (empty.signed("stranger", "POST", "/mail", body), "POST", "/mail", body),
-        (empty.signed("stranger", "GET", "/mail?after=9&wait=0"), "GET", "/mail?after=9&wait=0", b""),
+        (empty.signed("stranger", "GET", "/mail?after=9&forget=9&wait=0"), "GET", "/mail?after=9&forget=9&wait=0", b""),
     ]
     replies = {empty.ask(*attempt) for attempt in attempts}
     assert {status for status, _ in replies} == {403}
@@ -99,8 +99,8 @@ def test_a_member_cannot_send_in_anothers_name_nor_read_or_erase_anothers_mail(e
         assert eve.receive(0, 0) == eve.receive(2**53 - 1, 0) == []
         assert [data for _, data in bob.receive(0, 0)] == [sealed]
         for attempt in (
-            f"/mail/{empty.people['bob'].party}?after=0&wait=0",
-            f"/mail?after=0&wait=0&party={empty.people['bob'].party}",
+            f"/mail/{empty.people['bob'].party}?after=0&forget=0&wait=0",
+            f"/mail?after=0&forget=0&wait=0&party={empty.people['bob'].party}",
         ):
             status, reply = empty.ask(empty.signed("eve", "GET", attempt), "GET", attempt)
             assert status in (400, 404)

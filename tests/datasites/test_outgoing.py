@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from datasites.protocol.content import wrap
+from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import LetterContent
 from datasites.protocol.envelope import EnvelopeHeader, read_header
 from datasites.protocol.messages import CatalogReply, MaskedUpdateMessage, StudyStatus
 from datasites.protocol.relay_wire import Fate
@@ -50,6 +51,12 @@ def outgoing(scene: Scene, relay: Relay) -> Outgoing:
     return Outgoing(scene.site, relay)
 
 
+def send(outgoing: Outgoing) -> bool:
+    """What the service's two threads do, one after the other."""
+    small = outgoing.send_waiting(large=False)
+    return outgoing.send_waiting(large=True) or small
+
+
 def write(scene: Scene, *recipients: str) -> None:
     with scene.site.engine.begin() as connection:
         for recipient in recipients:
@@ -57,24 +64,28 @@ def write(scene: Scene, *recipients: str) -> None:
 
 
 def write_update(scene: Scene, recipient: str) -> None:
-    content, sealed = wrap(bytes(100_000))
-    assert sealed is not None
+    with scene.site.contents.enclosed((bytes(100_000),), 100_000) as content:
+        _write_update(scene, recipient, content)
+
+
+def _write_update(scene: Scene, recipient: str, content: LetterContent | BlobReference) -> None:
+    assert isinstance(content, BlobReference)
     message = MaskedUpdateMessage(
         study=STUDY, run=RUN, round=1, round_context="0" * 64, vector_digest="0" * 64, signature="0" * 128,
         update=content,
     )  # fmt: skip
     with scene.site.engine.begin() as connection:
-        enqueue(connection, recipient, message, NOW, b"".join(sealed.pieces(0)))
+        enqueue(connection, recipient, message, NOW, content.digest)
 
 
 def test_one_request_carries_all_that_waits(scene: Scene, relay: Relay, outgoing: Outgoing) -> None:
     ada, eve = scene.researcher.party, scene.other_researcher.party
     write(scene, ada, eve, ada)
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert [[(it.recipient, it.number) for it in request] for request in relay.requests] == [
         [(ada, 1), (eve, 1), (ada, 2)]
     ]
-    assert not outgoing.send_waiting()
+    assert not send(outgoing)
     assert scene.count("outbox") == 0
     assert outgoing.seconds_to_next_try() is None
 
@@ -87,19 +98,19 @@ def test_only_who_cannot_be_served_rests_and_is_tried_again_after_a_growing_paus
     monkeypatch.setattr("datasites.serving.lifecycle.time.monotonic", lambda: clock[0])
     relay.full = {ada}
     write(scene, ada, eve, ada)
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert scene.count("outbox") == 2
     assert outgoing.seconds_to_next_try() == 0.5
     write(scene, eve)
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert {it.recipient for it in relay.requests[-1]} == {eve}
-    assert not outgoing.send_waiting(), "ada rests"
+    assert not send(outgoing), "ada rests"
     clock[0] += 0.6
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert outgoing.seconds_to_next_try() == 1.0
     relay.full = set()
     clock[0] += 1.1
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert [it.number for it in relay.requests[-1]] == [1, 2]
     assert scene.count("outbox") == 0
     assert outgoing.seconds_to_next_try() is None
@@ -112,12 +123,12 @@ def test_content_goes_before_its_letter_and_nobody_else_waits_for_it(
     relay.broken = True
     write_update(scene, ada)
     write(scene, ada, eve)
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert [[it.recipient for it in request] for request in relay.requests] == [[eve]]
     assert scene.count("outbox") == 2, "the letter behind the content must not overtake it"
     relay.broken = False
     outgoing._pauses.clear()
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert len(relay.blobs) == 1
     assert [it.number for it in relay.requests[-1]] == [1, 2]
 
@@ -131,7 +142,7 @@ def test_a_letter_that_can_never_be_sent_is_given_up_and_the_next_goes(
         enqueue(connection, ada, StudyStatus(study=STUDY, status="pending", detail=detail), NOW)
     write(scene, ada)
     monkeypatch.setattr("datasites.protocol.envelope.MAXIMUM_MESSAGE_BYTES", 1000)
-    assert outgoing.send_waiting()
+    assert send(outgoing)
     assert "was given up: This study-status has" in capsys.readouterr().err
     assert [it.number for it in relay.requests[-1]] == [2]
     assert scene.count("outbox") == 0
@@ -142,6 +153,6 @@ def test_a_letter_that_can_never_be_sent_is_given_up_and_the_next_goes(
 def test_a_relay_that_is_down_loses_nothing(scene: Scene, relay: Relay, outgoing: Outgoing) -> None:
     relay.down = True
     write(scene, scene.researcher.party, scene.other_researcher.party)
-    assert outgoing.send_waiting()
-    assert not outgoing.send_waiting()
+    assert send(outgoing)
+    assert not send(outgoing)
     assert scene.count("outbox") == 2

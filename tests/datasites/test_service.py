@@ -49,9 +49,9 @@ class Relay:
         self._cursor += 1
         self.waiting[self._cursor] = envelope
 
-    def receive(self, after: int, _seconds: float) -> list[tuple[int, bytes]]:
+    def receive(self, after: int, _seconds: float, forget: int) -> list[tuple[int, bytes]]:
         time.sleep(0.01)
-        self.waiting = {cursor: letter for cursor, letter in list(self.waiting.items()) if cursor > after}
+        self.waiting = {cursor: letter for cursor, letter in list(self.waiting.items()) if cursor > forget}
         return sorted((cursor, letter) for cursor, letter in list(self.waiting.items()) if cursor > after)
 
     def send(self, letters: Sequence[bytes]) -> list[Fate]:
@@ -114,9 +114,8 @@ class Running:
             for asked in self.read(WitnessRequest, partner):
                 if asked.nonce not in self.confirmed:
                     self.confirmed.add(asked.nonce)
-                    self.write(
-                        WitnessReply(nonce=asked.nonce, checkpoint=asked.checkpoint, balance=asked.balance), partner
-                    )
+                    reply = WitnessReply(nonce=asked.nonce, checkpoint=asked.checkpoint, balance=asked.balance)
+                    self.write(reply, partner, number=1)  # as one counts whose own disk was set back
 
     def answers_still(self) -> None:
         """Somebody else is still served."""

@@ -70,6 +70,10 @@ class Site:
         """Deny a request."""
         return datasite("deny", str(number), "--reason", reason, *self._home, *self._owner)
 
+    def recover(self) -> Any:
+        """Go on after the disk was set back."""
+        return datasite("recover", *self._home, *self._owner)
+
     def budget(self) -> Any:
         """The budget of the one population."""
         (population,) = datasite("budget", *self._home)

@@ -28,7 +28,7 @@ SMALL = 64 * 1024
 _ORDER = 16
 PROGRAM = parse_program(seeds.LOSS.encode())
 _CARDS = {seeds.ADA.party: seeds.ADA.card}
-_AUDIENCE, _METHOD, _PATH = "http://relay.example", "GET", "/mail?after=0&wait=0"
+_AUDIENCE, _METHOD, _PATH = "http://relay.example", "GET", "/mail?after=0&forget=0&wait=0"
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasites.execution.interrupted_rounds import take_up_interrupted_rounds
+from datasites.execution.interrupted_rounds import refuse_waiting_rounds, take_up_interrupted_rounds
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.records import Status
 from policies.errors import ConflictError
@@ -72,3 +72,18 @@ def test_a_round_answered_after_its_study_expired_is_not_released(scene: Scene) 
         scene.answer(assignment)
     assert scene.updates() == []
     assert scene.audit().broken == []
+
+
+def test_rounds_that_will_never_be_computed_are_refused_and_charged_ones_left_alone(scene: Scene) -> None:
+    charged = scene.ready("1" * 32, privacy={"epsilon": 4.0})
+    waiting = scene.ready("2" * 32, privacy={"epsilon": 4.0})
+    scene.ask(charged, 1)
+    assert scene.charge() is not None
+    scene.ask(waiting, 1)
+    with scene.site.engine.begin() as connection:
+        refuse_waiting_rounds(connection, "The disk was set back.", scene.now)
+    (refusal,) = scene.letters(RoundRefused)
+    assert isinstance(refusal, RoundRefused)
+    assert (refusal.study, refusal.round, refusal.reason) == ("2" * 32, 1, "The disk was set back.")
+    assert scene.charge() is None
+    assert scene.count("rounds") == 1

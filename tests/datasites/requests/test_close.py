@@ -1,7 +1,9 @@
 """Requests end by expiry, withdrawal or failure, and what they never used goes back."""
 
+import numpy as np
 import pytest
 
+from datasites.execution.answer_round import answer_round
 from datasites.protocol.messages import StudyClose
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
@@ -9,7 +11,9 @@ from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from policies.errors import RefusedError
 from tests.one_site import Scene
-from tests.one_study import OTHER_STUDY, STUDY
+from tests.one_study import OTHER_STUDY, PARAMETERS, STUDY
+
+RESULT = (np.zeros(PARAMETERS, np.float32), np.array([20.0, 5.0]))
 
 
 def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "no time") -> None:
@@ -105,3 +109,44 @@ def test_the_check_ends_in_pending_or_in_refused_with_its_reason(scene: Scene) -
     after = scene.request(second.digest)
     assert (after.status, after.detail) == (Status.REFUSED, "Its loss needs 9 GB.")
     assert [it.status for it in scene.letters()] == ["received", "received", "pending", "refused"]
+
+
+def test_a_round_that_waits_ends_with_its_study_and_holds_up_no_other(scene: Scene) -> None:
+    waiting = scene.ready(privacy={"epsilon": 4.0})
+    other = scene.ready(OTHER_STUDY, privacy={"epsilon": 4.0})
+    scene.ask(waiting, 1)
+    scene.ask(other, 1)
+    give_up(scene)
+    assignment = scene.charge()
+    assert assignment is not None
+    assert assignment.request.digest == other.digest
+
+
+def test_an_answer_that_no_witness_knows_of_yet_ends_with_its_study(scene: Scene) -> None:
+    request = scene.ready()
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    with scene.site.engine.begin() as connection:
+        answer_round(connection, scene.site, assignment, *RESULT, scene.now)
+    give_up(scene)
+    scene.witness()
+    assert scene.updates() == []
+    assert scene.audit().broken == []
+    assert reserved(scene) == (0, 0)
+
+
+def test_an_answer_that_no_witness_knows_of_when_the_study_expires_is_never_sent(scene: Scene) -> None:
+    request = scene.ready()
+    scene.ask(request, 1)
+    assignment = scene.charge()
+    assert assignment is not None
+    with scene.site.engine.begin() as connection:
+        answer_round(connection, scene.site, assignment, *RESULT, scene.now)
+    scene.clock.seconds = request.terms.expires_at
+    scene.witness()
+    assert scene.updates() == []
+    with scene.site.engine.begin() as connection:
+        close_expired(connection, scene.now)
+    assert scene.request(request.digest).status is Status.EXPIRED
+    assert scene.audit().broken == []

@@ -138,14 +138,13 @@ def upgrade() -> None:
             "nonce", sa.String(length=32), nullable=True, comment="of the newest question; no other answer counts"
         ),
         sa.Column("asked_size", sa.BigInteger(), nullable=False, comment="of this site's newest checkpoint sent there"),
-        sa.Column(
-            "proof_from", sa.BigInteger(), nullable=False, comment="size that the newest question's proof began at"
-        ),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("kept_size", sa.BigInteger(), nullable=False, comment="of the newest it is known to keep"),
         sa.Column(
             "held_size",
             sa.BigInteger(),
             nullable=False,
-            comment="of the one it confirmed since `serve` began; 0 if none",
+            comment="of the one it confirmed since it was asked anew; 0 if none",
         ),
         sa.ForeignKeyConstraint(["party"], ["peers.party"], name=op.f("fk_witnesses_party_peers")),
         sa.PrimaryKeyConstraint("party", name=op.f("pk_witnesses")),
@@ -261,3 +260,24 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["request"], ["runs.request"], name=op.f("fk_rounds_request_runs")),
         sa.PrimaryKeyConstraint("request", "round", name=op.f("pk_rounds")),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("rounds")
+    op.drop_table("mask_keys")
+    op.drop_table("runs")
+    op.drop_table("requests")
+    op.drop_table("charges")
+    op.drop_table("witnesses")
+    op.drop_table("witnessed")
+    op.drop_index(op.f("ix_unit_fingerprints_population"), table_name="unit_fingerprints")
+    op.drop_table("unit_fingerprints")
+    op.drop_table("set_backs")
+    op.drop_index(op.f("ix_reservations_population"), table_name="reservations")
+    op.drop_table("reservations")
+    op.drop_table("outbox")
+    op.drop_table("data_sets")
+    op.drop_table("recoveries")
+    op.drop_table("populations")
+    op.drop_table("peers")
+    op.drop_table("log_entries")

@@ -1,0 +1,125 @@
+"""Being a witness: a checkpoint is kept only if it is shown to continue the one before, or the owner gave that up."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, delete, select
+
+from datasites.protocol.identity import Identity
+from datasites.protocol.messages import WitnessReply, WitnessRequest, parse_message
+from datasites.store.peers import pin
+from datasites.store.tables import metadata, outbox
+from datasites.witnesses.keep import keep_checkpoint
+from policies.errors import NotAuthenticError, RefusedError
+from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.merkle import consistency_proof, leaf_hash, tree_head
+from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
+
+OWNER = Ed25519PrivateKey.generate()
+LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
+FORK = [*LEAVES[:10], *(leaf_hash(b"fork" + bytes([number])) for number in range(30))]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    folder = tmp_path_factory.mktemp("watched")
+    return Identity.create(folder / "keys", "clinic-a", "datasite", OWNER.public_key().public_bytes_raw())
+
+
+class Keeper:
+    """A witness over a database in memory."""
+
+    def __init__(self, watched: Identity) -> None:
+        self.watched = watched
+        engine = create_engine("sqlite://")
+        metadata.create_all(engine)
+        self.connection: Connection = engine.connect()
+        pin(self.connection, watched.card, 1)
+
+    def ask(
+        self, leaves: list[bytes], proof_from: int = 0, recovery: SignedRecovery | None = None, balance: str = "ab" * 40
+    ) -> WitnessReply:
+        request = WitnessRequest(
+            nonce="0f" * 16,
+            checkpoint=note(self.watched, leaves),
+            proof_from=proof_from,
+            proof=tuple(it.hex() for it in consistency_proof(leaves, proof_from)) if proof_from else (),
+            balance=balance,
+            recovery=recovery,
+        )
+        keep_checkpoint(self.connection, self.watched.card, request, 2)
+        reply = parse_message(self.connection.execute(select(outbox.c.message)).scalar_one().encode())
+        self.connection.execute(delete(outbox))
+        assert isinstance(reply, WitnessReply)
+        assert reply.nonce == request.nonce
+        return reply
+
+
+def note(watched: Identity, leaves: list[bytes]) -> str:
+    assert watched.log is not None
+    return sign_checkpoint(watched.log, Checkpoint(log_origin(watched.party), tree_head(leaves))).decode()
+
+
+def recovery(watched: Identity, *lost: list[bytes], key: Ed25519PrivateKey = OWNER) -> SignedRecovery:
+    heads = tuple(LostHead.of(tree_head(leaves)) for leaves in lost)
+    return sign_recovery(key, Recovery(version="cloister-recovery/1", site=watched.party, lost=heads, recovered_at=1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 40), st.booleans()), max_size=12))
+def test_under_any_sequence_of_questions_only_continuations_are_kept(
+    watched: Identity, questions: list[tuple[int, int, bool]]
+) -> None:
+    keeper, kept = Keeper(watched), list[bytes]()
+    for size, proof_from, forked in questions:
+        leaves = (FORK if forked else LEAVES)[:size]
+        reply = keeper.ask(leaves, min(proof_from, size))
+        if not kept or (leaves[: len(kept)] == kept and len(leaves) > len(kept) == proof_from):
+            kept = leaves
+        assert reply.checkpoint == note(watched, kept)
+
+
+def test_the_balance_that_came_with_what_is_kept_is_given_back(watched: Identity) -> None:
+    keeper = Keeper(watched)
+    assert keeper.ask(LEAVES[:20], balance="01" * 40).balance == "01" * 40
+    assert keeper.ask(LEAVES[:15], balance="02" * 40).balance == "01" * 40
+    assert keeper.ask(FORK[:25], 20, balance="03" * 40).balance == "01" * 40
+    assert keeper.ask(LEAVES[:25], 20, balance="04" * 40).balance == "04" * 40
+
+
+def test_a_fork_is_followed_only_if_the_owner_gave_up_exactly_what_is_kept(watched: Identity) -> None:
+    keeper, line, fork = Keeper(watched), LEAVES[:20], FORK[:25]
+    keeper.ask(line)
+    assert keeper.ask(fork, recovery=recovery(watched, LEAVES[:19])).checkpoint == note(watched, line)
+    with pytest.raises(NotAuthenticError, match="not by the owner"):
+        keeper.ask(fork, recovery=recovery(watched, line, key=Ed25519PrivateKey.generate()))
+    given_up = recovery(watched, LEAVES[:19], line)
+    assert keeper.ask(fork, recovery=given_up).checkpoint == note(watched, fork)
+    assert keeper.ask(line, recovery=given_up).checkpoint == note(watched, fork), "the same word replayed moves nothing"
+
+
+def test_a_recovery_of_another_site_or_changed_is_refused(watched: Identity) -> None:
+    keeper = Keeper(watched)
+    keeper.ask(LEAVES)
+    signed = recovery(watched, LEAVES)
+    foreign = signed.recovery.model_copy(update={"site": "ab" * 32})
+    later = signed.recovery.model_copy(update={"recovered_at": 9})
+    for bad in (sign_recovery(OWNER, foreign), signed.model_copy(update={"recovery": later})):
+        with pytest.raises(NotAuthenticError):
+            keeper.ask(FORK, recovery=bad)
+
+
+def test_a_checkpoint_by_another_key_and_one_of_a_researcher_are_refused(watched: Identity, tmp_path: Path) -> None:
+    keeper = Keeper(watched)
+    stranger = Identity.create(tmp_path / "keys", "bern", "datasite", bytes(32))
+    request = WitnessRequest(
+        nonce="0f" * 16, checkpoint=note(stranger, LEAVES), proof_from=0, proof=(), balance="ab" * 40, recovery=None
+    )
+    with pytest.raises(NotAuthenticError, match="another log"):
+        keep_checkpoint(keeper.connection, watched.card, request, 2)
+    ada = Identity.create(tmp_path / "ada", "ada", "researcher")
+    with pytest.raises(RefusedError, match="Only a datasite"):
+        keep_checkpoint(keeper.connection, ada.card, request, 2)

@@ -11,6 +11,7 @@ from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status, next_expiry, requests_in
+from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import forget_deleted
@@ -60,7 +61,8 @@ class Worker:
         try:
             result = self.trainers.compute(assignment)
             answer_round(self.site, assignment, result)
-        except CloisterError:
+        except CloisterError as error:
+            report(f"Round {assignment.round_number} of request {assignment.request.number} failed: {error}")
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:
                 burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)

@@ -44,7 +44,7 @@ class UnitFile:
         for place, unit in enumerate(np.concatenate([units.numpy() + self._first, padding]).tolist()):
             read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + unit * width)
         rows[taken:] = np.zeros((), self._type)
-        features, target, mask = (np.ascontiguousarray(rows[name]) for name in ("features", "target", "mask"))
+        features, target, mask = (rows[name].copy() for name in ("features", "target", "mask"))
         return UnitData(torch.from_numpy(features), torch.from_numpy(target), torch.from_numpy(mask))
 
 

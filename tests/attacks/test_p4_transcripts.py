@@ -17,14 +17,14 @@ from scipy.stats import chi2
 from datasites.protocol.messages import Roster
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
-from datasites.secure_averaging.layout import decode, encode
-from datasites.secure_averaging.masks import apply_masks, pair_mask
+from datasites.secure_averaging.masks import pair_mask
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Terms
 from tests.attacks.conftest import MODEL, RUN, Site, make_terms
 from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_RUN
+from tests.whole_vectors import apply_masks, encode, opened
 
 FALSE_ALARM = 1e-8
 Study = tuple[Terms, list[Site]]
@@ -61,9 +61,9 @@ def test_one_honest_site_beside_the_victim_keeps_its_vector_uniform(averaging_st
     for honest in (1, 2, 3):
         colluders = [site for place, site in enumerate(sites) if place not in (0, honest)]
         assert smallest_p(peeled(averaging_study, colluders)) > FALSE_ALARM
-    opened = peeled(averaging_study, sites[1:])
-    assert smallest_p(opened) < 1e-100
-    assert np.allclose(opened.view(np.int32) / (2**15 - 1), 0.001, atol=1.01 / (2**15 - 1))
+    bare = peeled(averaging_study, sites[1:])
+    assert smallest_p(bare) < 1e-100
+    assert np.allclose(bare.view(np.int32) / (2**15 - 1), 0.001, atol=1.01 / (2**15 - 1))
 
 
 def test_all_keys_of_another_round_take_no_mask_off(averaging_study: Study) -> None:
@@ -93,9 +93,9 @@ def test_the_largest_terms_that_are_taken_do_not_wrap(sign: float) -> None:
     total = np.zeros(1, np.uint32)
     for _ in parties:
         total += encode(terms, 1, update, None, 16)
-    opened = decode(terms, 1, total).update
-    assert opened is not None
-    assert opened[0] == pytest.approx(sign * 1.0)
+    read = opened(terms, 1, total).update
+    assert read is not None
+    assert read[0] == pytest.approx(sign * 1.0)
     document["secure_averaging"] |= {"bits": 21}
     with pytest.raises(ValidationError):
         Terms.model_validate_json(canonical_bytes(document))

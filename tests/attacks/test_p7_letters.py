@@ -1,13 +1,11 @@
 """P7 and the neighbours, at a datasite's letter box: who may write what, how often, and every bit of a letter."""
 
-import threading
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from datasites.protocol.blobs import seal_blob
 from datasites.protocol.envelope import open_envelope, read_header, seal
 from datasites.protocol.identity import Identity
 from datasites.protocol.mailbox import Mailbox
@@ -28,7 +26,7 @@ from datasites.store.outbox import enqueue
 from policies.errors import CloisterError
 from policies.statements.digests import frame
 from tests.one_site import Scene, new_scene
-from tests.one_study import OTHER_STUDY, RUN, STUDY
+from tests.one_study import OTHER_STUDY, RUN, STUDY, reference
 
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
@@ -43,9 +41,7 @@ class LetterBox:
 
     def __init__(self, scene: Scene) -> None:
         site = scene.site
-        self._stop = threading.Event()
-        self._stop.set()  # no pause between tries: the relay of the scene does not exist
-        self._incoming = Incoming(site, Mailbox(site.identity, site.settings.relay), self._stop)
+        self._incoming = Incoming(site, Mailbox(site.identity, site.settings.relay))
         self._card = site.identity.card
         self._numbers: dict[str, int] = {}
 
@@ -90,7 +86,7 @@ def test_a_neighbouring_site_cannot_submit_drive_or_end_a_study(scene: Scene) ->
     box, neighbour, request = LetterBox(scene), scene.partners[0], scene.ready()
     box.post(neighbour, scene.submission(scene.terms(OTHER_STUDY, researcher=neighbour.party)))
     box.post(neighbour, SetupStart(study=STUDY, run=RUN, terms_digest=request.digest))
-    box.post(neighbour, RoundStart(study=STUDY, run=RUN, round=1, model=seal_blob(b"x")[0]))
+    box.post(neighbour, RoundStart(study=STUDY, run=RUN, round=1, model=reference()))
     box.post(neighbour, StudyClose(study=STUDY, reason="It is mine."))
     assert scene.request(request.digest).status is Status.APPROVED
     assert scene.count("requests") == 1
@@ -100,7 +96,7 @@ def test_a_neighbouring_site_cannot_submit_drive_or_end_a_study(scene: Scene) ->
 def test_a_site_believes_no_message_that_only_sites_write(scene: Scene) -> None:
     """An approval, a refusal or a masked update, sent to the site itself by a pinned researcher or a neighbour."""
     request = scene.submit()
-    box, update = LetterBox(scene), seal_blob(b"x")[0]
+    box, update = LetterBox(scene), reference()
     forged: tuple[Message, ...] = (
         StudyStatus(study=STUDY, status="approved", detail="Go on.", decision=None),
         RoundRefused(study=STUDY, run=RUN, round=1, reason="No."),

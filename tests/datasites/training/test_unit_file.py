@@ -28,9 +28,14 @@ def both(draw_units: Callable[..., UnitData], tmp_path: Path) -> Iterator[tuple[
 def test_a_chunk_is_the_same_from_file_and_from_memory(both: tuple[UnitData, UnitFile]) -> None:
     memory, file = both
     assert (len(file), file.unit_bytes) == (len(memory), memory.unit_bytes)
-    units = torch.tensor([3, 5, 59])
-    for one, other in zip(vars(memory.chunk(units, 8)).values(), vars(file.chunk(units, 8)).values(), strict=True):
-        assert torch.equal(one, other)
+    for units, size in (
+        (torch.tensor([3, 5, 59]), 8),
+        (torch.tensor([3]), 1),
+        (torch.tensor([], dtype=torch.int64), 1),
+    ):
+        cut = (vars(it.chunk(units, size)).values() for it in (memory, file))
+        for one, other in zip(*cut, strict=True):
+            assert torch.equal(one, other)
 
 
 def test_the_same_sample_has_the_same_clipped_sums(both: tuple[UnitData, UnitFile], logistic: PreparedProgram) -> None:

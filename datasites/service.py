@@ -9,7 +9,7 @@ from datasites.catalog.snapshot_folder import remove_leftovers
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
-from datasites.serving.incoming import Incoming, sender_of
+from datasites.serving.incoming import Effect, Incoming, sender_of
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
 from datasites.serving.outgoing import Outgoing
@@ -98,13 +98,19 @@ class Service:
         for _ in wake_calls(self._site.home):
             self._wake()
 
-    def _wake(self) -> None:
-        self._wake_mail()
-        self._work_waits.set()
+    def _wake_for(self, effect: Effect) -> None:
+        """Wake those to whom a letter that was acted on has given something to do."""
+        for has, waits in (
+            (effect.small_mail, self._small_mail_waits),
+            (effect.large_mail, self._large_mail_waits),
+            (effect.work, self._work_waits),
+        ):
+            if has:
+                waits.set()
 
-    def _wake_mail(self) -> None:
-        self._small_mail_waits.set()
-        self._large_mail_waits.set()
+    def _wake(self) -> None:
+        for waits in (self._small_mail_waits, self._large_mail_waits, self._work_waits):
+            waits.set()
 
     def _receive(self) -> None:
         lanes, pause, seen = Lanes(self._act_on, self._guard), Pause(), 0
@@ -123,8 +129,7 @@ class Service:
         pause = Pause()
         while not self._stop.is_set():
             try:
-                self._incoming.take(envelope)
-                return self._wake()
+                return self._wake_for(self._incoming.take(envelope))
             except OperationalError as error:
                 report(f"A letter waits, for the database cannot be used just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
@@ -141,14 +146,16 @@ class Service:
         while not self._stop.is_set():
             waits.clear()
             try:
-                busy = self._outgoing.send_waiting(large=large)
+                again = self._outgoing.send_waiting(large=large)
                 pause.reset()
             except OperationalError as error:
                 report(f"The outbox cannot be read just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
-            if not busy:
-                waits.wait(self._outgoing.seconds_to_next_try())
+            if again:
+                self._small_mail_waits.set()
+                self._large_mail_waits.set()
+            waits.wait(self._outgoing.seconds_to_next_try())
 
     def _work(self) -> None:
         pause = Pause()
@@ -156,7 +163,7 @@ class Service:
             self._work_waits.clear()
             try:
                 busy = self._worker.work()
-                self._wake_mail()
+                self._small_mail_waits.set()
                 if busy:
                     self._worker.tidy()
                 self._mirror.refresh()

@@ -19,6 +19,7 @@ from datasites.secure_averaging.layout import vector_length
 from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from datasites.site import Site
+from datasites.store.engine import reading
 from datasites.store.tables import mask_keys, rounds, runs
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.cohort import witnesses_of
@@ -59,7 +60,7 @@ def masked(site: Site, done: Assignment, result: RoundResult) -> Iterator[Answer
     Until then nothing of it can be read by anybody: the file's key exists in this block alone.
     """
     terms, number, own = done.request.terms, done.round_number, site.identity.party
-    with site.engine.begin() as connection:
+    with reading(site.engine) as connection:
         run = connection.execute(select(runs).where(runs.c.request == done.request.digest)).one()
         key = connection.execute(select(mask_keys.c.private_key).where(_key_of(done))).scalar_one_or_none()
     if key is None:

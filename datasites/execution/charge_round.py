@@ -45,7 +45,7 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     began, that this site's disk was not set back. Approval, roster and global model are checked again here. A round
     that may not run or be charged is dropped and its researcher told; if what is stored was changed, its study ends.
     """
-    row = _next_round(connection, site)
+    row = next_round(connection, site)
     if row is None:
         return None
     request = find_request(connection, row.request)
@@ -71,7 +71,8 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     return Assignment(request, data_set, row.run, row.round, row.attempt, model)
 
 
-def _next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:
+def next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:
+    """The row of the round that waits longest among those that may be charged now, or None."""
     if is_set_back(connection):
         return None
     waiting = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "asked").order_by(rounds.c.turn)

@@ -19,6 +19,12 @@ def burn_round(connection: Connection, request: Request, round_number: int, reas
     close_request(connection, request.digest, Status.FAILED, reason, now)
 
 
+def has_interrupted_rounds(connection: Connection) -> bool:
+    """Whether a round is charged and not answered."""
+    charged = select(rounds.c.round).where(rounds.c.state == "charged").limit(1)
+    return connection.execute(charged).one_or_none() is not None
+
+
 def take_up_interrupted_rounds(connection: Connection, now: int) -> None:
     """After a restart: a round that was charged and not answered is computed again under a reserved retry.
 

@@ -14,16 +14,21 @@ from policies.log.entries import UpdateReleased
 from policies.log.journal import append
 
 
-def release_witnessed(connection: Connection, site: Site, now: int) -> None:
-    """Hand to the mail every answer that waits and that all its witnesses know of; the last one ends its study."""
+def release_witnessed(connection: Connection, site: Site, now: int) -> bool:
+    """Hand to the mail every answer that waits and that all its witnesses know of; the last one ends its study.
+
+    Gives whether there was one.
+    """
+    released = False
     if is_set_back(connection):
-        return
+        return released
     for row in connection.execute(select(rounds).where(rounds.c.awaited_size.is_not(None))).all():
         request = find_request(connection, row.request)
         if request is None or request.status is not Status.RUNNING or now >= request.terms.expires_at:
             continue
         if unconfirmed(connection, witnesses_of(request.terms, site.identity.party), row.awaited_size):
             continue
+        released = True
         enqueue(connection, request.sender, parse_message(row.message.encode()), now, row.update_file)
         append(
             connection,
@@ -39,3 +44,4 @@ def release_witnessed(connection: Connection, site: Site, now: int) -> None:
         connection.execute(update(rounds).where(this_round).values(awaited_size=None))
         if row.round == request.terms.sums:
             close_request(connection, row.request, Status.DONE, "All rounds were computed.", now)
+    return released

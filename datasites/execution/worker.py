@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.charge_round import charge_next_round
-from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
+from datasites.execution.charge_round import charge_next_round, next_round
+from datasites.execution.interrupted_rounds import (
+    burn_round,
+    has_interrupted_rounds,
+    take_up_interrupted_rounds,
+)
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
@@ -14,7 +18,7 @@ from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
-from datasites.store.engine import forget_deleted
+from datasites.store.engine import forget_deleted, reading
 from datasites.store.referred import referred_contents
 from datasites.store.tables import runs
 from policies.errors import CloisterError
@@ -31,12 +35,42 @@ class Worker:
 
     def work(self) -> bool:
         """Do the next thing that waits; False if there was none."""
-        with self.site.engine.begin() as connection:
-            # There is one worker: a round that is charged when it looks for work was interrupted, by whatever it was.
-            take_up_interrupted_rounds(connection, self.site.now)
-            close_expired(connection, self.site.now)
-        self._end_idle_trainers()
-        return self._compute_round() or self._warm_trainer() or self._check_programs()
+        waiting = self._waiting()
+        if waiting.overdue:
+            with self.site.engine.begin() as connection:
+                # There is one worker: a round that is charged when it looks for work was interrupted, by anything.
+                take_up_interrupted_rounds(connection, self.site.now)
+                close_expired(connection, self.site.now)
+            waiting = self._waiting()
+        self.trainers.end_all_but(waiting.trained)
+        if waiting.has_round:
+            return self._compute_round()
+        for request, data_set in waiting.to_warm:
+            if not self.trainers.is_running(request):
+                self._start_trainer(request, data_set)
+                return True
+        for request, data_set in waiting.to_check[:1]:
+            self._check_programs(request, data_set)
+        return bool(waiting.to_check)
+
+    def _waiting(self) -> "_Waiting":
+        with reading(self.site.engine) as connection:
+            expiry = next_expiry(connection)
+            found = requests_in(connection, Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)
+            begun = set(connection.execute(select(runs.c.request)).scalars())
+            going = [it for it in found if it.status in (Status.APPROVED, Status.RUNNING)]
+            # The newest request keeps the trainer that checked it, for its owner may approve it soon.
+            newest = [it for it in found if it.status is Status.PENDING][-1:]
+            # A study whose run is being set up gets its trainer early, so that its first round need not wait for it.
+            to_warm = [it for it in going if it.status is Status.APPROVED and it.digest in begun]
+            to_check = [it for it in found if it.status is Status.RECEIVED]
+            return _Waiting(
+                overdue=has_interrupted_rounds(connection) or (expiry is not None and expiry <= self.site.now),
+                trained={it.digest for it in (*going, *newest)},
+                has_round=next_round(connection, self.site) is not None,
+                to_warm=[(it, require_data_set(connection, it.data_set)) for it in to_warm],
+                to_check=[(it, require_data_set(connection, it.data_set)) for it in to_check],
+            )
 
     def tidy(self) -> None:
         """Take spent mask keys out of the database's own log too, and spent files away; the answer does not wait."""
@@ -44,12 +78,12 @@ class Worker:
         self.site.contents.sweep(self._referred)
 
     def _referred(self) -> set[str]:
-        with self.site.engine.begin() as connection:
+        with reading(self.site.engine) as connection:
             return referred_contents(connection, self.site.now)
 
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
-        with self.site.engine.begin() as connection:
+        with reading(self.site.engine) as connection:
             expiry = next_expiry(connection)
         return None if expiry is None else min(max(0.0, expiry - self.site.clock()), 3600.0)
 
@@ -68,16 +102,6 @@ class Worker:
                 burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
         return True
 
-    def _warm_trainer(self) -> bool:
-        """Start the trainer of a study whose run is being set up, so that its first round need not wait for it."""
-        for request, data_set in self._requests(Status.APPROVED):
-            with self.site.engine.begin() as connection:
-                begun = connection.execute(select(runs.c.run).where(runs.c.request == request.digest)).one_or_none()
-            if begun is not None and not self.trainers.is_running(request):
-                self._start_trainer(request, data_set)
-                return True
-        return False
-
     def _start_trainer(self, request: Request, data_set: DataSet) -> None:
         try:
             self.trainers.start(request, data_set)
@@ -85,28 +109,23 @@ class Worker:
             with self.site.engine.begin() as connection:
                 close_request(connection, request.digest, Status.FAILED, str(error), self.site.now)
 
-    def _check_programs(self) -> bool:
-        for request, data_set in self._requests(Status.RECEIVED):
-            try:
-                self.trainers.start(request, data_set)
-            except CloisterError as error:
-                with self.site.engine.begin() as connection:
-                    close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
-            else:
-                with self.site.engine.begin() as connection:
-                    admit(connection, request, self.site.now)
-            return True
-        return False
+    def _check_programs(self, request: Request, data_set: DataSet) -> None:
+        try:
+            self.trainers.start(request, data_set)
+        except CloisterError as error:
+            with self.site.engine.begin() as connection:
+                close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
+        else:
+            with self.site.engine.begin() as connection:
+                admit(connection, request, self.site.now)
 
-    def _end_idle_trainers(self) -> None:
-        with self.site.engine.begin() as connection:
-            found = requests_in(connection, Status.APPROVED, Status.RUNNING, Status.PENDING)
-        needed = {it.digest for it in found if it.status in (Status.APPROVED, Status.RUNNING)}
-        # The newest request keeps the trainer that checked it, for its owner may approve it soon.
-        needed |= set([it.digest for it in found if it.status is Status.PENDING][-1:])
-        self.trainers.end_all_but(needed)
 
-    def _requests(self, status: Status) -> list[tuple[Request, DataSet]]:
-        with self.site.engine.begin() as connection:
-            found = requests_in(connection, status)
-            return [(request, require_data_set(connection, request.data_set)) for request in found]
+@dataclass(frozen=True)
+class _Waiting:
+    """What the database says at one moment: what is overdue, which requests need a trainer, and what to do next."""
+
+    overdue: bool
+    trained: set[str]
+    has_round: bool
+    to_warm: list[tuple[Request, DataSet]]
+    to_check: list[tuple[Request, DataSet]]

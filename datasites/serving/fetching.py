@@ -14,6 +14,7 @@ from datasites.protocol.messages import RoundStart, StudySubmission
 from datasites.requests.receive import may_submit
 from datasites.site import Site
 from datasites.store.contents import SavedFile
+from datasites.store.engine import reading
 from policies.programs.digests import PARAMETERS_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
@@ -37,7 +38,7 @@ class Fetching:
         """
         match opened.message:
             case StudySubmission() as message:
-                with self.site.engine.begin() as connection:
+                with reading(self.site.engine) as connection:
                     may_submit(connection, opened.sender)
                 terms = parse_model(
                     Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms"
@@ -47,7 +48,7 @@ class Fetching:
                 with self.site.contents.saved(pieces, PARAMETERS_DOMAIN, content.plain_size) as file:
                     yield file
             case RoundStart() as message:
-                with self.site.engine.begin() as connection:
+                with reading(self.site.engine) as connection:
                     sender = opened.sender.party
                     request, _ = require_approval(connection, self.site, sender, message.study, self.site.now)
                 terms = request.terms

@@ -1,10 +1,12 @@
 """One incoming letter: opened, its content fetched, its effect and its answer written in one transaction."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from datasites.execution.ask_round import ask_round
+from datasites.execution.charge_round import next_round
 from datasites.execution.interrupted_rounds import refuse_waiting_rounds
 from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
@@ -31,6 +33,7 @@ from datasites.serving.fetching import Fetching
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.contents import SavedFile
+from datasites.store.engine import reading
 from datasites.store.outbox import enqueue, waiting
 from datasites.store.peers import pinned_card, take_number
 from datasites.witnesses.hear import SET_BACK, hear_witness, is_set_back
@@ -50,21 +53,31 @@ _MOST_UNANSWERED = 500
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a letter has left to be done: letters to send, letters with large content, or work for the worker."""
+
+    small_mail: bool = False
+    large_mail: bool = False
+    work: bool = False
+
+
 class Incoming:
     """Takes a datasite's letters, from any thread, one sender's at a time."""
 
     def __init__(self, site: Site, mailbox: Mailbox) -> None:
         self._site = site
         self._fetching = Fetching(site, mailbox)
+        self._cards: dict[str, IdentityCard] = {}
 
-    def take(self, envelope: bytes) -> None:
+    def take(self, envelope: bytes) -> Effect:
         """Act on one letter in one transaction: its number, its effect and the answer, or its refusal."""
         site = self._site
         try:
             opened = open_envelope(site.identity, envelope, self._pinned)
         except (InvalidInputError, NotAuthenticError) as error:
             report(f"A letter was dropped: {error}")
-            return
+            return Effect()
         with ExitStack() as files:
             content: SavedFile | CloisterError | None
             try:
@@ -72,11 +85,12 @@ class Incoming:
             except CloisterError as error:
                 content = error
             try:
-                self._act_once(opened, content, files)
+                return self._act_once(opened, content, files)
             except (ConflictError, RefusedError) as error:
                 report(f"A letter from {opened.sender.name} was dropped: {error}")
+                return Effect()
 
-    def _act_once(self, opened: Opened, content: SavedFile | CloisterError | None, files: ExitStack) -> None:
+    def _act_once(self, opened: Opened, content: SavedFile | CloisterError | None, files: ExitStack) -> Effect:
         site = self._site
         with site.engine.begin() as connection:
             _take_number(connection, opened, site.now)
@@ -86,19 +100,21 @@ class Incoming:
                 with connection.begin_nested():
                     if isinstance(content, CloisterError):
                         raise content
-                    self._act(connection, opened, content, files)
+                    return self._act(connection, opened, content, files)
             except CloisterError as error:
                 _refuse(connection, opened, as_text(str(error)), site.now)
             except _UNFORESEEN as error:
                 # A defect of ours must not let one letter stop all mail, and its text might quote what is private.
                 report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
                 _refuse(connection, opened, "This site could not handle the message.", site.now)
+        return Effect(small_mail=True)
 
-    def _act(self, connection: Connection, opened: Opened, content: SavedFile | None, files: ExitStack) -> None:
+    def _act(self, connection: Connection, opened: Opened, content: SavedFile | None, files: ExitStack) -> Effect:
         site, sender, now = self._site, opened.sender, self._site.now
         match opened.message:
             case CatalogRequest():
                 answer_catalog(connection, site, sender, files, now)
+                return Effect(small_mail=True, large_mail=True)
             case StudySubmission() as message if content is not None:
                 receive_study(connection, site, sender, message, content, now)
             case SetupStart() as message:
@@ -107,23 +123,36 @@ class Incoming:
                 accept_roster(connection, site, sender.party, message, now)
             case RoundStart() as message if content is not None:
                 ask_round(connection, site, sender.party, message, content, now)
+                return Effect(small_mail=True, large_mail=True)  # it is worked on once witnesses have answered
             case StudyClose() as message:
                 withdraw(connection, sender.party, message, now)
             case WitnessRequest() as message:
                 keep_checkpoint(connection, sender, message, now)
+                return Effect(small_mail=True)
             case WitnessReply() as message:
                 if not hear_witness(connection, site, sender.party, message, now):
                     report(f"«{sender.name}» does not confirm this site's log; rounds of studies it witnesses wait.")
-                release_witnessed(connection, site, now)
                 if is_set_back(connection):
                     report(SET_BACK)
                     refuse_waiting_rounds(connection, SET_BACK, now)
+                    return Effect(small_mail=True)
+                if release_witnessed(connection, site, now):
+                    return Effect(small_mail=True, large_mail=True, work=True)
+                # What waited for this answer may be charged now, or another question has to be sent.
+                return Effect(small_mail=True, work=next_round(connection, site) is not None)
             case message:
                 raise RefusedError(f"A datasite takes no message of type {message.type}.")
+        return Effect(small_mail=True, work=True)
 
     def _pinned(self, party: str) -> IdentityCard | None:
-        with self._site.engine.begin() as connection:
-            return pinned_card(connection, party)
+        # A pin is for good, so who is known stays known.
+        card = self._cards.get(party)
+        if card is None:
+            with reading(self._site.engine) as connection:
+                card = pinned_card(connection, party)
+            if card is not None:
+                self._cards[party] = card
+        return card
 
 
 def sender_of(envelope: bytes) -> str:

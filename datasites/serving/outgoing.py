@@ -10,6 +10,7 @@ from datasites.protocol.messages import blob_of
 from datasites.protocol.relay_wire import MAXIMUM_BATCH_LETTERS, Fate
 from datasites.serving.lifecycle import Pause, report
 from datasites.site import Site
+from datasites.store.engine import reading
 from datasites.store.outbox import Outgoing as Letter
 from datasites.store.outbox import oldest, sent
 from datasites.store.peers import require_card
@@ -30,44 +31,51 @@ class Outgoing:
         self._site = site
         self._mailbox = mailbox
         self._pauses: dict[str, Pause] = {}
+        self._cards: dict[str, IdentityCard] = {}
         self._served: set[str] = set()
+        self._passed_over: set[str] = set()
         self._choosing = Lock()
 
     def send_waiting(self, *, large: bool) -> bool:
-        """Send, or try to send, what waits for recipients who do not rest; False if nothing does.
+        """Send, or try to send, what waits for recipients who do not rest; True if there may be more of either kind.
 
         `large` says whether to serve recipients who are sent large content, or the others: two threads do one each, so
         that nobody waits for an upload to somebody else.
         """
         with self._choosing:
-            letters, cards = self._choose(large)
-            self._served |= cards.keys()
+            letters, more = self._choose(large)
+            recipients = {it.recipient for it in letters}
+            self._served |= recipients
         try:
-            self._send(letters, cards)
+            self._send(letters)
         finally:
             with self._choosing:
-                self._served -= cards.keys()
-        return bool(letters)
+                self._served -= recipients
+                passed_over, self._passed_over = self._passed_over & recipients, self._passed_over - recipients
+        return more or bool(passed_over)
 
-    def _choose(self, large: bool) -> tuple[list[Letter], dict[str, IdentityCard]]:
+    def _choose(self, large: bool) -> tuple[list[Letter], bool]:
         resting = {party for party, pause in list(self._pauses.items()) if pause.seconds_left() > 0}
-        with self._site.engine.begin() as connection:
-            letters = oldest(connection, resting | self._served, MAXIMUM_BATCH_LETTERS)
-            with_large = {it.recipient for it in letters if it.has_blob}
-            chosen = [it for it in letters if (it.recipient in with_large) == large]
-            return chosen, {it.recipient: require_card(connection, it.recipient) for it in chosen}
+        with reading(self._site.engine) as connection:
+            letters = oldest(connection, resting, MAXIMUM_BATCH_LETTERS)
+            for party in {it.recipient for it in letters} - self._cards.keys():
+                self._cards[party] = require_card(connection, party)  # a pin is for good
+        with_large = {it.recipient for it in letters if it.has_blob}
+        wanted = [it for it in letters if (it.recipient in with_large) == large]
+        self._passed_over |= self._served & {it.recipient for it in letters}
+        return [it for it in wanted if it.recipient not in self._served], len(letters) == MAXIMUM_BATCH_LETTERS
 
     def seconds_to_next_try(self) -> float | None:
         """How long until a recipient who could not be served is tried again; None if there is none."""
         left = [pause.seconds_left() for pause in list(self._pauses.values())]
         return max(0.0, min(left)) if left else None
 
-    def _send(self, letters: Sequence[Letter], cards: dict[str, IdentityCard]) -> None:
+    def _send(self, letters: Sequence[Letter]) -> None:
         sealed: dict[int, bytes] = {}
         given_up: list[Letter] = []
         waiting: set[str] = set()
         for letter in letters:
-            card = cards[letter.recipient]
+            card = self._cards[letter.recipient]
             if letter.recipient in waiting:
                 continue
             try:
@@ -79,7 +87,7 @@ class Outgoing:
             except (UnavailableError, NotAuthenticError) as error:
                 self._rest(card, error)
                 waiting.add(letter.recipient)
-        taken = self._hand_over([it for it in letters if it.identifier in sealed], sealed, cards)
+        taken = self._hand_over([it for it in letters if it.identifier in sealed], sealed)
         self._forget([it.identifier for it in given_up] + [it.identifier for it in taken])
         for letter in taken:
             pause = self._pauses.get(letter.recipient)
@@ -92,13 +100,11 @@ class Outgoing:
             return
         self._mailbox.put_blob(self._site.contents.sealed_file(reference), _UPLOAD_SECONDS)
 
-    def _hand_over(
-        self, letters: Sequence[Letter], sealed: dict[int, bytes], cards: dict[str, IdentityCard]
-    ) -> list[Letter]:
+    def _hand_over(self, letters: Sequence[Letter], sealed: dict[int, bytes]) -> list[Letter]:
         """Gives those that the relay took."""
         if not letters:
             return []
-        recipients = {it.recipient: cards[it.recipient] for it in letters}
+        recipients = {it.recipient: self._cards[it.recipient] for it in letters}
         try:
             fates = self._mailbox.send([sealed[it.identifier] for it in letters])
         except (UnavailableError, NotAuthenticError, RefusedError) as error:
@@ -120,5 +126,4 @@ class Outgoing:
     def _forget(self, identifiers: Collection[int]) -> None:
         if identifiers:
             with self._site.engine.begin() as connection:
-                for identifier in identifiers:
-                    sent(connection, identifier)
+                sent(connection, identifiers)

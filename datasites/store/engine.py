@@ -1,15 +1,21 @@
 """Opens the datasite's database so that a commit is durable and two processes never interleave their changes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
 _BUSY_SECONDS = 60
+_READS = "cloister_reads"
+_HOLDS_TURN = "cloister_holds_turn"
 
 
 def open_engine(url: str) -> Engine:
     """Open `url` (`sqlite:///…`); every transaction takes the write lock at once and is on disk when it commits."""
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    turn = Lock()
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -19,9 +25,26 @@ def open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(_READS):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Threads of one process take turns here; SQLite would let them sleep and try again.
+        connection.info[_HOLDS_TURN] = turn.acquire(timeout=_BUSY_SECONDS)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    @event.listens_for(engine, "checkin")
+    def _give_up_turn(_connection: Any, record: Any) -> None:
+        if record.info.pop(_HOLDS_TURN, False):
+            turn.release()
+
     return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads: it sees one moment of the database and waits for no writer."""
+    with engine.connect().execution_options(**{_READS: True}) as connection, connection.begin():
+        yield connection
 
 
 def forget_deleted(engine: Engine) -> None:

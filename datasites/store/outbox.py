@@ -59,6 +59,6 @@ def is_waiting(connection: Connection, recipient: str, message: Message) -> bool
     return connection.execute(select(outbox.c.id).where(*same).limit(1)).one_or_none() is not None
 
 
-def sent(connection: Connection, identifier: int) -> None:
-    """Forget a message that the relay has taken."""
-    connection.execute(delete(outbox).where(outbox.c.id == identifier))
+def sent(connection: Connection, identifiers: Collection[int]) -> None:
+    """Forget messages that the relay has taken."""
+    connection.execute(delete(outbox).where(outbox.c.id.in_(identifiers)))

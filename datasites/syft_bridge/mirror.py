@@ -7,6 +7,7 @@ from datasites.requests.records import Request, all_requests, statuses
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets, data_set_names
+from datasites.store.engine import reading
 from datasites.store.peers import require_card
 from datasites.syft_bridge.data_sets import publish_data_set
 from datasites.syft_bridge.folder import SyftFolder
@@ -30,7 +31,7 @@ class Mirror:
 
     def refresh(self) -> None:
         """Write what changed since the last call; after a start, everything."""
-        with self._site.engine.begin() as connection:
+        with reading(self._site.engine) as connection:
             picture = (statuses(connection), data_set_names(connection))
             if picture == self._picture:
                 return

@@ -53,9 +53,14 @@ def outgoing(scene: Scene, relay: Relay) -> Outgoing:
 
 
 def send(outgoing: Outgoing) -> bool:
-    """What the service's two threads do, one after the other."""
-    small = outgoing.send_waiting(large=False)
-    return outgoing.send_waiting(large=True) or small
+    """What the service's two threads do, one after the other; whether they sent or tried to send anything."""
+    tried: list[int] = []
+    with pytest.MonkeyPatch.context() as watched:
+        whole = Outgoing._send
+        watched.setattr(Outgoing, "_send", lambda self, letters: (tried.append(len(letters)), whole(self, letters))[1])
+        for large in (False, True):
+            assert not outgoing.send_waiting(large=large)
+    return any(tried)
 
 
 def write(scene: Scene, *recipients: str) -> None:
@@ -157,3 +162,25 @@ def test_a_relay_that_is_down_loses_nothing(scene: Scene, relay: Relay, outgoing
     assert send(outgoing)
     assert not send(outgoing)
     assert scene.count("outbox") == 2
+
+
+def test_a_letter_passed_over_because_its_recipient_is_served_is_looked_at_again(
+    scene: Scene, relay: Relay, outgoing: Outgoing
+) -> None:
+    """Its own thread looked while the other one uploaded, and nobody else would wake it."""
+    ada = scene.researcher.party
+    write_update(scene, ada)
+    looked: list[bool] = []
+    upload = relay.put_blob
+
+    def meanwhile(sealed: Sealed, seconds: float) -> None:
+        write(scene, ada)
+        looked.append(outgoing.send_waiting(large=False))
+        upload(sealed, seconds)
+
+    relay.put_blob = meanwhile  # type: ignore[method-assign]
+    assert outgoing.send_waiting(large=True), "somebody must look again"
+    assert looked == [False]
+    assert [[it.number for it in request] for request in relay.requests] == [[1]]
+    assert not outgoing.send_waiting(large=False)
+    assert [it.number for it in relay.requests[-1]] == [2]

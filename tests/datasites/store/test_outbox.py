@@ -39,7 +39,7 @@ def take(scene: Scene) -> Outgoing | None:
     with scene.site.engine.begin() as connection:
         letters = oldest(connection, (), 1)
         for letter in letters:
-            sent(connection, letter.identifier)
+            sent(connection, [letter.identifier])
     return letters[0] if letters else None
 
 

@@ -37,7 +37,7 @@ def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
     library = ctypes.CDLL(None, use_errno=True)
     _limit_resources(memory_bytes)
     if library.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0 or library.prctl(_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise RefusedError("The kernel did not let the trainer give up its privileges, so it does not run.")
+        raise RefusedError("The kernel did not let this process give up its privileges, so it does not run.")
     layers = ["resource-limits", "no-new-privileges"]
     if library.unshare(_NEW_USER | _NEW_NETWORK | _NEW_IPC) == 0:
         layers.append("network-namespace")

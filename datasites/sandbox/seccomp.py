@@ -63,14 +63,16 @@ def install(door: int | None = None) -> None:
     """
     architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None:
-        raise RefusedError(f"The trainer runs on x86_64 and aarch64 Linux; this machine is {platform.machine()}.")
+        raise RefusedError(
+            f"Private data is read on x86_64 and aarch64 Linux only; this machine is {platform.machine()}."
+        )
     code = build_filter(architecture, os.getpid(), door)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
     if library.syscall(architecture.numbers["seccomp"], _SET_MODE_FILTER, _ALL_THREADS, header) != 0:
         reason = os.strerror(ctypes.get_errno())
-        raise RefusedError(f"The kernel took no seccomp filter ({reason}); the trainer does not run without one.")
+        raise RefusedError(f"The kernel took no seccomp filter ({reason}); nothing reads private data without one.")
 
 
 def _when(number: int, block: list[Instruction]) -> list[Instruction]:

@@ -86,4 +86,4 @@ FATAL = (
     "perf_event_open", "userfaultfd", "memfd_create", "kexec_load", "init_module", "finit_module", "add_key",
     "request_key", "keyctl",
 )  # fmt: skip
-"""Calls that no honest trainer makes: network, other programs, other processes, the kernel itself. They kill."""
+"""Calls that no honest child makes: network, other programs, other processes, the kernel itself. They kill."""

@@ -128,9 +128,9 @@ class Manifest(StrictModel):
         return next(column for column in self.columns if column.name == self.target)
 
     @property
-    def target_kind(self) -> Literal["number", "category"]:
-        """`number`: a float32 scaled to [−1, 1] by the bounds; `category`: the int64 index into `categories`."""
-        return "category" if isinstance(self.target_column, CategoryColumn) else "number"
+    def target_dtype(self) -> Literal["float32", "int64"]:
+        """float32: a number scaled to [−1, 1] by its bounds; int64: the index of a category in `categories`."""
+        return "int64" if isinstance(self.target_column, CategoryColumn) else "float32"
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:

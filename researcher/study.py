@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
-from policies.decision import SignedDecision, verify_decision
+from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
@@ -24,7 +24,6 @@ from researcher.run_setup import set_up_run
 
 _ENDED = ("refused", "denied", "failed", "expired", "closed")
 _UNDECIDED = ("unknown", "received", "pending")
-_MAXIMUM_STORED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -162,9 +161,8 @@ class Study:
         for card in self.cohort:
             if texts[card.party] is None:
                 raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
-            signed = parse_model(
-                SignedDecision, texts[card.party].encode(), maximum_bytes=_MAXIMUM_STORED_BYTES, what="The decision"
-            )
+            text, maximum = texts[card.party].encode(), MAXIMUM_SIGNED_DECISION_BYTES
+            signed = parse_model(SignedDecision, text, maximum_bytes=maximum, what="The decision")
             decision = verify_decision(signed, bytes.fromhex(card.owner_key or ""))
             expected = ("approve", card.party, self.terms.digest())
             if (decision.verdict, decision.site, decision.request) != expected:

@@ -1,10 +1,6 @@
 """A real datasite in a folder, with its owner, researchers and two partner sites, driven through its use cases."""
 
-import shutil
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +8,9 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, func, select, text
 
-from datasites.catalog.registration import register_data_set
 from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import MODEL_DOMAIN, ask_round, checked_model
 from datasites.execution.charge_round import Assignment, charge_next_round
-from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
 from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.identity import Identity, IdentityCard
@@ -32,45 +26,28 @@ from datasites.protocol.messages import (
     WitnessRequest,
     parse_message,
 )
-from datasites.protocol.owner_key import create_owner_key, load_owner_key
 from datasites.requests.decide import approve
 from datasites.requests.finish_check import admit
 from datasites.requests.receive import receive_study
 from datasites.requests.records import Request, find_request
 from datasites.requests.review import review
 from datasites.secure_averaging.advertisement import Advertisement, create
-from datasites.site import Site, create_site, open_site
-from datasites.store.home import Home, Settings
-from datasites.store.peers import pin
+from datasites.site import Site, open_site
+from datasites.store.home import Home
 from datasites.store.tables import outbox
-from datasites.witnesses.hear import hear_witness
 from policies.budget.balance import Balance, balance
-from policies.log.bundle import SiteFacts
-from policies.log.journal import export_bundle
-from policies.log.verify import Pinned, Report, verify_bundle
+from policies.log.verify import Report
 from policies.programs.digests import PARAMETERS_DOMAIN
 from policies.terms import Terms
-from tests.conftest import CLINIC, HEADER
-from tests.one_study import INITIAL, LOSS, METRICS, PARAMETERS, RUN, SOURCE, STUDY, make_terms, model, reference
-
-NOW = 1_900_000_000
-PASSPHRASE = b"three wards and a garden"
-LIFETIME_EPSILON = 10.0
-
-
-@dataclass
-class Clock:
-    """The site's clock, which tests turn."""
-
-    seconds: float = NOW
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference
+from tests.site_audit import audit
+from tests.site_folder import NOW, Clock, copy_site_folder, owner_key
+from tests.witness_answers import confirm, hear, take_questions
 
 
 @dataclass
 class Scene:
-    """One datasite and the people around it; `driver` is who sends the coordinator's messages."""
+    """One datasite and the people around it; each method does what its service, its owner or somebody else would do."""
 
     site: Site
     owner: Path
@@ -92,15 +69,7 @@ class Scene:
 
     def submission(self, terms: Terms, **changes: Any) -> StudySubmission:
         """The message that submits `terms`; its parameters are `INITIAL`, handed to `receive` beside it."""
-        fields = {
-            "study": terms.study,
-            "terms": terms.canonical().decode(),
-            "loss_program": LOSS,
-            "metrics_program": METRICS,
-            "source": SOURCE,
-            "initial_parameters": reference(),
-        }
-        return StudySubmission(**{**fields, **changes})
+        return make_submission(terms, changes)
 
     def receive(
         self,
@@ -118,9 +87,7 @@ class Scene:
             self.site.engine.begin() as connection,
         ):
             receive_study(connection, self.site, sender or self.researcher.card, message, file, self.now)
-            found = find_request(connection, terms.digest())
-        assert found is not None
-        return found
+        return self.request(terms.digest())
 
     def submit(self, study: str = STUDY, **changes: Any) -> Request:
         """Receive a study and let its check succeed: it is pending."""
@@ -264,96 +231,17 @@ class Scene:
 
     def audit(self) -> Report:
         """What an auditor with the site's card finds in its exported log."""
-        card, key = self.site.identity.card, self.site.identity.log
-        assert key is not None
-        assert card.log_key is not None
-        assert card.owner_key is not None
-        facts = SiteFacts(name=card.name, signing_key=card.signing_key, log_key=card.log_key, owner_key=card.owner_key)
-        with self.site.engine.begin() as connection:
-            bundle = export_bundle(connection, key, facts)
-        return verify_bundle(bundle, Pinned(bytes.fromhex(card.log_key), bytes.fromhex(card.owner_key)))
-
-
-def take_questions(site: Site) -> list[tuple[str, WitnessRequest]]:
-    """What a site asks its witnesses, taken from its outbox."""
-    taken = []
-    with site.engine.begin() as connection:
-        for row in connection.execute(select(outbox).order_by(outbox.c.id)).all():
-            message = parse_message(row.message.encode())
-            if isinstance(message, WitnessRequest):
-                taken.append((row.recipient, message))
-                connection.execute(delete(outbox).where(outbox.c.id == row.id))
-    return taken
-
-
-def hear(site: Site, witness: str, reply: WitnessReply, now: int) -> bool:
-    """Let a site act on a witness's answer, as its service does."""
-    with site.engine.begin() as connection:
-        confirmed = hear_witness(connection, site, witness, reply, now)
-        release_witnessed(connection, site, now)
-    return confirmed
-
-
-def confirm(site: Site, now: int) -> None:
-    """Let every witness confirm what it is asked, until nothing more is."""
-    while asked := take_questions(site):
-        for party, message in asked:
-            reply = WitnessReply(nonce=message.nonce, checkpoint=message.checkpoint, balance=message.balance)
-            hear(site, party, reply, now)
-
-
-def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
-    """One visit of each patient."""
-    return [
-        f"p{number:04},{30 + number % 50},120,A,{('no', 'yes')[number % 2]}"
-        for number in range(first, first + patients)
-    ]
-
-
-def write_table(path: Path, patients: int = 100, first: int = 0) -> Path:
-    path.write_text(HEADER + "".join(f"{row}\n" for row in rows(patients, first)))
-    return path
-
-
-def write_manifest(path: Path, name: str = "clinic-a", holdout: float = 0.25) -> Path:
-    path.write_text(CLINIC.replace('"clinic-a"', f'"{name}"').replace("fraction = 0.25", f"fraction = {holdout}"))
-    return path
-
-
-@cache
-def _template() -> tempfile.TemporaryDirectory[str]:
-    keep = tempfile.TemporaryDirectory(prefix="site")
-    folder = Path(keep.name)
-    settings = Settings(name="Clinic A", relay="http://127.0.0.1:9", contact="owner@clinic-a.example")
-    site = create_site(Home(folder / "home"), settings, create_owner_key(folder / "owner", PASSPHRASE), Clock())
-    for name in ("ada", "eve"):
-        with site.engine.begin() as connection:
-            pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
-    for name in ("bern", "cadiz"):
-        partner = Identity.create(
-            folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-        )
-        with site.engine.begin() as connection:
-            pin(connection, partner.card, NOW)
-    table, manifest = write_table(folder / "table.csv"), write_manifest(folder / "manifest.toml")
-    register_data_set(site, manifest, table, LIFETIME_EPSILON)
-    site.engine.dispose()
-    return keep
-
-
-@cache
-def _owner_key() -> Ed25519PrivateKey:
-    return load_owner_key(Path(_template().name) / "owner", PASSPHRASE)
+        return audit(self.site)
 
 
 def new_scene(folder: Path) -> Scene:
     """A fresh copy of the same site: 100 patients registered, ada and eve pinned as researchers, two partner sites."""
-    shutil.copytree(_template().name, folder, dirs_exist_ok=True)
+    copy_site_folder(folder)
     clock = Clock()
     return Scene(
         site=open_site(Home(folder / "home"), clock),
         owner=folder / "owner",
-        owner_key=_owner_key(),
+        owner_key=owner_key(),
         researcher=Identity.load(folder / "ada"),
         other_researcher=Identity.load(folder / "eve"),
         partners=(Identity.load(folder / "bern"), Identity.load(folder / "cadiz")),

@@ -8,6 +8,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from datasites.protocol.blobs import BlobReference
+from datasites.protocol.messages import StudySubmission
 from datasites.protocol.sealed import SealedMemory
 from policies.programs.digests import parameters_digest, source_digest
 from policies.programs.format import parse_program
@@ -96,3 +97,16 @@ def make_terms(
     for name, value in changes.items():
         document[name] = {**document[name], **value} if isinstance(value, dict) else value
     return Terms.model_validate_json(json.dumps(document))
+
+
+def make_submission(terms: Terms, changes: Mapping[str, Any]) -> StudySubmission:
+    """The message that submits `terms`; `changes` replace its fields."""
+    fields = {
+        "study": terms.study,
+        "terms": terms.canonical().decode(),
+        "loss_program": LOSS,
+        "metrics_program": METRICS,
+        "source": SOURCE,
+        "initial_parameters": reference(),
+    }
+    return StudySubmission(**{**fields, **changes})

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from datasites.catalog.parquet_messages import Decoded, FileColumn, Kind
 from datasites.catalog.table_checks import rows_a_batch
-from datasites.execution.frames import Frame, write_frame
+from datasites.sandbox.frames import Frame, write_frame
 from datasites.sandbox.lockdown import lock_down
 from policies.errors import RefusedError
 from policies.statements.schema import StrictModel

@@ -26,7 +26,7 @@ from datasites.catalog.table_checks import (
     unit_problems,
     value_problems,
 )
-from datasites.execution.frames import MAXIMUM_HEADER_BYTES, read_frame
+from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, read_frame
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
 from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest, NumberColumn
 from policies.statements.schema import parse_model

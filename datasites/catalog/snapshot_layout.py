@@ -55,7 +55,7 @@ def layout_of(manifest: Manifest, training_units: int, holdout_units: int) -> Sn
         manifest=manifest.digest(),
         records=manifest.privacy_unit.maximum_records,
         features=manifest.feature_count,
-        target="int64" if manifest.target_kind == "category" else "float32",
+        target=manifest.target_dtype,
         training_units=training_units,
         holdout_units=holdout_units,
     )

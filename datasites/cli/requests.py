@@ -117,7 +117,7 @@ def _partition_shares(left: Balance, partition: Partition) -> dict[str, float]:
     return {
         "spent": units.spent_units / whole,
         "reserved": units.reserved_units / whole,
-        "left": units.remaining_units / whole,
+        "left": units.remaining_share,
     }
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from datasites.execution.frames import MAXIMUM_HEADER_BYTES, Frame
+from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.programs.format import MAXIMUM_ELEMENTS
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 from policies.terms import Evaluation, Training

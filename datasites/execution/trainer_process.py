@@ -16,16 +16,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.execution.frames import (
-    Frame,
-    Piece,
-    is_silent,
-    read_frame,
-    read_header,
-    read_into,
-    write_frame,
-    write_stream,
-)
 from datasites.execution.trainer_messages import (
     Load,
     Loaded,
@@ -36,6 +26,16 @@ from datasites.execution.trainer_messages import (
     Round,
     message_frame,
     parse_message,
+)
+from datasites.sandbox.frames import (
+    Frame,
+    Piece,
+    is_silent,
+    read_frame,
+    read_header,
+    read_into,
+    write_frame,
+    write_stream,
 )
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
 from policies.statements.schema import Model

@@ -110,6 +110,6 @@ def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet, param
         evaluation=terms.evaluation,
         parameter_count=terms.programs.parameter_count,
         feature_count=manifest.feature_count,
-        target="int64" if manifest.target_kind == "category" else "float32",
+        target=manifest.target_dtype,
     )
     trainer.prepare(study, parameters, seconds=terms.deadlines.setup_seconds)

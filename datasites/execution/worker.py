@@ -13,7 +13,7 @@ from datasites.execution.interrupted_rounds import (
 )
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
-from datasites.requests.finish_check import admit, refuse
+from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.serving.lifecycle import report
 from datasites.site import Site
@@ -114,7 +114,7 @@ class Worker:
             self.trainers.start(request, data_set)
         except CloisterError as error:
             with self.site.engine.begin() as connection:
-                refuse(connection, request, str(error), self.site.now)
+                close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
         else:
             with self.site.engine.begin() as connection:
                 admit(connection, request, self.site.now)

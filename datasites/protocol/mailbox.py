@@ -66,8 +66,7 @@ class Mailbox:
         """The next letters behind cursor `after` (0 for the first), oldest first, each with its cursor.
 
         The relay forgets those up to `forget` (`after`, if not said otherwise), on which the caller has durably acted.
-        Waits up to `wait_seconds` (at
-        most 25) for one; an empty list says that none came. A batch may be partial.
+        Waits up to `wait_seconds` (at most 25) for one; an empty list says that none came. A batch may be partial.
         """
         wait_milliseconds = round(1000 * min(max(wait_seconds, 0.0), LONGEST_WAIT_SECONDS))
         target = f"/mail?after={after}&forget={after if forget is None else forget}&wait={wait_milliseconds}"

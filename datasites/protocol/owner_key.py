@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from datasites.protocol.identity import IdentityCard
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 
@@ -67,6 +68,16 @@ def load_owner_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise InvalidInputError(f"{path} holds no Ed25519 key; restore it from its backup.")
     return key
+
+
+def require_owner_key(key: Ed25519PrivateKey, card: IdentityCard) -> None:
+    """Check that `key` is the decision key on the datasite's card.
+
+    Raises:
+        NotAuthenticError: it is another.
+    """
+    if key.public_key().public_bytes_raw().hex() != card.owner_key:
+        raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
 
 
 def _stretch(passphrase: bytes, salt: bytes) -> bytes:

@@ -1,10 +1,10 @@
 """Decide: the owner's signature, the reservation, the log entries and the researcher's answer in one transaction."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection, update
 
 from datasites.protocol.messages import StudyStatus
+from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.records import Request, Status, request_by_number, requests_in, set_status
 from datasites.requests.review import Review, approval_digest, draft_decision, review
 from datasites.site import Site
@@ -13,7 +13,7 @@ from datasites.store.tables import requests
 from datasites.witnesses.hear import require_not_set_back
 from policies.budget.ledger import reserve
 from policies.decision import SignedDecision, sign_decision
-from policies.errors import ConflictError, NotAuthenticError, RefusedError
+from policies.errors import ConflictError, RefusedError
 from policies.log.entries import DecisionTaken, ReservationOpened
 from policies.log.journal import append
 from policies.statements.schema import as_text
@@ -75,8 +75,7 @@ def deny(connection: Connection, site: Site, number: int, reason: str, owner_key
 def _sign(
     site: Site, shown: Review, owner_key: Ed25519PrivateKey, verdict: str, reason: str, now: int
 ) -> SignedDecision:
-    if owner_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex() != site.identity.card.owner_key:
-        raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
+    require_owner_key(owner_key, site.identity.card)
     decision = draft_decision(site, shown.request, shown.data_set, shown.cost, verdict=verdict, reason=reason, now=now)
     return sign_decision(owner_key, decision)
 

@@ -23,7 +23,6 @@ from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
-_TARGET_TYPES = {"number": "float32", "category": "int64"}
 _MOST_WAITING = 20
 _CHECKING = "The site is checking the study's programs."
 
@@ -143,7 +142,7 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFil
     check_pair(loss, metrics)
     if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
         raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
-    shape, kind = (data_set.manifest.feature_count,), _TARGET_TYPES[data_set.manifest.target_kind]
+    shape, kind = (data_set.manifest.feature_count,), data_set.manifest.target_dtype
     for program in (loss, metrics):
         if program.feature.shape != shape or program.target.dtype != kind:
             raise InvalidInputError(

@@ -7,7 +7,7 @@ from functools import lru_cache
 from sqlalchemy import Connection, Row, Select, func, select, update
 
 from datasites.store.tables import requests
-from policies.decision import SignedDecision
+from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision
 from policies.errors import InvalidInputError, NotAuthenticError
 from policies.programs.digests import source_digest
 from policies.programs.format import parse_program
@@ -137,7 +137,8 @@ def _terms(text: str) -> Terms:
 
 @lru_cache(maxsize=256)
 def _decision(text: str) -> SignedDecision:
-    return parse_model(SignedDecision, text.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored decision")
+    maximum = MAXIMUM_SIGNED_DECISION_BYTES
+    return parse_model(SignedDecision, text.encode(), maximum_bytes=maximum, what="A stored decision")
 
 
 def _query() -> Select[tuple[object, ...]]:

@@ -27,7 +27,10 @@ __all__ = [
     "peers",
     "recoveries",
     "requests",
+    "rounds",
+    "runs",
     "set_backs",
+    "unit_fingerprints",
     "witnessed",
     "witnesses",
 ]

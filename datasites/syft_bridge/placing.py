@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from datasites.protocol.private_files import sync_folder
 from datasites.syft_bridge.folder import SyftFolder
 from policies.errors import ConflictError
 
@@ -55,7 +56,7 @@ def place(staged: Path, *, twin_root: Path, root: Path) -> None:
     if staged.is_dir() and os.path.lexists(final):
         final.rename(twin_root / _REMOVED)
     staged.replace(final)
-    _flush_folder(final.parent)
+    sync_folder(final.parent)
 
 
 def counterpart(staged: Path, *, twin_root: Path, root: Path) -> Path:
@@ -94,15 +95,7 @@ def _flush(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
             _flush(child)
-        _flush_folder(path)
+        sync_folder(path)
     else:
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,6 @@ from typing import Never
 import numpy as np
 import torch
 
-from datasites.execution.frames import read_frame, write_frame, write_stream
 from datasites.execution.trainer_messages import (
     MAXIMUM_PARAMETER_BYTES,
     Load,
@@ -29,6 +28,7 @@ from datasites.execution.trainer_messages import (
     message_frame,
     parse_message,
 )
+from datasites.sandbox.frames import read_frame, write_frame, write_stream
 from datasites.sandbox.lockdown import lock_down
 from datasites.training.evaluation import local_evaluation
 from datasites.training.rehearsal import rehearse
@@ -36,6 +36,7 @@ from datasites.training.study import Study, prepare_study
 from datasites.training.trainer import local_training
 from datasites.training.unit_file import UnitFile, open_units
 from policies.errors import CloisterError, RefusedError
+from policies.statements.schema import as_text
 
 _INPUT = 0
 _DESCRIPTOR = struct.Struct("i")
@@ -70,7 +71,7 @@ def _lock_down(output: int, memory_bytes: int, door: int) -> tuple[str, ...]:
     try:
         return lock_down(memory_bytes, door)
     except RefusedError as error:
-        write_frame(output, message_frame(Ready(layers=(), refusal=_plain(str(error)))))
+        write_frame(output, message_frame(Ready(layers=(), refusal=as_text(str(error)))))
         raise
 
 
@@ -90,14 +91,10 @@ def _prepare(output: int, memory_bytes: int) -> Study:
     try:
         study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes)
     except CloisterError as error:
-        write_frame(output, message_frame(Prepared(refusal=_plain(str(error)))))
+        write_frame(output, message_frame(Prepared(refusal=as_text(str(error)))))
         raise
     write_frame(output, message_frame(Prepared(refusal=None)))
     return study
-
-
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:2000]
 
 
 def _receive(entrance: socket.socket) -> int:

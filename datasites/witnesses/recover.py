@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select
 
+from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.close import close_request
 from datasites.requests.records import Status, requests_in
 from datasites.site import Site
@@ -15,7 +16,7 @@ from datasites.witnesses.balances import open_balances
 from datasites.witnesses.recoveries import lost_heads
 from policies.budget.costs import Cost
 from policies.budget.ledger import write_off
-from policies.errors import NotAuthenticError, RefusedError
+from policies.errors import RefusedError
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import BudgetWrittenOff, ChargeMade, LogRecovered
 from policies.log.journal import append, entries
@@ -45,8 +46,7 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
         RefusedError: no witness has noticed anything.
         NotAuthenticError: the key is not this datasite's owner's, or a witness's evidence is not by this site.
     """
-    if owner_key.public_key().public_bytes_raw().hex() != site.identity.card.owner_key:
-        raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
+    require_owner_key(owner_key, site.identity.card)
     evidence = connection.execute(
         select(set_backs, witnesses.c.kept_size).join(witnesses, witnesses.c.party == set_backs.c.witness)
     ).all()

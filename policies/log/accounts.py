@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from policies.budget.costs import Partition
 from policies.budget.filter import allowance_units
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.errors import RefusedError
@@ -15,16 +16,16 @@ class Population:
 
     order: int
     allowance: int
-    spent: Counter[log.Partition] = field(default_factory=Counter)
-    reserved: Counter[log.Partition] = field(default_factory=Counter)
+    spent: Counter[Partition] = field(default_factory=Counter)
+    reserved: Counter[Partition] = field(default_factory=Counter)
 
 
 @dataclass
 class Reservation:
     """What a request may still charge (None once closed), and which attempts at a step it has charged, for what."""
 
-    remaining: Counter[log.Partition] | None
-    charged: dict[tuple[log.Step, int], set[log.Partition]] = field(default_factory=dict)
+    remaining: Counter[Partition] | None
+    charged: dict[tuple[log.Step, int], set[Partition]] = field(default_factory=dict)
 
 
 def require(holds: bool, reason: str) -> None:
@@ -59,7 +60,7 @@ class Accounts:
         """Set a request's worst case aside: once, and only if it fits beside all that is spent and reserved."""
         population = self.population(entry.population)
         require(entry.request not in self.reservations, "a second reservation is opened for the request")
-        wanted = Counter[log.Partition]({"training": entry.training_units, "evaluation": entry.evaluation_units})
+        wanted = Counter[Partition]({"training": entry.training_units, "evaluation": entry.evaluation_units})
         self.reservations[entry.request] = Reservation(Counter(wanted))
         for partition, units in wanted.items():
             population.reserved[partition] += units
@@ -118,8 +119,8 @@ class Accounts:
     def write_off(self, entry: log.BudgetWrittenOff) -> None:
         """Spend units of a population outside any request; it never exceeds its allowance by that."""
         population = self.population(entry.population)
-        lost: dict[log.Partition, int] = {"training": entry.training_units, "evaluation": entry.evaluation_units}
-        population.spent.update(Counter[log.Partition](lost))
+        lost: dict[Partition, int] = {"training": entry.training_units, "evaluation": entry.evaluation_units}
+        population.spent.update(Counter[Partition](lost))
         for partition in ("training", "evaluation"):
             committed = population.spent[partition] + population.reserved[partition]
             require(
@@ -127,7 +128,7 @@ class Accounts:
                 f"the write-off takes {partition} to {committed} units, and {population.allowance} are allowed",
             )
 
-    def charged(self, request: str, step: log.Step, attempt: int) -> set[log.Partition]:
+    def charged(self, request: str, step: log.Step, attempt: int) -> set[Partition]:
         """The partitions on which the request was charged for this attempt at this step."""
         reservation = self.reservations.get(request)
         return set() if reservation is None else reservation.charged.get((step, attempt), set())

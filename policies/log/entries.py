@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from policies.budget.costs import Partition
 from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp, Units
 from policies.errors import InvalidInputError
 from policies.log.recovery import LostHead, SignedRecovery
@@ -12,9 +13,6 @@ from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictM
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 MAXIMUM_ENTRY_BYTES = MAXIMUM_TERMS_BYTES + 64 * 1024
-
-Partition = Literal["training", "evaluation"]
-"""A unit is in exactly one of the two, so their costs compose in parallel."""
 
 Step = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}( [1-9][0-9]{0,8})?$")]
 """Which part of a request a charge is for: `round 3`."""
@@ -34,6 +32,13 @@ class Mechanism(StrictModel):
 
 class _Entry(StrictModel):
     at: Timestamp
+
+
+class _Reservation(_Entry):
+    request: Digest
+    population: PopulationId
+    training_units: Units
+    evaluation_units: Units
 
 
 class SiteOpened(_Entry):
@@ -93,14 +98,10 @@ class DecisionTaken(_Entry):
     signed: SignedDecision
 
 
-class ReservationOpened(_Entry):
+class ReservationOpened(_Reservation):
     """The request's worst-case cost was set aside from its population's allowance."""
 
     kind: Literal["reservation-opened"] = "reservation-opened"
-    request: Digest
-    population: PopulationId
-    training_units: Units
-    evaluation_units: Units
 
 
 class ChargeMade(_Entry):
@@ -116,14 +117,10 @@ class ChargeMade(_Entry):
     units: Units
 
 
-class ReservationClosed(_Entry):
+class ReservationClosed(_Reservation):
     """What the request had not spent was returned to its population."""
 
     kind: Literal["reservation-closed"] = "reservation-closed"
-    request: Digest
-    population: PopulationId
-    training_units: Units
-    evaluation_units: Units
 
 
 class RoundComputed(_Entry):
@@ -189,14 +186,10 @@ class LogRecovered(_Entry):
     signed: SignedRecovery
 
 
-class ReservationLost(_Entry):
+class ReservationLost(_Reservation):
     """What a request had reserved and not charged counts as spent: it may have been, in the history that was lost."""
 
     kind: Literal["reservation-lost"] = "reservation-lost"
-    request: Digest
-    population: PopulationId
-    training_units: Units
-    evaluation_units: Units
 
 
 class BudgetWrittenOff(_Entry):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.budget.costs import Cost, request_cost, round_mechanisms
+from policies.budget.costs import Cost, Partition, request_cost, round_mechanisms
 from policies.budget.renyi import GaussianMechanism
 from policies.decision import Decision, verify_decision
 from policies.errors import CloisterError, RefusedError
@@ -182,7 +182,7 @@ class Replay:
         charged = GaussianMechanism(**entry.mechanism.model_dump())
         require(charged == demanded, "the mechanism charged is not the one in the terms")
 
-    def _demanded(self, request: str, round_number: int | None) -> Mapping[log.Partition, GaussianMechanism]:
+    def _demanded(self, request: str, round_number: int | None) -> Mapping[Partition, GaussianMechanism]:
         """What the request's terms run in this round, on each partition; nothing outside their rounds."""
         terms = self._request(request).terms
         return {} if round_number is None or round_number > terms.sums else round_mechanisms(terms, round_number)

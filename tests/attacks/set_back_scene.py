@@ -21,7 +21,8 @@ from datasites.witnesses.recover import Recovered, recover
 from policies.budget.balance import Balance, balance
 from policies.budget.chain import verify_chain
 from policies.log.journal import tree_head
-from tests.one_site import NOW, Scene, new_scene
+from tests.one_site import Scene, new_scene
+from tests.site_folder import NOW
 
 
 class Witness:

@@ -11,39 +11,9 @@ from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.interpret import interpret
 from policies.errors import InvalidInputError
 from policies.programs.check import check_program
-from policies.programs.format import MAXIMUM_NODES, Input, Node, Option, Output, Program, parse_program
+from policies.programs.format import MAXIMUM_NODES, Node, Option, Program, parse_program
 from policies.statements.canonical import canonical_bytes
-
-INPUTS = (
-    Input(name="weight", kind="parameter", shape=(2, 1, 3, 3), dtype="float32"),
-    Input(name="feature", kind="feature", shape=(64,), dtype="float32"),
-    Input(name="target", kind="target", shape=(), dtype="int64"),
-)
-IMAGE = Node(op="reshape", args=(1,), kwargs={"shape": (1, 1, 8, 8)})
-CONVOLUTION: dict[str, Option] = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-MAXIMUM: dict[str, Option] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1)}
-MEAN: dict[str, Option] = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "count_padding": True}
-
-
-def program(*nodes: Node, inputs: tuple[Input, ...] = INPUTS) -> Program:
-    """The nodes, and the sum of the last one's result."""
-    last = len(inputs) + len(nodes)
-    total = Node(op="sum", args=(last - 1,), kwargs={"dims": (), "keep": False})
-    outputs = (Output(name="loss", ref=last),)
-    return Program(version="cloister-program/1", inputs=inputs, nodes=(*nodes, total), outputs=outputs)
-
-
-def convolved(**changes: Option) -> Program:
-    return program(IMAGE, Node(op="conv2d", args=(3, 0), kwargs={**CONVOLUTION, **changes}))
-
-
-def pooled(op: str, **changes: Option) -> Program:
-    options = MAXIMUM if op == "max_pool2d" else MEAN
-    return program(IMAGE, Node(op=op, args=(3,), kwargs={**options, **changes}))
-
-
-def full(*shape: int) -> Node:
-    return Node(op="full", args=(), kwargs={"shape": shape, "value": 1, "dtype": "float32"})
+from tests.attacks.crafted_windows import CONVOLUTION, IMAGE, INPUTS, MAXIMUM, MEAN, convolved, full, pooled, program
 
 
 def refused(candidate: Program, text: str, seconds: float = 5) -> None:

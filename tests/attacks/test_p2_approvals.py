@@ -17,8 +17,9 @@ from datasites.store.data_sets import require_data_set
 from policies.budget.costs import request_cost
 from policies.errors import NotAuthenticError, RefusedError
 from tests.attacks.closed_doors import assert_nothing_runs
-from tests.one_site import NOW, PASSPHRASE, Scene, new_scene
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY
+from tests.site_folder import NOW, PASSPHRASE
 
 REPOSITORY = Path(__file__).parents[2]
 OWNER = Ed25519PrivateKey.generate()

@@ -16,8 +16,9 @@ from policies.decision import sign_decision
 from policies.errors import NotAuthenticError, RefusedError
 from policies.programs.digests import PARAMETERS_DOMAIN
 from tests.attacks.closed_doors import assert_nothing_runs
-from tests.one_site import NOW, Scene, new_scene
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY, STUDY
+from tests.site_folder import NOW
 
 OWNER = Ed25519PrivateKey.generate()
 

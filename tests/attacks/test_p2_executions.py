@@ -13,8 +13,9 @@ from datasites.requests.close import close_expired
 from datasites.requests.decide import deny
 from datasites.requests.records import Status
 from policies.errors import NotAuthenticError, RefusedError
-from tests.one_site import LIFETIME_EPSILON, NOW, Scene, new_scene, write_manifest, write_table
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_LOSS, OTHER_STUDY
+from tests.site_folder import LIFETIME_EPSILON, NOW, write_manifest, write_table
 
 
 @pytest.fixture

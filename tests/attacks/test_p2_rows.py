@@ -17,8 +17,9 @@ from datasites.store.peers import pinned_card
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes
 from tests.attacks.closed_doors import assert_nothing_runs
-from tests.one_site import LIFETIME_EPSILON, Scene, new_scene, write_manifest, write_table
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_RUN, OTHER_STUDY, RUN, STUDY, model
+from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table
 
 
 @pytest.fixture

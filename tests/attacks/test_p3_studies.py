@@ -14,8 +14,9 @@ from datasites.requests.catalog import answer_catalog
 from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status
 from policies.errors import CloisterError, RefusedError
-from tests.one_site import LIFETIME_EPSILON, NOW, PASSPHRASE, Scene, new_scene, write_manifest, write_table
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY, STUDY, make_terms
+from tests.site_folder import LIFETIME_EPSILON, NOW, PASSPHRASE, write_manifest, write_table
 
 REPOSITORY = Path(__file__).parents[2]
 LARGE: dict[str, Any] = {"training": {"noise_multiplier": 1.8}, "privacy": {"epsilon": 9.0}}

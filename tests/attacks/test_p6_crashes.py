@@ -14,7 +14,8 @@ from datasites.requests.records import Status
 from datasites.store.tables import rounds
 from policies.errors import RefusedError
 from tests.attacks.after_a_crash import assert_sound, restart
-from tests.one_site import NOW, PASSPHRASE, Scene, new_scene
+from tests.one_site import Scene, new_scene
+from tests.site_folder import NOW, PASSPHRASE
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,7 +68,7 @@ from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site
 from datasites.store.home import Home
-from tests.one_site import confirm
+from tests.witness_answers import confirm
 from tests.one_study import RUN, STUDY, model, reference
 folder, now, researcher = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 site = open_site(Home(folder / "home"), lambda: now)

@@ -8,8 +8,8 @@ from datasites.catalog.registration import register_data_set
 from datasites.protocol.messages import WitnessReply
 from policies.errors import NotAuthenticError, RefusedError
 from tests.attacks.set_back_scene import WitnessedScene, witnessed_scene
-from tests.one_site import LIFETIME_EPSILON, write_manifest, write_table
 from tests.one_study import OTHER_STUDY
+from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from datasites.protocol.sealed import Sealed
 from datasites.serving.outgoing import Outgoing
 from datasites.store.outbox import enqueue
 from policies.errors import InvalidInputError, UnavailableError
-from tests.one_site import NOW, Scene
+from tests.one_site import Scene
 from tests.one_study import RUN, STUDY
+from tests.site_folder import NOW
 
 REPLY = CatalogReply(data_sets=(), total=0)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from datasites.catalog.csv_reader import read_table
 from datasites.execution import trainer_process
-from datasites.execution.frames import Frame, read_frame
 from datasites.execution.trainer_messages import parse_message as parse_trainer_message
 from datasites.protocol import blobs, envelope, relay_wire
 from datasites.protocol.identity import IdentityCard
+from datasites.sandbox.frames import Frame, read_frame
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.waking import wake_calls
 from policies.budget.costs import request_cost, request_epsilon

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from datasites.execution.ask_round import parse_model_vector
-from datasites.execution.frames import MAXIMUM_HEADER_BYTES, Frame
 from datasites.protocol import envelope, relay_wire
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, parse_card
 from datasites.protocol.messages import MAXIMUM_MESSAGE_BYTES, parse_message
+from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
 from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules

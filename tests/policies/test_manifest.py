@@ -10,12 +10,12 @@ def test_reads_the_public_facts(manifest):
     assert [column.name for column in manifest.feature_columns] == ["age", "pressure", "blood"]
     assert manifest.feature_count == 1 + 1 + 4
     assert (manifest.training_units, manifest.holdout_units) == (75, 25)
-    assert manifest.target_kind == "category"
+    assert manifest.target_dtype == "int64"
 
 
 def test_a_numeric_target_is_a_number(clinic_toml):
     manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "age"').encode())
-    assert manifest.target_kind == "number"
+    assert manifest.target_dtype == "float32"
     assert manifest.feature_count == 1 + 4 + 2
 
 

@@ -16,7 +16,8 @@ from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, req
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.entries import DataSetRegistered, PopulationOpened
 from policies.log.journal import entries
-from tests.one_site import LIFETIME_EPSILON, Scene, write_manifest, write_table
+from tests.one_site import Scene
+from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table
 
 
 def register(

@@ -12,9 +12,9 @@ from datasites.cli.main import app
 from datasites.protocol.identity import Identity
 from datasites.requests.records import Status
 from datasites.site import open_site
-from datasites.store.home import Home
-from tests.one_site import PASSPHRASE, Scene, new_scene, write_manifest, write_table
+from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY, STUDY
+from tests.site_folder import PASSPHRASE, write_manifest, write_table
 
 
 class Owner:
@@ -226,21 +226,6 @@ def test_a_folder_without_a_datasite_is_an_error_of_input(tmp_path: Path) -> Non
     for command in (["requests"], ["show", "1"], ["budget"], ["card"], ["data", "list"], ["peers", "list"]):
         result = CliRunner().invoke(app, [*command, "--home", str(tmp_path), "--json"])
         assert failure(result)["exit_code"] == 2
-
-
-def test_init_makes_a_site_whose_owner_key_lies_elsewhere(owner: Owner) -> None:
-    home, keys = owner.folder / "new", owner.folder / "keys"
-    words = ["init", "--name", "Clinic N", "--relay", "http://127.0.0.1:1", "--contact", "a@b.example", "--json"]
-    with_files = [*words, "--home", str(home), "--passphrase-file", str(owner.passphrase)]
-    inside = CliRunner().invoke(app, [*with_files, "--owner", str(home / "owner")])
-    assert failure(inside)["exit_code"] == 2
-    assert not home.exists()
-    made = CliRunner().invoke(app, [*with_files, "--owner", str(keys)])
-    assert made.exit_code == 0, made.output
-    site = open_site(Home(home))
-    assert json.loads(made.stdout)["party"] == site.identity.party
-    again = CliRunner().invoke(app, [*with_files, "--owner", str(owner.folder / "keys2")])
-    assert failure(again)["exit_code"] == 5
 
 
 def test_numbers_that_are_no_request_are_errors_of_input(owner: Owner) -> None:

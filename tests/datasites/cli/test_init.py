@@ -1,5 +1,6 @@
 """`datasite init`: all of a datasite or none; one that was cut short can be finished; bad options get one sentence."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,31 @@ from typer.testing import CliRunner
 
 from datasites import site as site_module
 from datasites.cli.main import app
+from datasites.site import open_site
+from datasites.store.home import Home
 from policies.log.verify import Pinned, verify_bundle
 
 GOOD = {"--name": "anna hospital", "--relay": "http://127.0.0.1:9", "--contact": "office@anna.example"}
 
 
-def init(folder: Path, **changes: str) -> Result:
+def init(folder: Path, *flags: str, **changes: str) -> Result:
     passphrase = folder / "passphrase"
     passphrase.write_text("correct horse battery")
     passphrase.chmod(0o600)
-    options = GOOD | {f"--{name}": value for name, value in changes.items()}
-    words = [word for option in options.items() for word in option]
-    at = ["--home", str(folder / "home"), "--owner", str(folder / "owner"), "--passphrase-file", str(passphrase)]
-    return CliRunner().invoke(app, ["init", *words, *at])
+    places = {"--home": str(folder / "home"), "--owner": str(folder / "owner"), "--passphrase-file": str(passphrase)}
+    options = GOOD | places | {f"--{name}": value for name, value in changes.items()}
+    return CliRunner().invoke(app, ["init", *(word for option in options.items() for word in option), *flags])
+
+
+def test_init_makes_a_site_whose_owner_key_lies_elsewhere(tmp_path: Path) -> None:
+    inside = init(tmp_path, owner=str(tmp_path / "home" / "owner"))
+    assert (inside.exit_code, inside.stdout) == (2, "")
+    assert not (tmp_path / "home").exists()
+    made = init(tmp_path, "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["party"] == open_site(Home(tmp_path / "home")).identity.party
+    again = init(tmp_path, "--json", owner=str(tmp_path / "owner2"))
+    assert again.exit_code == json.loads(again.stderr)["exit_code"] == 5
 
 
 @pytest.mark.parametrize(

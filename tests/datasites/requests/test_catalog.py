@@ -12,7 +12,8 @@ from datasites.protocol.messages import Allowance, CatalogReply
 from datasites.requests.catalog import answer_catalog
 from policies.errors import RefusedError
 from policies.manifest import parse_published_manifest
-from tests.one_site import LIFETIME_EPSILON, Scene, write_manifest, write_table
+from tests.one_site import Scene
+from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table
 
 
 def look(scene: Scene, who: Identity) -> list[CatalogReply]:

@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 
 from datasites.execution.answer_round import answer_round
+from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.messages import StudyClose
-from datasites.requests.close import close_expired
-from datasites.requests.finish_check import admit, refuse
+from datasites.requests.close import close_expired, close_request
+from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from policies.errors import RefusedError
 from tests.one_site import Scene
 from tests.one_study import OTHER_STUDY, PARAMETERS, STUDY
 
-RESULT = (np.zeros(PARAMETERS, np.float32), np.array([20.0, 5.0]))
+
+def computed() -> RoundResult:
+    """What the trainer gave for the first round."""
+    return RoundResult(np.array([20.0, 5.0]), iter((np.zeros(PARAMETERS, np.float32),)))
 
 
 def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "no time") -> None:
@@ -104,7 +108,7 @@ def test_the_check_ends_in_pending_or_in_refused_with_its_reason(scene: Scene) -
     first, second = scene.receive(scene.terms()), scene.receive(scene.terms(OTHER_STUDY))
     with scene.site.engine.begin() as connection:
         admit(connection, first, scene.now)
-        refuse(connection, second, "Its loss needs 9 GB.", scene.now)
+        close_request(connection, second.digest, Status.REFUSED, "Its loss needs 9 GB.", scene.now)
     assert scene.request(first.digest).status is Status.PENDING
     after = scene.request(second.digest)
     assert (after.status, after.detail) == (Status.REFUSED, "Its loss needs 9 GB.")
@@ -127,8 +131,7 @@ def test_an_answer_that_no_witness_knows_of_yet_ends_with_its_study(scene: Scene
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None
-    with scene.site.engine.begin() as connection:
-        answer_round(connection, scene.site, assignment, *RESULT, scene.now)
+    answer_round(scene.site, assignment, computed())
     give_up(scene)
     scene.witness()
     assert scene.updates() == []
@@ -141,8 +144,7 @@ def test_an_answer_that_no_witness_knows_of_when_the_study_expires_is_never_sent
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None
-    with scene.site.engine.begin() as connection:
-        answer_round(connection, scene.site, assignment, *RESULT, scene.now)
+    answer_round(scene.site, assignment, computed())
     scene.clock.seconds = request.terms.expires_at
     scene.witness()
     assert scene.updates() == []

@@ -11,8 +11,9 @@ from policies.errors import CloisterError, ConflictError, InvalidInputError, Not
 from policies.programs.digests import parameters_digest
 from policies.programs.format import parse_program
 from policies.terms import Terms
-from tests.one_site import NOW, Scene
+from tests.one_site import Scene
 from tests.one_study import LOSS, METRICS, OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY
+from tests.site_folder import NOW
 
 
 def digest_of(program: str) -> str:

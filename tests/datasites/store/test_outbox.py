@@ -9,7 +9,8 @@ import pytest
 from datasites.protocol.messages import CatalogReply
 from datasites.store.outbox import Outgoing, enqueue, is_waiting, oldest, sent, waiting
 from policies.errors import InvalidInputError
-from tests.one_site import NOW, Scene
+from tests.one_site import Scene
+from tests.site_folder import NOW
 
 REPOSITORY = Path(__file__).parents[3]
 REPLY = CatalogReply(data_sets=(), total=0)

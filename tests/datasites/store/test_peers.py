@@ -11,7 +11,8 @@ from policies.log.entries import MessageGap, PeerPinned
 from policies.log.journal import entries
 from policies.statements.canonical import canonical_bytes
 from policies.statements.signed import sign
-from tests.one_site import NOW, Scene
+from tests.one_site import Scene
+from tests.site_folder import NOW
 
 
 def pin_card(scene: Scene, card: IdentityCard) -> None:

@@ -1,4 +1,4 @@
-"""Frames: how the datasite and its trainer talk over two pipes; a canonical JSON header and a binary body."""
+"""Frames: how the datasite and its locked-down children talk over pipes; a canonical JSON header and a binary body."""
 
 import os
 import select

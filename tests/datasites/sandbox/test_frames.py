@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.execution.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame, write_frame
+from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame, write_frame
 from policies.errors import InvalidInputError, UnavailableError
 
 Pipe = tuple[int, int]

@@ -1,0 +1,84 @@
+"""The folder of a real datasite with a hundred patients, made once a test process, and copied for each test."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from datasites.catalog.registration import register_data_set
+from datasites.protocol.identity import Identity
+from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.site import create_site
+from datasites.store.home import Home, Settings
+from datasites.store.peers import pin
+from tests.conftest import CLINIC, HEADER
+
+NOW = 1_900_000_000
+PASSPHRASE = b"three wards and a garden"
+LIFETIME_EPSILON = 10.0
+
+
+@dataclass
+class Clock:
+    """The site's clock, which tests turn."""
+
+    seconds: float = NOW
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
+    """One visit of each patient."""
+    return [
+        f"p{number:04},{30 + number % 50},120,A,{('no', 'yes')[number % 2]}"
+        for number in range(first, first + patients)
+    ]
+
+
+def write_table(path: Path, patients: int = 100, first: int = 0) -> Path:
+    """A table of `rows` as CSV."""
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows(patients, first)))
+    return path
+
+
+def write_manifest(path: Path, name: str = "clinic-a", holdout: float = 0.25) -> Path:
+    """The manifest of such a table."""
+    path.write_text(CLINIC.replace('"clinic-a"', f'"{name}"').replace("fraction = 0.25", f"fraction = {holdout}"))
+    return path
+
+
+@cache
+def _template() -> tempfile.TemporaryDirectory[str]:
+    keep = tempfile.TemporaryDirectory(prefix="site")
+    folder = Path(keep.name)
+    settings = Settings(name="Clinic A", relay="http://127.0.0.1:9", contact="owner@clinic-a.example")
+    site = create_site(Home(folder / "home"), settings, create_owner_key(folder / "owner", PASSPHRASE), Clock())
+    for name in ("ada", "eve"):
+        with site.engine.begin() as connection:
+            pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
+    for name in ("bern", "cadiz"):
+        partner = Identity.create(
+            folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        )
+        with site.engine.begin() as connection:
+            pin(connection, partner.card, NOW)
+    table, manifest = write_table(folder / "table.csv"), write_manifest(folder / "manifest.toml")
+    register_data_set(site, manifest, table, LIFETIME_EPSILON)
+    site.engine.dispose()
+    return keep
+
+
+@cache
+def owner_key() -> Ed25519PrivateKey:
+    """The decision key of every copy's owner."""
+    return load_owner_key(Path(_template().name) / "owner", PASSPHRASE)
+
+
+def copy_site_folder(folder: Path) -> None:
+    """Copy to `folder`: the datasite in `home`, its `owner`, researchers `ada` and `eve`, sites `bern` and `cadiz`."""
+    shutil.copytree(_template().name, folder, dirs_exist_ok=True)

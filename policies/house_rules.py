@@ -16,6 +16,7 @@ minimum_cohort = 3        # a sum must cover at least this many sites
 minimum_colluders = 1     # and withstand this many of them colluding
 maximum_epsilon = 10.0    # the most ε that one request may promise
 maximum_days = 90         # the longest that an approval may stay valid
+maximum_round_minutes = 60  # the longest that one round may keep the site's worker busy
 """
 
 
@@ -26,6 +27,7 @@ class HouseRules(StrictModel):
     minimum_colluders: Annotated[int, Field(ge=0, le=98)]
     maximum_epsilon: Annotated[float, Field(gt=0, le=100)]
     maximum_days: Annotated[int, Field(ge=1, le=3650)]
+    maximum_round_minutes: Annotated[int, Field(ge=1, le=10_080)]
 
 
 def parse_house_rules(data: bytes) -> HouseRules:
@@ -66,6 +68,11 @@ def check_house_rules(rules: HouseRules, terms: Terms, now: int) -> None:
         (
             terms.expires_at <= now + rules.maximum_days * 86_400,
             f"the approval would stay valid for more than the {rules.maximum_days} days that the house rules allow",
+        ),
+        (
+            max(terms.deadlines.setup_seconds, terms.deadlines.round_seconds) <= 60 * rules.maximum_round_minutes,
+            f"a round may take {terms.deadlines.round_seconds} s and a set-up {terms.deadlines.setup_seconds} s; the "
+            f"house rules allow at most {rules.maximum_round_minutes} minutes",
         ),
     )
     for holds, reason in checks:

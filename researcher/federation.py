@@ -17,8 +17,6 @@ from researcher.state import State
 from researcher.study import Study, open_study
 from researcher.submission import Ask, draft_terms, keep_study
 
-_ANSWER_SECONDS = 60.0
-
 
 @dataclass(frozen=True)
 class Federation:
@@ -26,6 +24,7 @@ class Federation:
 
     identity: Identity
     correspondence: Correspondence = field(repr=False)
+    patience_seconds: float = 60.0
 
     @property
     def card(self) -> IdentityCard:
@@ -48,9 +47,9 @@ class Federation:
         """What the pinned sites offer at this moment, mock data included.
 
         Raises:
-            UnavailableError: a site did not answer within a minute.
+            UnavailableError: a site did not answer within `patience_seconds`.
         """
-        return look_round(self.correspondence, _ANSWER_SECONDS)
+        return look_round(self.correspondence, self.patience_seconds)
 
     def pin(self, card_file: Path | str, fingerprint: str) -> IdentityCard:
         """Trust a site's card, if `fingerprint` is the one that its owner read aloud.
@@ -97,8 +96,10 @@ class Federation:
         return open_study(self.correspondence, identifier, plan)
 
 
-def connect(home: Path | str, *, name: str, relay: str) -> Federation:
+def connect(home: Path | str, *, name: str, relay: str, patience_seconds: float = 60.0) -> Federation:
     """Open the researcher's folder `home`, making keys for `name` on first use, and speak through `relay` (a URL).
+
+    Studies wait as long as their terms say; `patience_seconds` is for looking round, before there are any terms.
 
     Raises:
         ConflictError: the folder belongs to a researcher of another name.
@@ -113,4 +114,4 @@ def connect(home: Path | str, *, name: str, relay: str) -> Federation:
     else:
         identity = Identity.create(keys, name, "researcher")
     state = State(folder / "state.sqlite")
-    return Federation(identity, Correspondence(identity, state, Mailbox(identity, relay)))
+    return Federation(identity, Correspondence(identity, state, Mailbox(identity, relay)), patience_seconds)

@@ -13,8 +13,6 @@ from datasites.store.data_sets import DataSet
 from policies.errors import CloisterError, NotAuthenticError
 
 _MEMORY_BYTES = 8 << 30
-_START_SECONDS = 120.0
-_CHECK_SECONDS = 120.0
 
 
 class Trainers:
@@ -35,7 +33,7 @@ class Trainers:
         """
         trainer = self._running.get(request.digest)
         if trainer is None:
-            trainer = TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=_START_SECONDS)
+            trainer = TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=request.terms.deadlines.setup_seconds)
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
@@ -114,4 +112,4 @@ def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet, param
         feature_count=manifest.feature_count,
         target=manifest.target_dtype,
     )
-    trainer.prepare(study, parameters, seconds=_CHECK_SECONDS)
+    trainer.prepare(study, parameters, seconds=terms.deadlines.setup_seconds)

@@ -72,6 +72,11 @@ def test_too_long_a_time_stands_against_it(scene: Scene) -> None:
     assert "90 days" in shown(scene, request).obstacles[0]
 
 
+def test_a_round_that_could_hold_the_worker_for_days_stands_against_it(scene: Scene) -> None:
+    request = scene.submit(deadlines={"round_seconds": 604_800})
+    assert "60 minutes" in shown(scene, request).obstacles[0]
+
+
 def test_expiry_stands_against_it(scene: Scene) -> None:
     request = scene.submit()
     scene.clock.seconds = request.terms.expires_at

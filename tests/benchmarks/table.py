@@ -85,7 +85,9 @@ def median(samples: Sequence[float]) -> float:
 def headline(key: str, figures: Mapping[str, float]) -> float | None:
     """The figure that the goal is about: the relay's slower direction; a site's quantising and masking ÷ floor."""
     if key == "relay":
-        return min((value for name, value in figures.items() if "MB/s" in name), default=None)
+        return min(
+            (value for name, value in figures.items() if name.startswith("large") and "MB/s" in name), default=None
+        )
     return figures.get("site: quantise and mask / floor")
 
 

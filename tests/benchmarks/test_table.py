@@ -78,7 +78,10 @@ def test_every_goal_has_one_row_and_only_recorded_figures_as_defaults():
 
 
 def test_the_slower_direction_and_quantising_with_masking_are_what_goals_are_about():
-    assert headline("relay", {"upload MB/s": 300.0, "download MB/s": 200.0, "memory MB": 3.0}) == 200.0
+    assert (
+        headline("relay", {"large blob up, MB/s": 300.0, "large blob down, MB/s": 200.0, "small blob up, MB/s": 9.0})
+        == 200.0
+    )
     figures = {
         "site: quantise and mask / floor": 1.7,
         "site: masks alone / floor": 1.1,

@@ -39,8 +39,8 @@ def accuracies(data_set: str, salt: int, choices: Mapping[CellKey, Choice]) -> d
 
 
 def measure(choices: Mapping[CellKey, Choice], salts: Sequence[int]) -> dict[CellKey, Cell]:
-    """Every cell at every salt, on two processes, with progress shown."""
-    tasks = [(data_set, salt) for salt in salts for data_set in dict.fromkeys(name for name, _, _ in choices)]
+    """Every cell at every salt, on two processes; each split's accuracies are shown as soon as it is done."""
+    tasks = [(data_set, salt) for data_set in dict.fromkeys(name for name, _, _ in choices) for salt in salts]
     found: dict[tuple[str, int], dict[CellKey, float]] = {}
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with (
@@ -50,9 +50,18 @@ def measure(choices: Mapping[CellKey, Choice], salts: Sequence[int]) -> dict[Cel
         shown = progress.add_task("data sets × salts", total=len(tasks))
         running = {pool.submit(accuracies, data_set, salt, choices): (data_set, salt) for data_set, salt in tasks}
         for done in as_completed(running):
-            found[running[done]] = done.result()
+            data_set, salt = running[done]
+            found[data_set, salt] = done.result()
+            console.print(f"{data_set}, salt {salt}: {_in_words(found[data_set, salt])}", style="dim", soft_wrap=True)
             progress.advance(shown)
     return {key: Cell(choice, [found[key[0], salt][key] for salt in salts]) for key, choice in choices.items()}
+
+
+def _in_words(values: Mapping[CellKey, float]) -> str:
+    levels = {
+        (setting, "no privacy" if level is None else f"ε={level:g}"): it for (_, setting, level), it in values.items()
+    }
+    return ", ".join(f"{setting} {level} {value:.4f}" for (setting, level), value in levels.items())
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

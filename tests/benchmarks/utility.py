@@ -25,7 +25,7 @@ SALTS = tuple(range(1, 11))
 """None of those on which the choices were made."""
 
 _PROCESSES = 2
-console = Console(highlight=False)
+console = Console(highlight=False, width=max(120, Console().width))
 
 
 def accuracies(data_set: str, salt: int, choices: Mapping[CellKey, Choice]) -> dict[CellKey, float]:

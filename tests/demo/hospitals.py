@@ -63,14 +63,14 @@ class Patients:
         return np.asarray(2 * (self.features - low) / (high - low) - 1, dtype=np.float32)
 
 
-def share_out() -> tuple[dict[str, Patients], Patients]:
-    """Each hospital's patients, disjoint, and those that the demo keeps to itself. The same at every call.
+def share_out(salt: int = 20_261_121) -> tuple[dict[str, Patients], Patients]:
+    """Each hospital's patients, disjoint, and those that the demo keeps to itself. The same at every call, by `salt`.
 
     Hospitals differ in size, and the first sees larger tumours than the last: a referral centre.
     """
     bundled = load_breast_cancer()
     features, target = bundled.data, 1 - bundled.target
-    generator = np.random.default_rng(20_261_121)
+    generator = np.random.default_rng(salt)
     order = generator.permutation(len(target))
     kept, shared = order[:114], order[114:]
     referral = features[shared, 0] + generator.normal(0, 5, len(shared))

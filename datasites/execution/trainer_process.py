@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -117,11 +116,14 @@ class TrainerProcess:
             pass_fds=(door,),
         )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the child, whatever it is doing."""
         self._end()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the child is gone, by whomever it was ended."""
+        return self._process is None or self._process.poll() is not None
 
     def prepare(self, study: Prepare, parameters: bytes, *, seconds: float) -> None:
         """Hand over the study and its parameter file, to be checked completely before any data is there.
@@ -155,8 +157,7 @@ class TrainerProcess:
         """Compute one round from the global `model`; its charge must stand already.
 
         Args:
-            model: float32 [parameter_count], little-endian, in pieces of any size; each is sent before the next is
-                asked for.
+            model: float32 [parameter_count], little-endian, in pieces of any size, each sent before the next is taken.
             seconds: for everything, until the last block of the update was taken. Taking a block raises
                 `TrainerFailedError` as this method does, and only a complete update ends without it.
         """
@@ -220,7 +221,6 @@ class TrainerProcess:
             raise
 
     def _require_silence(self) -> None:
-        """Between an answer and the next question nothing is due."""
         _, from_child = self._pipes()
         if self._owes_update or not is_silent(from_child):
             raise InvalidInputError("The trainer spoke, or still had to speak, when nothing more was due.")

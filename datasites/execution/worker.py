@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.charge_round import charge_next_round
-from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
+from datasites.execution.interrupted_rounds import burn_round, retry_or_burn, take_up_interrupted_rounds
+from datasites.execution.trainer_process import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit, refuse
@@ -60,6 +61,11 @@ class Worker:
         try:
             result = self.trainers.compute(assignment)
             answer_round(self.site, assignment, result)
+        except TrainerFailedError:
+            # Such as one that was killed for memory: it is no worse than a stop of this process in the same instant.
+            self.trainers.end(assignment.request.digest)
+            with self.site.engine.begin() as connection:
+                retry_or_burn(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
         except CloisterError:
             self.trainers.end(assignment.request.digest)
             with self.site.engine.begin() as connection:

@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint bench bench-utility bench-peers fuzz clean
+.PHONY: demo test lint bench bench-utility bench-peers fuzz soak clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m tests.demo.run
@@ -41,6 +41,11 @@ bench-peers: .venv-peers/installed
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs 1000000
 
+# Random kills of every party for MINUTES, with SEED if it is to be drawn again; stops at the first broken promise.
+MINUTES ?= 10
+soak: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
@@ -49,5 +54,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers demo-output bench-output fuzz-findings .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers demo-output bench-output fuzz-findings soak-output .mypy_cache .ruff_cache .pytest_cache
 	rm -rf .hypothesis .import_linter_cache *.egg-info

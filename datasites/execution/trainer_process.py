@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -47,10 +46,18 @@ _START = (
 _PACKAGES = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
 _BLOCK_NUMBERS = 32 * 1024
+_LAST_MOMENT_SECONDS = 0.2
 
 
 class TrainerFailedError(CloisterError):
-    """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data."""
+    """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data.
+
+    `was_killed`: it did not end by itself, nor was it ended here, but by a SIGKILL from outside, as for memory.
+    """
+
+    def __init__(self, sentence: str, *, was_killed: bool = False) -> None:
+        super().__init__(sentence)
+        self.was_killed = was_killed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,11 +124,14 @@ class TrainerProcess:
             pass_fds=(door,),
         )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the child, whatever it is doing."""
         self._end()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the child is gone, by whomever it was ended."""
+        return self._process is None or self._process.poll() is not None
 
     def prepare(self, study: Prepare, parameters: bytes, *, seconds: float) -> None:
         """Hand over the study and its parameter file, to be checked completely before any data is there.
@@ -155,8 +165,7 @@ class TrainerProcess:
         """Compute one round from the global `model`; its charge must stand already.
 
         Args:
-            model: float32 [parameter_count], little-endian, in pieces of any size; each is sent before the next is
-                asked for.
+            model: float32 [parameter_count], little-endian, in pieces of any size, each sent before the next is taken.
             seconds: for everything, until the last block of the update was taken. Taking a block raises
                 `TrainerFailedError` as this method does, and only a complete update ends without it.
         """
@@ -220,7 +229,6 @@ class TrainerProcess:
             raise
 
     def _require_silence(self) -> None:
-        """Between an answer and the next question nothing is due."""
         _, from_child = self._pipes()
         if self._owes_update or not is_silent(from_child):
             raise InvalidInputError("The trainer spoke, or still had to speak, when nothing more was due.")
@@ -232,8 +240,11 @@ class TrainerProcess:
         return process.stdin.fileno(), process.stdout.fileno()
 
     def _failed(self, how: str) -> TrainerFailedError:
+        was_killed = self._process is not None and _ended_by(self._process) == -signal.SIGKILL
         self._end()
-        return TrainerFailedError(f"The trainer {how}; it was stopped, and what was charged for stays spent.")
+        return TrainerFailedError(
+            f"The trainer {how}; it was stopped, and what was charged for stays spent.", was_killed=was_killed
+        )
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -248,3 +259,11 @@ class TrainerProcess:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+def _ended_by(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status of a process whose pipe may have closed a moment before it could be waited for."""
+    try:
+        return process.wait(_LAST_MOMENT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None

@@ -31,6 +31,8 @@ class Trainers:
             NotAuthenticError: what is stored for the request was changed since it was received.
             TrainerFailedError: it ended without an answer.
         """
+        if not self.is_running(request):
+            self.end(request.digest)  # one that was killed meanwhile, for memory say
         trainer = self._running.get(request.digest)
         if trainer is None:
             trainer = TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=request.terms.deadlines.setup_seconds)
@@ -83,8 +85,9 @@ class Trainers:
         self._loaded[digest] = snapshot
 
     def is_running(self, request: Request) -> bool:
-        """Whether the study's trainer has been started."""
-        return request.digest in self._running
+        """Whether the study's trainer has been started and lives."""
+        trainer = self._running.get(request.digest)
+        return trainer is not None and not trainer.ended
 
     def end(self, digest: str) -> None:
         """End the trainer of a study that needs it no more."""

@@ -9,8 +9,10 @@ from datasites.execution.charge_round import charge_next_round, next_round
 from datasites.execution.interrupted_rounds import (
     burn_round,
     has_interrupted_rounds,
+    retry_or_burn,
     take_up_interrupted_rounds,
 )
+from datasites.execution.trainer_process import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
@@ -98,8 +100,12 @@ class Worker:
         except CloisterError as error:
             report(f"Round {assignment.round_number} of request {assignment.request.number} failed: {error}")
             self.trainers.end(assignment.request.digest)
+            # A trainer that was killed from outside is no worse than a stop of this process in the same instant. One
+            # that failed by itself may have done so because of a record: that is told once, and ends the study.
+            was_killed = isinstance(error, TrainerFailedError) and error.was_killed
+            end = retry_or_burn if was_killed else burn_round
             with self.site.engine.begin() as connection:
-                burn_round(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
+                end(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
         return True
 
     def _start_trainer(self, request: Request, data_set: DataSet) -> None:

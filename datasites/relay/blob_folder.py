@@ -9,7 +9,7 @@ from datasites.protocol.blobs import MAXIMUM_SEALED_BYTES
 from datasites.protocol.private_files import make_private_folder, sync_folder
 from datasites.relay.store import RelayStore
 from datasites.relay.upload import Upload
-from policies.errors import ConflictError, RefusedError, UnavailableError
+from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 from policies.statements.schema import Digest, PartyId
 
 KEPT_SECONDS = 30 * 24 * 3600
@@ -27,6 +27,10 @@ class BlobFolder:
         self._running: dict[tuple[PartyId, Digest], Upload] = {}
         make_private_folder(self._folder)
         with store.writing() as connection:
+            for (digest,) in connection.execute("SELECT digest FROM blobs").fetchall():
+                # Removing a blob unlinks its file before the row is gone for good.
+                if not (self._folder / digest).exists():
+                    connection.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
             known = {row[0] for row in connection.execute("SELECT digest FROM blobs")}
             known |= {self._part(*row).name for row in connection.execute("SELECT uploader, digest FROM uploads")}
         for path in self._folder.iterdir():
@@ -59,7 +63,21 @@ class BlobFolder:
                 return size
             self._require_room(connection, uploader, digest, size, now)
         part = self._part(uploader, digest)
-        return part.stat().st_size if part.exists() else 0
+        there = part.stat().st_size if part.exists() else 0
+        return self._keep_whole(uploader, digest, size, now) if there == size else there
+
+    def _keep_whole(self, uploader: PartyId, digest: Digest, size: int, now: int) -> int:
+        """Keep content that had come whole when a crash or a broken connection left its upload unfinished."""
+        upload = self.upload(uploader, digest, size, size, now)
+        try:
+            upload.finish()
+            self.keep(uploader, upload, now)
+        except InvalidInputError:
+            self.give_up(uploader, upload)
+            return 0
+        finally:
+            self.leave(uploader, upload)
+        return size
 
     def upload(self, uploader: PartyId, digest: Digest, offset: int, size: int, now: int) -> Upload:
         """Begin to receive content of `size` bytes, or go on at `offset`; an upload of the same that hangs is ended.

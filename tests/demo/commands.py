@@ -38,11 +38,11 @@ def show_to_people(*arguments: str | Path) -> None:
     subprocess.run([*COMMAND, *map(str, arguments)], env=environment(), check=True)
 
 
-def start(*arguments: str | Path, log: Path) -> subprocess.Popen[bytes]:
+def start(*arguments: str | Path, log: Path, command: tuple[str, ...] = COMMAND) -> subprocess.Popen[bytes]:
     """Start a command that keeps running; what it prints goes to `log`."""
     with log.open("wb") as output:
         return subprocess.Popen(
-            [*COMMAND, *map(str, arguments)], stdout=output, stderr=subprocess.STDOUT, env=environment()
+            [*command, *map(str, arguments)], stdout=output, stderr=subprocess.STDOUT, env=environment()
         )
 
 

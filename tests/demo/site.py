@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.demo.commands import datasite, start
+from tests.demo.commands import COMMAND, datasite, start
 
 LIFETIME_EPSILON = 10
 
@@ -54,9 +54,9 @@ class Site:
         heard = [word for fingerprint in fingerprints.values() for word in ("--fingerprint", fingerprint)]
         datasite("peers", "add", *fingerprints, *heard, *self._home)
 
-    def serve(self) -> subprocess.Popen[bytes]:
+    def serve(self, command: tuple[str, ...] = COMMAND) -> subprocess.Popen[bytes]:
         """Start the service."""
-        return start("serve", *self._home, log=self.folder / "serve.log")
+        return start("serve", *self._home, log=self.folder / "serve.log", command=command)
 
     def show(self, number: int) -> Any:
         """What the owner is shown of a request."""

@@ -15,7 +15,7 @@ from researcher import Ask, DataSet, Deadlines, Privacy, Study, TrainingPlan
 from researcher.export import ExportedPlan
 from researcher.study import open_study
 from researcher.submission import keep_study
-from tests.demo.commands import datasite, start
+from tests.demo.commands import COMMAND, datasite, start
 from tests.demo.hospitals import share_out, write_manifest, write_table
 from tests.demo.site import Site
 from tests.system.live_site import LiveSite
@@ -35,6 +35,7 @@ class LiveFederation:
     proxy: RecordingProxy
     sites: dict[str, LiveSite]
     ada: researcher.Federation
+    relay_command: tuple[str, ...] = COMMAND
     relay: subprocess.Popen[bytes] | None = None
     _data_sets: list[DataSet] = field(default_factory=list)
 
@@ -46,7 +47,7 @@ class LiveFederation:
         """Start the relay, always over the same folder and port; members reach it through the proxy."""
         process = start(
             "relay", "run", self.relay_folder, "--port", str(self.relay_port), "--public-url", self.proxy.url,
-            log=self.folder / "relay.log",
+            log=self.folder / "relay.log", command=self.relay_command,
         )  # fmt: skip
         announced = self.relay_folder / "relay.json"
         eventually(lambda: announced.exists() and f'"pid":{process.pid},' in announced.read_text(), "a relay listening")
@@ -96,14 +97,17 @@ class LiveFederation:
         self.proxy.close()
 
 
-def open_federation(folder: Path) -> LiveFederation:
-    """Start a relay and three hospitals, all pinned to each other, with their patients registered."""
+def open_federation(folder: Path, command: Callable[[str], tuple[str, ...]] = lambda _: COMMAND) -> LiveFederation:
+    """Start a relay and three hospitals, all pinned to each other, with their patients registered.
+
+    `command` gives what runs the `datasite` command of a hospital, by its name, and of the relay («relay»).
+    """
     port = _free_port()
     proxy = RecordingProxy(port)
     ada = researcher.connect(folder / "ada", name="dr-ada-lindqvist", relay=proxy.url)
     hospitals, _ = share_out()
-    sites = {name: LiveSite(Site(name, folder / name)) for name in hospitals}
-    live = LiveFederation(folder, port, proxy, sites, ada)
+    sites = {name: LiveSite(Site(name, folder / name), command(name)) for name in hospitals}
+    live = LiveFederation(folder, port, proxy, sites, ada, command("relay"))
     try:
         live.start_relay()
         for name, patients in hospitals.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from researcher import Study
-from tests.demo.commands import datasite
+from tests.demo.commands import COMMAND, datasite
 from tests.demo.site import Site
 from tests.system.waiting import SECONDS, children_of, eventually, rows
 
@@ -18,6 +18,7 @@ class LiveSite:
     """A hospital whose datasite serves; it may be killed and started again."""
 
     site: Site
+    command: tuple[str, ...] = COMMAND
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,7 +41,7 @@ class LiveSite:
 
     def serve(self) -> None:
         """Start `datasite serve`."""
-        self.process = self.site.serve()
+        self.process = self.site.serve(self.command)
 
     def kill(self) -> None:
         """`kill -9`: nothing of the service gets to run any more."""

@@ -1,4 +1,4 @@
-"""Training plans for the system tests: one small network that exports, and two plans that must not."""
+"""Training plans for the system tests: two networks that export, and two plans that must not."""
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,15 @@ class SmallPlan(TrainingPlan):
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The share that is told right."""
         return {METRIC: ((output.squeeze(-1) > 0).long() == target).float()}
+
+
+class WidePlan(SmallPlan):
+    """A network 30-1400-1 of 44801 parameters: no letter holds it, and the trainer gives it in two blocks."""
+
+    def model(self) -> nn.Module:
+        """Thirty measurements to one logit."""
+        torch.manual_seed(11)
+        return nn.Sequential(nn.Linear(30, 1400), nn.Tanh(), nn.Linear(1400, 1))
 
 
 class BatchNormPlan(SmallPlan):

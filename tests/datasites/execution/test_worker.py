@@ -97,6 +97,43 @@ def test_a_trainer_that_fails_burns_the_round_and_says_nothing_of_the_data(scene
     assert scene.audit().broken == []
 
 
+def test_a_trainer_that_failed_by_itself_is_not_tried_again_even_with_a_retry_left(scene: Scene) -> None:
+    """A record may have been why; to try again would tell more of it."""
+    request = scene.ready(training={"retries": 1})
+    scene.ask(request, 1)
+    assert Worker(scene.site, Pretended(scene.site, failing(TrainerFailedError("It ended.")))).work()
+    assert scene.request(request.digest).status is Status.FAILED
+    assert scene.count("charges") == 2
+
+
+def test_a_round_whose_trainer_was_killed_is_computed_again_under_a_reserved_retry(scene: Scene) -> None:
+    request = scene.ready(training={"retries": 1})
+    scene.ask(request, 1)
+    trainers = Pretended(scene.site, failing(TrainerFailedError("It was killed for memory.", was_killed=True)))
+    worker = Worker(scene.site, trainers)
+    assert worker.work()
+    assert scene.request(request.digest).status is Status.RUNNING
+    assert scene.count("charges") == 2
+    trainers.outcome = lambda: None
+    while worker.work():
+        scene.witness()
+    assert [it.round for it in scene.updates()] == [1]
+    assert scene.count("charges") == 4
+    assert scene.audit().broken == []
+
+
+def test_a_trainer_that_is_killed_again_and_again_ends_the_study_when_the_retries_are_used(scene: Scene) -> None:
+    request = scene.ready(training={"retries": 1})
+    scene.ask(request, 1)
+    worker = Worker(scene.site, Pretended(scene.site, failing(TrainerFailedError("It ended.", was_killed=True))))
+    while worker.work():
+        scene.witness()
+    assert scene.request(request.digest).status is Status.FAILED
+    assert scene.count("charges") == 4
+    assert scene.updates() == []
+    assert scene.audit().broken == []
+
+
 def test_trainers_are_warmed_when_a_run_is_set_up_and_kept_while_needed(scene: Scene) -> None:
     request, waiting = scene.approved(), scene.approved(OTHER_STUDY)
     trainers = Pretended(scene.site)

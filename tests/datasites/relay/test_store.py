@@ -137,6 +137,32 @@ def test_begun_uploads_count_are_bounded_and_expire(relay_store: RelayStore, par
     assert names == {blob_digest(b"1" * 40), blob_digest(b"3" * 40)}
 
 
+def test_an_upload_killed_between_its_last_byte_and_its_row_is_stored_when_it_is_asked_for(
+    relay_store: RelayStore, parties: list[Identity]
+) -> None:
+    folder, ada = BlobFolder(relay_store), parties[0].party
+    whole, wrong = blob_digest(b"whole"), blob_digest(b"another")
+    for digest in (whole, wrong):
+        folder.upload(ada, digest, 0, 5, 0).write(b"whole")
+    after_the_kill = BlobFolder(relay_store)
+    assert after_the_kill.received(ada, whole, 5, 1) == 5
+    assert after_the_kill.received(ada, wrong, 5, 1) == 0
+    assert stored(after_the_kill, whole, wrong) == [True, False]
+    assert {path.name for path in (relay_store.folder / "blobs").iterdir()} == {whole}
+
+
+def test_a_blob_whose_removal_was_killed_halfway_is_not_said_to_be_there(
+    relay_store: RelayStore, parties: list[Identity]
+) -> None:
+    ada = parties[0].party
+    digest = put(BlobFolder(relay_store), ada, b"content", 0)
+    (relay_store.folder / "blobs" / digest).unlink()
+    after_the_kill = BlobFolder(relay_store)
+    assert after_the_kill.received(ada, digest, 7, 1) == 0
+    assert put(after_the_kill, ada, b"content", 2) == digest
+    assert stored(after_the_kill, digest) == [True]
+
+
 def test_a_wrong_upload_leaves_nothing_and_a_second_one_ends_the_first(
     relay_store: RelayStore, parties: list[Identity], tmp_path: Path
 ) -> None:

@@ -18,14 +18,12 @@ ANNA, BERN, CORK = "anna-hospital", "bern-hospital", "cork-hospital"
 
 UNCHARGED = [
     (ANNA, "before:asked"),
-    (BERN, "after:asked"),
     (CORK, "before:charged"),
     (BERN, "middle:get"),
     (ANNA, "after:answered"),
     (CORK, "middle:put"),
     (BERN, "before:released"),
     (CORK, "after:released"),
-    (BERN, "before:witness-heard"),
 ]
 """At a datasite where no charge stands without its answer: nothing is computed again."""
 
@@ -49,7 +47,6 @@ RELAYS = [
     (RELAY, "before:deposit"),
     (RELAY, "after:commit"),
     (RELAY, "after:upload"),
-    (RELAY, "after:rename"),
     (RELAY, "after:download"),
 ]
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from policies.errors import ConflictError, InvalidInputError, NotAuthenticError,
 from researcher.state import State
 
 _LONGEST_POLL_SECONDS = 20.0
-_KEPT_MESSAGES = 10_000
+_KEPT_OF_A_SITE = 1_000
 _SHORTEST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 4.0
 
@@ -29,12 +29,16 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Correspondence:
-    """The researcher's end of every conversation. Statuses go to the state file, other messages wait in memory."""
+    """The researcher's end of every conversation. Statuses go to the state file, other messages wait in memory.
+
+    Of each site the newest 1 000 wait, more than any honest one has to say at a time: none fills the memory, and none
+    crowds out what another sent.
+    """
 
     identity: Identity
     state: State
     mailbox: Mailbox
-    _waiting: deque[Received] = field(default_factory=lambda: deque(maxlen=_KEPT_MESSAGES))
+    _waiting: list[Received] = field(default_factory=list)
     _cursor: int = 0
 
     def send(self, sites: Sequence[str], message: Message, seconds: float) -> None:
@@ -86,10 +90,8 @@ class Correspondence:
         deadline = time.monotonic() + seconds
         taken: list[Received] = []
         while True:
-            kept = deque[Received](maxlen=_KEPT_MESSAGES)
-            for card, message in self._waiting:
-                (taken if wanted(card, message) else kept).append((card, message))
-            self._waiting = kept
+            taken = _newest([*taken, *(it for it in self._waiting if wanted(*it))])
+            self._waiting = [it for it in self._waiting if not wanted(*it)]
             left = deadline - time.monotonic()
             if complete(taken) or left <= 0:
                 return taken
@@ -105,6 +107,7 @@ class Correspondence:
         for cursor, envelope in self.mailbox.receive(self._cursor, seconds):
             self._take(envelope, sites)
             self._cursor = cursor
+        self._waiting = _newest(self._waiting)
 
     def _take(self, envelope: bytes, sites: dict[str, IdentityCard]) -> None:
         try:
@@ -130,6 +133,17 @@ def patiently(act: Callable[[], Answer], seconds: float) -> Answer:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _newest(received: Sequence[Received]) -> list[Received]:
+    """What came, in its order, without what is older than the newest `_KEPT_OF_A_SITE` of its site."""
+    seen = Counter[str]()
+    kept: list[Received] = []
+    for card, message in reversed(received):
+        seen[card.party] += 1
+        if seen[card.party] <= _KEPT_OF_A_SITE:
+            kept.append((card, message))
+    return kept[::-1]
 
 
 def _keep_status(connection: sqlite3.Connection, site: str, message: StudyStatus) -> None:

@@ -184,6 +184,8 @@ class _Columns:
         starts = [0, *ends[:-1].tolist()]
         if ((indices < -1) | (indices >= len(ends))).any() or (len(ends) and ends[-1] != len(content)):
             raise InvalidInputError(_DAMAGED)
+        if (np.diff(ends, prepend=0) < 0).any():  # else few bytes could be taken as any number of long texts
+            raise InvalidInputError(_DAMAGED)
         try:
             return [content[a:b].decode() for a, b in zip(starts, ends.tolist(), strict=False)], indices
         except UnicodeDecodeError:

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from datasites.execution.charge_round import Assignment
-from datasites.execution.setup import stored_roster
+from datasites.execution.setup import require_roster, stored_roster
 from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.messages import MaskedUpdateMessage
@@ -46,6 +46,7 @@ def answer_round(site: Site, done: Assignment, result: RoundResult) -> None:
 
     Raises:
         RefusedError: the result is not what the terms let this round release.
+        NotAuthenticError: the stored roster was changed since the round was charged.
         ConflictError: the round has an answer already, or its study ended while it was computed.
         TrainerFailedError: the trainer did not give the whole result.
     """
@@ -61,12 +62,12 @@ def masked(site: Site, done: Assignment, result: RoundResult) -> Iterator[Answer
     """
     terms, number, own = done.request.terms, done.round_number, site.identity.party
     with reading(site.engine) as connection:
-        run = connection.execute(select(runs).where(runs.c.request == done.request.digest)).one()
+        require_roster(connection, site, done.request, done.run)
+        roster = stored_roster(connection.execute(select(runs.c.roster).where(_run_of(done))).scalar_one())
         key = connection.execute(select(mask_keys.c.private_key).where(_key_of(done))).scalar_one_or_none()
     if key is None:
         raise ConflictError("This round's mask key is spent; a round is answered once.")
-    roster = stored_roster(run.roster)
-    setup = setup_context(done.request.digest, run.run, roster_digest(roster))
+    setup = setup_context(done.request.digest, done.run, roster_digest(roster))
     context = round_context(setup, number, done.model.digest)
     blocks = masked_blocks(terms, number, result.update, result.metrics, key, roster, own, context)
     length = vector_length(terms, number)
@@ -82,7 +83,7 @@ def masked(site: Site, done: Assignment, result: RoundResult) -> Iterator[Answer
         vector_digest = digest.hexdigest()
         message = MaskedUpdateMessage(
             study=terms.study,
-            run=run.run,
+            run=done.run,
             round=number,
             round_context=context.hex(),
             vector_digest=vector_digest,
@@ -132,6 +133,10 @@ def store_answer(connection: Connection, site: Site, done: Assignment, answer: A
     )
     size = ask_witnesses(connection, site, witnesses_of(terms, site.identity.party), now)
     connection.execute(update(rounds).where(this_round).values(awaited_size=size))
+
+
+def _run_of(done: Assignment) -> ColumnElement[bool]:
+    return (runs.c.request == done.request.digest) & (runs.c.run == done.run)
 
 
 def _key_of(done: Assignment) -> ColumnElement[bool]:

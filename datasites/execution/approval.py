@@ -40,14 +40,14 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     return request, data_set
 
 
-def require_contents(site: Site, request: Request) -> str:
-    """Check that programs, source and parameter file are still those of the terms; gives the parameter file's name.
+def required_parameters(site: Site, request: Request) -> bytes:
+    """Check that programs, source and parameter file are still those of the terms; gives the parameter file.
 
     Raises:
         NotAuthenticError: something stored was changed since it was received.
     """
     require_as_received(request)
     parameters = SavedFile(request.parameters_file or "", request.terms.programs.initial_parameters)
-    if not parameters.name or not site.contents.holds(parameters, PARAMETERS_DOMAIN):
+    if not parameters.name:
         raise NotAuthenticError("The stored initial parameters are not the ones that were received; nothing was run.")
-    return parameters.name
+    return b"".join(site.contents.checked(parameters, PARAMETERS_DOMAIN))

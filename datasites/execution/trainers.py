@@ -3,7 +3,8 @@
 from collections.abc import Set
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
-from datasites.execution.approval import require_contents
+from datasites.execution.approval import required_parameters
+from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerProcess
@@ -39,8 +40,7 @@ class Trainers:
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
-                parameters = require_contents(self._site, request)
-                _prepare(trainer, request, data_set, b"".join(self._site.contents.read(parameters)))
+                _prepare(trainer, request, data_set, required_parameters(self._site, request))
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -59,7 +59,7 @@ class Trainers:
         if request.digest not in self._loaded:
             self._load(request.digest, trainer, data_set, terms.deadlines.round_seconds)
         result = trainer.round(
-            self._site.contents.read(assignment.model.name),
+            self._site.contents.checked(assignment.model, MODEL_DOMAIN),
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
             seconds=terms.deadlines.round_seconds,

@@ -21,7 +21,7 @@ from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import forget_deleted, reading
-from datasites.store.referred import referred_contents
+from datasites.store.referred import sweep_contents
 from datasites.store.tables import runs
 from policies.errors import CloisterError
 
@@ -77,11 +77,7 @@ class Worker:
     def tidy(self) -> None:
         """Take spent mask keys out of the database's own log too, and spent files away; the answer does not wait."""
         forget_deleted(self.site.engine)
-        self.site.contents.sweep(self._referred)
-
-    def _referred(self) -> set[str]:
-        with reading(self.site.engine) as connection:
-            return referred_contents(connection, self.site.now)
+        sweep_contents(self.site.engine, self.site.contents, self.site.now)
 
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""

@@ -14,6 +14,7 @@ from policies.statements.schema import StrictModel
 
 MAXIMUM_LETTER_CONTENT_BYTES = 64 * 1024
 _BASE64_CHARACTERS = -(-MAXIMUM_LETTER_CONTENT_BYTES // 3) * 4
+_BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class LetterContent(StrictModel):
@@ -24,7 +25,7 @@ class LetterContent(StrictModel):
     where: Literal["letter"] = "letter"
     content: Annotated[
         str,
-        StringConstraints(max_length=_BASE64_CHARACTERS, pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/=]{4})?$"),
+        StringConstraints(max_length=_BASE64_CHARACTERS, pattern=_BASE64),
         Field(repr=False),
     ]
 

@@ -20,7 +20,6 @@ from datasites.protocol.sealed import Sealed
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
 
 _SHORT_REPLY_BYTES = 4096
-_PIECE_BYTES = 1024 * 1024
 _SHORTEST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 4.0
 
@@ -119,7 +118,7 @@ class Mailbox:
             unreachable(),
             self._relay.asked("GET", f"/blobs/{reference.digest}", blob_digest(b""), extra, missing=missing) as reply,
         ):
-            yield from read_reply(reply, reference.sealed_size - offset, _PIECE_BYTES)
+            yield from read_reply(reply, reference.sealed_size - offset)
 
 
 class Patience:

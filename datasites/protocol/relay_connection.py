@@ -118,11 +118,11 @@ def unreachable() -> Iterator[None]:
         raise UnavailableError(f"The relay cannot be reached ({type(error).__name__}); try again later.") from error
 
 
-def read_reply(reply: httpx.Response, limit: int, piece_bytes: int | None = None) -> Iterator[bytes]:
-    """The body in pieces, UnavailableError where it exceeds `limit` bytes."""
+def read_reply(reply: httpx.Response, limit: int) -> Iterator[bytes]:
+    """The body in pieces as they come, UnavailableError where it exceeds `limit` bytes."""
     total = 0
     # `iter_raw` undoes no compression, so that a small reply cannot swell to a large one.
-    for piece in reply.iter_raw(piece_bytes):
+    for piece in reply.iter_raw():
         total += len(piece)
         if total > limit:
             raise UnavailableError(

@@ -14,6 +14,7 @@ from datasites.protocol.blobs import (
     new_key,
     sealed_chunks,
 )
+from policies.errors import RefusedError
 
 
 class Sealed(Protocol):
@@ -63,8 +64,16 @@ class SealedFile:
     reference: BlobReference
 
     def pieces(self, offset: int) -> Iterator[bytes]:
-        """The ciphertext from byte `offset` on."""
-        with self.path.open("rb") as file:
+        """The ciphertext from byte `offset` on.
+
+        Raises:
+            RefusedError: the file is gone.
+        """
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError as error:
+            raise RefusedError("The sealed content is not on this disk any more.") from error
+        with file:
             file.seek(offset)
             while piece := file.read(CHUNK_BYTES):
                 yield piece

@@ -171,6 +171,8 @@ class App:
         now = int(self._clock())
         upload = await self._with_blobs(self._blobs.upload, signed.party, digest, offset, size, now)
         try:
+            while await self._with_blobs(upload.take_up):
+                pass
             async for piece in exchange.pieces(min(size - offset, MAXIMUM_SEALED_BYTES)):
                 await self._with_blobs(upload.write, piece)
             if not await self._with_blobs(upload.finish):
@@ -196,6 +198,8 @@ class App:
             await exchange.begin(206 if offset else 200, size - offset, content_type="application/octet-stream")
             while True:
                 piece = await self._with_blobs(read_at, file, offset, PIECE_BYTES)
+                if not piece and offset < size:
+                    raise OSError("this blob's file was cut off")
                 offset += len(piece)
                 await exchange.add(piece, more=offset < size)
                 if offset >= size:

@@ -49,17 +49,19 @@ class BlobFolder:
     def received(self, uploader: PartyId, digest: Digest, size: int, now: int) -> int:
         """How many bytes of this content the relay has from `uploader`: all of them if it is stored.
 
-        A stored blob counts as stored anew. The bound on this member's blobs is checked before anything is sent.
+        A stored blob of its own counts as stored anew; another's does not, for it fills that other member's share. The
+        bound on this member's blobs is checked before anything is sent.
 
         Raises:
             RefusedError: larger than any blob, or than all that a member may store.
             UnavailableError: this member's begun uploads leave no room for it.
         """
         with self._store.writing() as connection:
-            renewed = connection.execute(
-                "UPDATE blobs SET stored_at = ? WHERE digest = ? AND size = ?", (now, digest, size)
-            )
-            if renewed.rowcount:
+            row = connection.execute("SELECT size FROM blobs WHERE digest = ?", (digest,)).fetchone()
+            # A file is removed before its row: what ended in between may have left the row alone.
+            if row == (size,) and (self._folder / digest).exists():
+                own = (now, digest, uploader)
+                connection.execute("UPDATE blobs SET stored_at = ? WHERE digest = ? AND uploader = ?", own)
                 return size
             self._require_room(connection, uploader, digest, size, now)
         part = self._part(uploader, digest)
@@ -86,11 +88,13 @@ class BlobFolder:
             ConflictError: the relay has another number of bytes than `offset`; ask it again.
             RefusedError, UnavailableError: as for `received`.
         """
+        running = self._running.pop((uploader, digest), None)
+        if running is not None:
+            running.close()  # which may wait for the disk: not while everybody's letters wait as well
         with self._store.writing() as connection:
+            if (uploader, digest) in self._running:
+                raise ConflictError("Another request goes on with this upload.")
             self._require_room(connection, uploader, digest, size, now)
-            running = self._running.pop((uploader, digest), None)
-            if running is not None:
-                running.close()
             part = self._part(uploader, digest)
             if (part.stat().st_size if part.exists() else 0) != offset or offset > size:
                 raise ConflictError("The relay has another part of this content; ask it how much.")
@@ -107,7 +111,7 @@ class BlobFolder:
         """End an upload that broke off; it may be continued."""
         upload.close()
         if self._running.get((uploader, upload.digest)) is upload:
-            del self._running[uploader, upload.digest]
+            self._running.pop((uploader, upload.digest), None)
 
     def keep(self, uploader: PartyId, upload: Upload, now: int) -> None:
         """Make a blob visible that came whole.
@@ -118,7 +122,7 @@ class BlobFolder:
         with self._store.writing() as connection:
             if self._running.get((uploader, upload.digest)) is not upload:
                 raise ConflictError("Another request goes on with this upload.")
-            del self._running[uploader, upload.digest]
+            self._running.pop((uploader, upload.digest), None)
             digest, row = upload.digest, (uploader, upload.digest)
             connection.execute("DELETE FROM uploads WHERE uploader = ? AND digest = ?", row)
             # Files change only under the database's write lock, so that no upload meets a removal of its own name.
@@ -128,7 +132,7 @@ class BlobFolder:
             sync_folder(self._folder)
             connection.execute(
                 "INSERT INTO blobs (digest, uploader, size, stored_at) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (digest) DO UPDATE SET stored_at = excluded.stored_at",
+                "ON CONFLICT (digest) DO UPDATE SET stored_at = excluded.stored_at WHERE uploader = excluded.uploader",
                 (digest, uploader, upload.size, now),
             )
 

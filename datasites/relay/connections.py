@@ -11,6 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from datasites.protocol.relay_wire import TRANSPORT_STALL_SECONDS
+from policies.errors import InvalidInputError
 from policies.statements.schema import PartyId
 
 MAXIMUM_HEADER_BYTES = 16 * 1024
@@ -53,7 +54,11 @@ class Door:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. It ends when its headers are too long, or do not come in time."""
+    """One connection. It ends when its headers are too long, or do not come in time.
+
+    What members never send is refused as no HTTP: another request before the reply to the last one, of which a few
+    bytes each would cost much, and bodies in chunks, behind which come headers without a bound.
+    """
 
     def __init__(self, *arguments: Any, door: Door, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -85,9 +90,16 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            raise InvalidInputError("One request after the other, please.")
         super().on_message_begin()
         self.scope["state"]["connection"] = self
         self._await_headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"transfer-encoding":
+            raise InvalidInputError("A body must come with its length.")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._headers_came()

@@ -43,7 +43,8 @@ def close_request(
     connection.execute(delete(rounds).where(rounds.c.request == digest, rounds.c.state == "asked"))
     waiting = (rounds.c.request == digest) & rounds.c.awaited_size.is_not(None)
     connection.execute(update(rounds).where(waiting).values(message=None, update_file=None, awaited_size=None))
-    if status is not Status.DONE:
+    if status is not Status.DONE:  # of one that is done, answers may be asked for again
+        connection.execute(update(rounds).where(rounds.c.request == digest).values(update_file=None))
         connection.execute(update(requests).where(requests.c.digest == digest).values(parameters_file=None))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))
     message = StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=request.decision)

@@ -15,6 +15,7 @@ from datasites.requests.receive import may_submit
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
+from datasites.store.referred import sweep_contents
 from policies.programs.digests import PARAMETERS_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
@@ -36,6 +37,14 @@ class Fetching:
         Raises:
             CloisterError: why it is not fetched; the sentence speaks of nothing but what its sender sent.
         """
+        with self._fetched(opened) as file:
+            yield file
+        if file is not None:
+            # At once: letters that are refused give the worker nothing to do, and could fill the disk meanwhile.
+            sweep_contents(self.site.engine, self.site.contents, self.site.now)
+
+    @contextmanager
+    def _fetched(self, opened: Opened) -> Iterator[SavedFile | None]:
         match opened.message:
             case StudySubmission() as message:
                 with reading(self.site.engine) as connection:

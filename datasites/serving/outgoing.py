@@ -14,6 +14,7 @@ from datasites.store.engine import reading
 from datasites.store.outbox import Outgoing as Letter
 from datasites.store.outbox import oldest, sent
 from datasites.store.peers import require_card
+from datasites.store.referred import sweep_contents
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 
 _UPLOAD_SECONDS = 30.0
@@ -88,7 +89,7 @@ class Outgoing:
                 self._rest(card, error)
                 waiting.add(letter.recipient)
         taken = self._hand_over([it for it in letters if it.identifier in sealed], sealed)
-        self._forget([it.identifier for it in given_up] + [it.identifier for it in taken])
+        self._forget([*given_up, *taken])
         for letter in taken:
             pause = self._pauses.get(letter.recipient)
             if pause is not None and pause.seconds_left() <= 0:
@@ -123,7 +124,9 @@ class Outgoing:
         report(f"A letter to {card.name} waits: {error}")
         self._pauses.setdefault(card.party, Pause()).next()
 
-    def _forget(self, identifiers: Collection[int]) -> None:
-        if identifiers:
+    def _forget(self, letters: Collection[Letter]) -> None:
+        if letters:
             with self._site.engine.begin() as connection:
-                sent(connection, identifiers)
+                sent(connection, [it.identifier for it in letters])
+        if any(it.has_blob for it in letters):
+            sweep_contents(self._site.engine, self._site.contents, self._site.now)

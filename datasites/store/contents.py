@@ -13,6 +13,7 @@ from datasites.protocol.blobs import CHUNK_BYTES, BlobReference, seal_stream
 from datasites.protocol.content import MAXIMUM_LETTER_CONTENT_BYTES, LetterContent, in_letter
 from datasites.protocol.private_files import make_private_folder, sync_folder
 from datasites.protocol.sealed import SealedFile
+from policies.errors import InvalidInputError, NotAuthenticError, UnavailableError
 from policies.statements.digests import RunningDigest
 
 Piece = bytes | memoryview
@@ -44,15 +45,17 @@ class ContentFolder:
 
         Raises:
             InvalidInputError: the pieces do not add up to `size`.
+            UnavailableError: the disk has no room for it.
         """
         digest = RunningDigest(domain, size)
         with self._draft() as (name, file):
-            for piece in pieces:
-                digest.update(piece)
-                file.write(piece)
-            named = digest.hexdigest()
-            _finish(file)
-            sync_folder(self._folder)
+            with self._whole_or_gone(name):
+                for piece in pieces:
+                    digest.update(piece)
+                    file.write(piece)
+                named = digest.hexdigest()
+                _finish(file)
+                sync_folder(self._folder)
             yield SavedFile(name, named)
 
     @contextmanager
@@ -61,13 +64,15 @@ class ContentFolder:
 
         Raises:
             InvalidInputError: the pieces do not add up to `size`.
+            UnavailableError: the disk has no room for it.
         """
         if size <= MAXIMUM_LETTER_CONTENT_BYTES:
             yield in_letter(pieces, size)
             return
         with self._draft() as (name, file):
-            reference = seal_stream(pieces, size, file.write)
-            _finish(file)
+            with self._whole_or_gone(name):
+                reference = seal_stream(pieces, size, file.write)
+                _finish(file)
             with self._used(reference.digest):
                 (self._folder / name).replace(self._folder / reference.digest)
                 sync_folder(self._folder)
@@ -83,15 +88,35 @@ class ContentFolder:
         """How many bytes a file has."""
         return (self._folder / name).stat().st_size
 
-    def holds(self, file: SavedFile, domain: str) -> bool:
-        """Whether the file is there and still has its digest in `domain`."""
+    def checked(self, file: SavedFile, domain: str) -> Iterator[bytes]:
+        """The content of a file in pieces, the last of them only once all of it had its digest in `domain`.
+
+        Raises:
+            NotAuthenticError: the file is gone or was changed; nothing given so far may be used.
+        """
+        changed = NotAuthenticError("A stored content is gone, or is not the one that was received; nothing was run.")
+        last = b""
         try:
             digest = RunningDigest(domain, self.size(file.name))
             for piece in self.read(file.name):
                 digest.update(piece)
-            return digest.hexdigest() == file.digest
-        except FileNotFoundError:
+                if last:
+                    yield last
+                last = piece
+            if digest.hexdigest() != file.digest:
+                raise changed
+        except (FileNotFoundError, InvalidInputError) as error:
+            raise changed from error
+        yield last
+
+    def holds(self, file: SavedFile, domain: str) -> bool:
+        """Whether the file is there and still has its digest in `domain`."""
+        try:
+            for _ in self.checked(file, domain):
+                pass
+        except NotAuthenticError:
             return False
+        return True
 
     def sealed_file(self, reference: BlobReference) -> SealedFile:
         """What `enclosed` wrote, to be handed to the relay."""
@@ -112,6 +137,16 @@ class ContentFolder:
             descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 yield name, file
+
+    @contextmanager
+    def _whole_or_gone(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            (self._folder / name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise UnavailableError("This site's disk did not take this content; tell its owner.") from error
+            raise
 
     @contextmanager
     def _used(self, name: str) -> Iterator[None]:

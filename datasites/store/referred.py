@@ -1,8 +1,20 @@
 """Which files of the content folder rows still refer to; everything else may go."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 
+from datasites.store.contents import ContentFolder
+from datasites.store.engine import reading
 from datasites.store.tables import outbox, requests, rounds
+
+
+def sweep_contents(engine: Engine, contents: ContentFolder, now: int) -> None:
+    """Remove the files of the content folder that are neither in use nor referred to."""
+
+    def referred() -> set[str]:
+        with reading(engine) as connection:
+            return referred_contents(connection, now)
+
+    contents.sweep(referred)
 
 
 def referred_contents(connection: Connection, now: int) -> set[str]:

@@ -7,22 +7,25 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from datasites.catalog.csv_reader import read_table
-from datasites.execution import trainer_process
+from datasites.catalog.parquet_messages import Decoded
+from datasites.catalog.parquet_reader import _Columns
+from datasites.catalog.snapshot_layout import SnapshotLayout, parse_layout
+from datasites.execution.ask_round import checked_model
 from datasites.execution.trainer_messages import parse_message as parse_trainer_message
-from datasites.protocol import blobs, envelope, relay_wire
+from datasites.protocol import blobs, content, envelope, relay_wire
 from datasites.protocol.identity import IdentityCard
-from datasites.sandbox.frames import Frame, read_frame
+from datasites.relay.exchange import numbers
+from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.waking import wake_calls
 from policies.budget.costs import request_cost, request_epsilon
 from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
-from policies.errors import InvalidInputError
 from policies.programs.check import check_program
 from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from tests.fuzz import seeds
+from tests.unit_arrays import read_table
 
 SMALL = 64 * 1024
 _ORDER = 16
@@ -91,7 +94,22 @@ def try_blob(data: bytes) -> None:
     """The first two bytes say how large the blob is said to be; the rest is what the relay gave for it."""
     size, ciphertext = int.from_bytes(data[:2], "big"), data[2:]
     reference = blobs.BlobReference(digest=blobs.blob_digest(ciphertext), size=size, key=seeds.key_bytes("blob").hex())
-    blobs.open_blob(reference, ciphertext, SMALL)
+    blobs.open_blob(reference, (ciphertext[:100], ciphertext[100:]), SMALL)
+
+
+def _nothing_fetched(_reference: blobs.BlobReference) -> tuple[bytes, ...]:
+    raise AssertionError("content in a letter is fetched from nowhere")
+
+
+def try_letter_content(data: bytes) -> None:
+    """What the message says of its size is what comes, and nothing is asked of the relay."""
+    given = parse_model(content.LetterContent, data, maximum_bytes=2 * SMALL, what="The content")
+    assert sum(map(len, content.unwrap(given, SMALL, _nothing_fetched))) == given.plain_size
+
+
+def try_model_vector(data: bytes) -> None:
+    for _ in checked_model((data[:3], data[3:]), seeds.TERMS):
+        pass
 
 
 def try_relay_headers(data: bytes) -> None:
@@ -105,14 +123,23 @@ def try_relay_letters(data: bytes) -> None:
     relay_wire.split_letters(data, 0)
 
 
+def seed_relay_letters(*letters: bytes) -> bytes:
+    return relay_wire.join_letters(enumerate(letters, start=2**64 - len(letters)))
+
+
+def try_relay_query(data: bytes) -> None:
+    assert all(0 <= number <= 2**53 for number in numbers(data.decode("latin-1"), after=2**53, forget=2**53, wait=25))
+
+
 def seed_headers() -> bytes:
-    request = relay_wire.SignedRequest(seeds.ADA.party, _AUDIENCE, _METHOD, _PATH, "0" * 64, 1_900_000_000, "1" * 32)
+    fields = (seeds.ADA.party, _AUDIENCE, _METHOD, _PATH, "0" * 64, 1_900_000_000, "1" * 32, "2" * 32)
+    request = relay_wire.SignedRequest(*fields)
     return "\n".join(f"{name}: {value}" for name, value in request.headers(seeds.ADA.signing).items()).encode()
 
 
 def seed_blob() -> bytes:
-    cipher = blobs.ChaCha20Poly1305(seeds.key_bytes("blob"))
-    return b"\0\5" + cipher.encrypt(blobs._nonce(0, 1), b"hello", None)
+    (sealed,) = blobs.sealed_chunks(seeds.key_bytes("blob"), (b"hello",), 5)
+    return b"\0\5" + sealed
 
 
 def try_frame(data: bytes) -> None:
@@ -136,9 +163,26 @@ def try_trainer_message(data: bytes) -> None:
     parse_trainer_message(next(kinds, type(seeds.TRAINER[0])), Frame(data))
 
 
-def try_trainer_result(data: bytes) -> None:
-    if trainer_process._checked_arrays(data, seeds.RESULT_LIKE) is None:
-        raise InvalidInputError("refused")
+def try_snapshot(data: bytes) -> None:
+    """The first four bytes say how large the file is said to be; the rest is its header."""
+    layout = parse_layout(data[4:], int.from_bytes(data[:4], "big"))
+    assert layout.unit_type.itemsize * layout.units < 2**32
+
+
+def seed_snapshot(layout: SnapshotLayout) -> bytes:
+    return layout.file_bytes.to_bytes(4, "big") + layout.header()
+
+
+def try_decoded(data: bytes) -> None:
+    parse_model(Decoded, data, maximum_bytes=MAXIMUM_HEADER_BYTES, what="The decoder's message")
+
+
+def try_decoded_rows(data: bytes) -> None:
+    """Three rows: a column of text, a whole and a floating one."""
+    columns = _Columns(data, 3, {"t": 0, "w": 1, "f": 2}, {"t": "text", "w": "whole", "f": "floating"})
+    texts, places = columns.texts("t")
+    assert sum(map(len, texts)) <= len(data)
+    assert len(places) == len(columns.texts("w")[1]) == len(columns.numbers("f")[0]) == 3
 
 
 def try_table(data: bytes) -> None:

@@ -8,9 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from safetensors.numpy import save
 
+from datasites.catalog.parquet_messages import Decoded, FileColumn
+from datasites.catalog.snapshot_layout import layout_of
 from datasites.execution.trainer_messages import Load, Loaded, Prepare, Prepared, Ready, Result, Round
 from datasites.protocol import envelope
 from datasites.protocol.blobs import BlobReference
+from datasites.protocol.content import LetterContent, in_letter
 from datasites.protocol.identity import Identity, IdentityCard, Role, parse_card
 from datasites.protocol.messages import (
     AdvertisementMessage,
@@ -27,9 +30,12 @@ from datasites.protocol.messages import (
     StudyClose,
     StudyStatus,
     StudySubmission,
+    WitnessReply,
+    WitnessRequest,
 )
 from datasites.secure_averaging.advertisement import create
 from policies.decision import sign_decision
+from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.manifest import parse_manifest
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import frame
@@ -109,6 +115,23 @@ MESSAGES: tuple[Message, ...] = (
         update=REFERENCE,
     ),
     RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    WitnessRequest(
+        nonce="4" * 32,
+        checkpoint=honest_log.note(honest_log.HONEST).decode(),
+        proof_from=3,
+        proof=("05" * 32, "06" * 32),
+        balance="07" * 99,
+        recovery=sign_recovery(
+            OWNER,
+            Recovery(
+                version="cloister-recovery/1",
+                site=SITE.party,
+                lost=(LostHead(size=9, root="08" * 32),),
+                recovered_at=1_900_000_000,
+            ),
+        ),
+    ),
+    WitnessReply(nonce="4" * 32, checkpoint=honest_log.note(honest_log.HONEST).decode(), balance="07" * 99),
     CatalogReply(
         total=1,
         data_sets=(
@@ -138,10 +161,26 @@ TRAINER: tuple[StrictModel, ...] = (
     Ready(layers=("seccomp", "landlock"), refusal=None),
     Prepared(refusal="The loss is not allowed."),
     Loaded(),
-    Result(),
+    Result(metrics=2, update=6),
 )
-RESULT_LIKE = {"update": np.zeros(6, np.float32), "metrics": np.ones(2, np.float64)}
-RESULT = save(RESULT_LIKE)
+LETTER_CONTENTS: tuple[LetterContent, ...] = tuple(in_letter((it,), len(it)) for it in (b"", b"a", b"ab", b"abc" * 99))
+SNAPSHOT = layout_of(MANIFEST, 75, 25)
+DECODED: tuple[StrictModel, ...] = (
+    Decoded(columns=(FileColumn(name="age", kind="whole"), FileColumn(name="blood", kind="text"))),
+    Decoded(rows=3),
+    Decoded(end="complete"),
+)
+DECODED_ROWS = save(
+    {
+        "0": np.array([1, 0, -1], np.int32),
+        "0.text": np.frombuffer(b"nomaybe", np.uint8),
+        "0.ends": np.array([2, 7], np.int64),
+        "1": np.array([3, -4, 2**60], np.int64),
+        "1.null": np.array([False, False, True]),
+        "2": np.array([0.5, np.nan, -1e300]),
+        "2.null": np.array([False, False, False]),
+    }
+)
 PARAMETERS = INITIAL
 MODEL = np.linspace(-1, 1, 6).astype("<f4").tobytes()
 CSV = b"patient,age,pressure,blood,ill\np1,30,120,A,no\n p2 ,41,80.5,0,yes\np1,98,6e1,AB,no\n"

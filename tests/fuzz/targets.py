@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from datasites.execution.ask_round import parse_model_vector
-from datasites.protocol import envelope, relay_wire
+from datasites.protocol import envelope
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, parse_card
 from datasites.protocol.messages import MAXIMUM_MESSAGE_BYTES, parse_message
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
@@ -62,6 +61,8 @@ class Target:
 
 _LETTERS = tuple(parsers.letter(message.canonical()) for message in seeds.MESSAGES[:2])
 _DOCUMENTS = tuple(message.canonical() for message in seeds.MESSAGES)
+_CONTENTS = tuple(it.canonical() for it in seeds.LETTER_CONTENTS)
+_DECODED = tuple(it.canonical() for it in seeds.DECODED)
 _PROGRAMS = (seeds.LOSS.encode(), seeds.METRICS.encode())
 _SEALED_ERRORS = (InvalidInputError, NotAuthenticError)
 _HEADER_LIMIT = envelope.MAXIMUM_ENVELOPE_BYTES
@@ -102,7 +103,7 @@ TARGETS: tuple[Target, ...] = (
         limit=parsers.SMALL,
     ),
     Target("tensors", parsers.try_tensors, SAFETENSORS, (seeds.PARAMETERS,), limit=parsers.SMALL, share=0.5),
-    Target("model-vector", lambda data: parse_model_vector(data, seeds.TERMS), BYTES, (seeds.MODEL,)),
+    Target("model-vector", parsers.try_model_vector, BYTES, (seeds.MODEL,)),
     Target(
         "decision",
         parsers.try_decision,
@@ -115,7 +116,9 @@ TARGETS: tuple[Target, ...] = (
     Target("letter", parsers.try_letter, ENVELOPE, _LETTERS, _SEALED_ERRORS, _HEADER_LIMIT),
     Target("sealed-message", lambda data: parsers.try_letter(parsers.letter(data)), JSON, _DOCUMENTS, share=0.5),
     Target("relay-headers", parsers.try_relay_headers, BYTES, (parsers.seed_headers(),), _SEALED_ERRORS),
-    Target("relay-letters", parsers.try_relay_letters, BYTES, (relay_wire.join_letters(enumerate(_LETTERS, start=1)),)),
+    Target("relay-query", parsers.try_relay_query, BYTES, (b"after=12&forget=9007199254740991&wait=25",)),
+    Target("relay-letters", parsers.try_relay_letters, BYTES, (parsers.seed_relay_letters(*_LETTERS, b""),)),
+    Target("letter-content", parsers.try_letter_content, JSON, _CONTENTS, limit=2 * parsers.SMALL),
     Target("blob", parsers.try_blob, BYTES, (parsers.seed_blob(),), _SEALED_ERRORS),
     Target("log-entry", parse_entry, JSON, tuple(entry.canonical() for entry in HONEST), limit=MAXIMUM_ENTRY_BYTES),
     Target("bundle", read_bundle, LINES, (seeds.LOG_BUNDLE,), limit=MAXIMUM_BUNDLE_BYTES),
@@ -142,7 +145,9 @@ TARGETS: tuple[Target, ...] = (
         tuple(it.canonical() for it in seeds.TRAINER),
         limit=MAXIMUM_HEADER_BYTES,
     ),
-    Target("trainer-result", parsers.try_trainer_result, SAFETENSORS, (seeds.RESULT,)),
+    Target("snapshot", parsers.try_snapshot, BYTES, (parsers.seed_snapshot(seeds.SNAPSHOT),), _SEALED_ERRORS),
+    Target("decoded", parsers.try_decoded, JSON, _DECODED, limit=MAXIMUM_HEADER_BYTES),
+    Target("decoded-rows", parsers.try_decoded_rows, SAFETENSORS, (seeds.DECODED_ROWS,)),
     Target("table", parsers.try_table, BYTES, (seeds.CSV,), share=0.5),
     Target("mock", parsers.try_mock, BYTES, (seeds.CSV,), share=0.2),
     Target("wake", parsers.try_wake, BYTES, (b"\0",), share=0.2),

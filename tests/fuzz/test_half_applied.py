@@ -3,7 +3,6 @@
 import shutil
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from datasites.protocol.blobs import seal_blob
+from datasites.protocol.blobs import BlobReference, seal_stream
+from datasites.protocol.content import wrap
 from datasites.protocol.messages import CatalogRequest, Message, RoundStart, SetupStart, StudyClose, parse_message
 from datasites.serving.incoming import Incoming
 from datasites.site import open_site
@@ -40,10 +40,10 @@ class Relay:
 
     blobs: dict[str, bytes]
 
-    def get_blob(self, digest: str, _maximum_bytes: int) -> bytes:
-        if digest not in self.blobs:
+    def get_blob(self, reference: BlobReference, _seconds: float) -> Iterator[bytes]:
+        if reference.digest not in self.blobs:
             raise UnavailableError("The relay does not have this content.")
-        return self.blobs[digest]
+        yield self.blobs[reference.digest]
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,17 @@ def prepared() -> Iterator[Scene]:
         yield scene
 
 
-def _documents(scene: Scene, content: dict[str, bytes], parameters: bytes, vector: bytes) -> list[Message]:
-    """What the researcher would write next; the content referred to lies in `content`."""
+def _documents(
+    scene: Scene, content: dict[str, bytes], parameters: bytes, vector: bytes, in_letters: bool = True
+) -> list[Message]:
+    """What the researcher would write next; content that does not ride `in_letters` lies in `content`."""
 
     def upload(data: bytes) -> Any:
-        reference, ciphertext = seal_blob(data)
-        content[reference.digest] = ciphertext
+        if in_letters:
+            return wrap(data)[0]
+        ciphertext = bytearray()
+        reference = seal_stream((data,), len(data), ciphertext.extend)
+        content[reference.digest] = bytes(ciphertext)
         return reference
 
     third = scene.terms("3" * 32)
@@ -114,9 +119,7 @@ def _copied(prepared: Scene) -> Iterator[Scene]:
 
 
 def _incoming(scene: Scene, relay: Relay) -> Incoming:
-    stopped = threading.Event()
-    stopped.set()  # content that is not there is not waited for
-    return Incoming(scene.site, relay, stopped)  # type: ignore[arg-type]  # of a mailbox it uses `get_blob` alone
+    return Incoming(scene.site, relay)  # type: ignore[arg-type]  # of a mailbox it uses `get_blob` alone
 
 
 def _variant(message: Message, random: Random) -> bytes:
@@ -145,7 +148,7 @@ def test_a_refused_letter_changes_nothing_but_the_log_and_the_correspondence(pre
         vector = random.choice((model(), flip(model(), random)))
         number = 0
         for _ in range(_LETTERS):
-            message = random.choice(_documents(scene, relay.blobs, parameters, vector))
+            message = random.choice(_documents(scene, relay.blobs, parameters, vector, random.random() < 0.5))
             payload = random.choice((message.canonical(), *[_variant(message, random)] * 4))
             number = max(1, number + random.choice((0, 1, 1, 1, 1, 3)))
             letter = sealed(ada, site.identity.card, number, payload)
@@ -196,5 +199,5 @@ def _check(before: Tables, after: Tables, party: str) -> str:
     written = after["outbox"][len(before["outbox"]) :]
     assert after["outbox"][: len(before["outbox"])] == before["outbox"]
     assert [row["recipient"] for row in written] in ([], [party])
-    assert all(row["blob"] is None for row in written), "a refusal carries no content"
+    assert all(row["content_file"] is None for row in written), "a refusal carries no content"
     return "refused"

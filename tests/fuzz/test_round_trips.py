@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from safetensors.numpy import save
 
-from datasites.execution.ask_round import parse_model_vector
-from datasites.protocol.blobs import open_blob, seal_blob
+from datasites.execution.ask_round import checked_model
+from datasites.protocol.blobs import open_blob
+from datasites.protocol.content import unwrap, wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import parse_card
 from datasites.protocol.messages import Message, parse_message
-from datasites.protocol.relay_wire import SignedRequest, parse_headers
+from datasites.protocol.relay_wire import NO_SESSION, SignedRequest, join_letters, parse_headers, split_letters
+from datasites.protocol.sealed import SealedMemory
 from datasites.secure_averaging.advertisement import Advertisement
 from policies.decision import SignedDecision, verify_decision
 from policies.errors import CloisterError
@@ -105,14 +107,29 @@ def test_any_parameters_and_model_are_read_back(values: np.ndarray) -> None:
     assert (
         read_parameters(save({"weight": values}), program, maximum_bytes=_SIZE)["weight"].tobytes() == values.tobytes()
     )
-    assert parse_model_vector(values.tobytes(), seeds.TERMS).tobytes() == values.tobytes()
+    assert b"".join(checked_model((values.tobytes(),), seeds.TERMS)) == values.tobytes()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=3000))
 def test_any_blob_is_read_back(content: bytes) -> None:
-    reference, ciphertext = seal_blob(content)
-    assert open_blob(reference, ciphertext, 3000) == content
+    sealed = SealedMemory(content)
+    assert open_blob(sealed.reference, sealed.pieces(0), 3000) == content
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=3000), st.sampled_from((1, 30)))
+def test_any_content_is_read_back_from_letter_or_relay(content: bytes, repeated: int) -> None:
+    given, sealed = wrap(content * repeated)
+    fetched = () if sealed is None else sealed.pieces(0)
+    assert given.plain_size == repeated * len(content)
+    assert b"".join(unwrap(given, repeated * len(content), lambda _reference: fetched)) == content * repeated
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2**64 - 1), st.binary(max_size=40)), max_size=20, unique_by=lambda it: it[0]))
+def test_any_batch_of_letters_is_read_back(letters: list[tuple[int, bytes]]) -> None:
+    assert split_letters(join_letters(sorted(letters)), 0) == sorted(letters)
 
 
 @settings(max_examples=60, deadline=None)
@@ -154,12 +171,12 @@ def _open_request(data: bytes) -> None:
     request.verify(seeds.ADA.signing.public_key().public_bytes_raw(), signature)
 
 
-_REFERENCE, _CIPHERTEXT = seal_blob(bytes(range(200)))
-_REQUEST = SignedRequest(seeds.ADA.party, _AUDIENCE, "GET", "/mail", "0" * 64, 1_900_000_000, "1" * 32)
+_SEALED = SealedMemory(bytes(range(200)))
+_REQUEST = SignedRequest(seeds.ADA.party, _AUDIENCE, "GET", "/mail", "0" * 64, 1_900_000_000, "1" * 32, NO_SESSION)
 PROTECTED: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "card": (seeds.SITE.card.canonical(), parse_card),
     "letter": (seal(seeds.ADA, seeds.SITE.card, 7, seeds.MESSAGES[2]), _open_letter),
-    "blob": (_CIPHERTEXT, lambda data: open_blob(_REFERENCE, data, 200)),
+    "blob": (b"".join(_SEALED.pieces(0)), lambda data: open_blob(_SEALED.reference, (data,), 200)),
     "decision": (seeds.DECISION.canonical(), _open_decision),
     "advertisement": (seeds.ADVERTISEMENTS[0].canonical(), _open_advertisement),
     "checkpoint": (honest_log.note(honest_log.HONEST), _open_note),

@@ -181,12 +181,10 @@ def test_the_status_of_a_study_that_nobody_asked_for_is_dropped(desk: Desk) -> N
 
 
 def test_letters_nobody_asks_for_fill_no_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert researcher.correspondence._KEPT_MESSAGES <= 100_000
-    assert desk.letters._waiting.maxlen == researcher.correspondence._KEPT_MESSAGES
+    assert researcher.correspondence._KEPT_OF_A_SITE <= 1_000
     for number in range(1, 41):
         desk.writes(desk.bern, number, reply(number))
-    monkeypatch.setattr(researcher.correspondence, "_KEPT_MESSAGES", 10)
-    desk.letters.collect(lambda _card, _message: False, lambda _taken: True, 0)
+    monkeypatch.setattr(researcher.correspondence, "_KEPT_OF_A_SITE", 10)
     poll(desk)
     assert [message.total for _, message in desk.collected()] == list(range(31, 41))
 

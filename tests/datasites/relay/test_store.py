@@ -88,6 +88,8 @@ def test_a_batch_is_bounded_in_bytes(relay_store: RelayStore, parties: list[Iden
 def put(folder: BlobFolder, uploader: str, content: bytes, now: int, offset: int = 0) -> str:
     digest = blob_digest(content)
     upload = folder.upload(uploader, digest, offset, len(content), now)
+    while upload.take_up():
+        pass
     upload.write(content[offset:])
     assert upload.finish()
     folder.keep(uploader, upload, now)
@@ -181,6 +183,7 @@ def test_a_wrong_upload_leaves_nothing_and_a_second_one_ends_the_first(
     with pytest.raises(ConflictError, match="how much"):
         folder.upload(ada, blob_digest(b"content"), 2, 7, 0)
     next_one = folder.upload(ada, blob_digest(b"content"), 3, 7, 0)
+    assert [next_one.take_up(), next_one.take_up()] == [True, False]
     with pytest.raises(ConflictError, match="goes on"):
         hanging.write(b"tent")
     folder.leave(ada, hanging)

@@ -72,7 +72,10 @@ class BlobFolder:
         """Keep content that had come whole when a crash or a broken connection left its upload unfinished."""
         upload = self.upload(uploader, digest, size, size, now)
         try:
-            upload.finish()
+            while upload.take_up():
+                pass
+            if not upload.finish():
+                return 0
             self.keep(uploader, upload, now)
         except InvalidInputError:
             self.give_up(uploader, upload)

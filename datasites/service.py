@@ -9,7 +9,7 @@ from datasites.catalog.snapshot_folder import remove_leftovers
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
-from datasites.serving.incoming import Effect, Incoming, sender_of
+from datasites.serving.incoming import Effect, Incoming
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
 from datasites.serving.outgoing import Outgoing
@@ -113,13 +113,12 @@ class Service:
             waits.set()
 
     def _receive(self) -> None:
-        lanes, pause, seen = Lanes(self._act_on, self._guard), Pause(), 0
+        lanes, pause = Lanes(self._act_on, self._guard), Pause()
         while not self._stop.is_set():
             try:
                 # What was acted on is forgotten by the relay with the next question.
-                for cursor, envelope in self._mailbox.receive(seen, _LONGEST_POLL_SECONDS, lanes.acted_on):
-                    lanes.put(cursor, sender_of(envelope), envelope)
-                    seen = cursor
+                for cursor, envelope in self._mailbox.receive(lanes.seen(), _LONGEST_POLL_SECONDS, lanes.acted_on):
+                    lanes.put(cursor, self._incoming.lane_of(envelope), envelope)
                 pause.reset()
             except CloisterError as error:
                 report(f"Mail cannot be fetched: {sentence_of(error)}")

@@ -1,5 +1,7 @@
 """The gate before every step of an execution: a valid, unexpired approval of exactly this request and snapshot."""
 
+from collections.abc import Iterator
+
 from sqlalchemy import Connection
 
 from datasites.requests.records import Request, Status, find_study, require_as_received
@@ -40,14 +42,16 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     return request, data_set
 
 
-def required_parameters(site: Site, request: Request) -> bytes:
-    """Check that programs, source and parameter file are still those of the terms; gives the parameter file.
+def required_parameters(site: Site, request: Request) -> tuple[int, Iterator[bytes]]:
+    """Check that programs and source are still those of the terms; gives the parameter file's size and its pieces.
+
+    The last piece comes only once the file was the one that was received.
 
     Raises:
-        NotAuthenticError: something stored was changed since it was received.
+        NotAuthenticError: something stored was changed since it was received, now or when the pieces are taken.
     """
     require_as_received(request)
     parameters = SavedFile(request.parameters_file or "", request.terms.programs.initial_parameters)
-    if not parameters.name:
+    if not parameters.name or not site.contents.has(parameters.name):
         raise NotAuthenticError("The stored initial parameters are not the ones that were received; nothing was run.")
-    return b"".join(site.contents.checked(parameters, PARAMETERS_DOMAIN))
+    return site.contents.size(parameters.name), site.contents.checked(parameters, PARAMETERS_DOMAIN)

@@ -23,7 +23,6 @@ from datasites.execution.trainer_messages import (
     Ready,
     Result,
     Round,
-    message_frame,
     parse_message,
 )
 from datasites.sandbox.frames import (
@@ -33,7 +32,6 @@ from datasites.sandbox.frames import (
     read_frame,
     read_header,
     read_into,
-    write_frame,
     write_stream,
 )
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
@@ -104,7 +102,7 @@ class TrainerProcess:
             self._process = self._start(childs_door.fileno())
         for descriptor in self._pipes():
             os.set_blocking(descriptor, False)
-        ready, _ = self._exchange(None, Ready, 0, self._start_seconds)
+        ready = self._hear(Ready, time.monotonic() + self._start_seconds)
         if ready.refusal is not None:
             self._end()
             raise RefusedError(ready.refusal)
@@ -133,13 +131,16 @@ class TrainerProcess:
         """Whether the child is gone, by whomever it was ended."""
         return self._process is None or self._process.poll() is not None
 
-    def prepare(self, study: Prepare, parameters: bytes, *, seconds: float) -> None:
+    def prepare(self, study: Prepare, parameters: Iterable[Piece], size: int, *, seconds: float) -> None:
         """Hand over the study and its parameter file, to be checked completely before any data is there.
+
+        Args:
+            parameters: the file's `size` bytes, in pieces of any size; each is sent before the next is asked for.
 
         Raises:
             InvalidInputError: the trainer refuses them, saying why.
         """
-        answer, _ = self._exchange(message_frame(study, parameters), Prepared, 0, seconds)
+        answer = self._ask(study.canonical(), size, parameters, Prepared, seconds)
         if answer.refusal is not None:
             self._end()
             raise InvalidInputError(answer.refusal)
@@ -159,7 +160,7 @@ class TrainerProcess:
                 socket.send_fds(door, [b"\0"], [snapshot])
             except OSError as error:
                 raise self._failed("ended, or did not answer in time") from error
-        self._exchange(message_frame(nominal), Loaded, 0, seconds)
+        self._ask(nominal.canonical(), 0, (), Loaded, seconds)
 
     def round(self, model: Iterable[Piece], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
         """Compute one round from the global `model`; its charge must stand already.
@@ -203,17 +204,20 @@ class TrainerProcess:
         with self._expecting_an_answer():
             self._require_silence()
 
-    def _exchange(
-        self, question: Frame | None, answer: type[Model], maximum_body: int, seconds: float
-    ) -> tuple[Model, bytes]:
+    def _ask(
+        self, question: bytes, body_length: int, body: Iterable[Piece], answer: type[Model], seconds: float
+    ) -> Model:
         deadline = time.monotonic() + seconds
-        to_child, from_child = self._pipes()
+        to_child, _ = self._pipes()
         with self._expecting_an_answer():
-            if question is not None:
-                self._require_silence()
-                write_frame(to_child, question, deadline)
-            frame = read_frame(from_child, maximum_body=maximum_body, deadline=deadline)
-            return parse_message(answer, frame), bytes(frame.body)
+            self._require_silence()
+            write_stream(to_child, question, body_length, body, deadline)
+        return self._hear(answer, deadline)
+
+    def _hear(self, answer: type[Model], deadline: float) -> Model:
+        _, from_child = self._pipes()
+        with self._expecting_an_answer():
+            return parse_message(answer, read_frame(from_child, maximum_body=0, deadline=deadline))
 
     @contextmanager
     def _expecting_an_answer(self) -> Iterator[None]:

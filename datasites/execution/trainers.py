@@ -40,7 +40,7 @@ class Trainers:
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
-                _prepare(trainer, request, data_set, required_parameters(self._site, request))
+                self._prepare(trainer, request, data_set)
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -103,16 +103,16 @@ class Trainers:
         for digest in self._running.keys() - digests:
             self.end(digest)
 
-
-def _prepare(trainer: TrainerProcess, request: Request, data_set: DataSet, parameters: bytes) -> None:
-    manifest, terms = data_set.manifest, request.terms
-    study = Prepare(
-        loss=request.loss_program,
-        metrics=request.metrics_program,
-        training=terms.training,
-        evaluation=terms.evaluation,
-        parameter_count=terms.programs.parameter_count,
-        feature_count=manifest.feature_count,
-        target=manifest.target_dtype,
-    )
-    trainer.prepare(study, parameters, seconds=terms.deadlines.setup_seconds)
+    def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
+        manifest, terms = data_set.manifest, request.terms
+        study = Prepare(
+            loss=request.loss_program,
+            metrics=request.metrics_program,
+            training=terms.training,
+            evaluation=terms.evaluation,
+            parameter_count=terms.programs.parameter_count,
+            feature_count=manifest.feature_count,
+            target=manifest.target_dtype,
+        )
+        size, parameters = required_parameters(self._site, request)
+        trainer.prepare(study, parameters, size, seconds=terms.deadlines.setup_seconds)

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from datasites.execution.ask_round import ask_round
 from datasites.execution.charge_round import next_round
@@ -50,7 +51,15 @@ from policies.log.journal import append
 from policies.statements.schema import as_text
 
 _MOST_UNANSWERED = 500
-_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_UNFORESEEN = (
+    ArithmeticError,
+    AttributeError,
+    IntegrityError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,8 @@ class Incoming:
                 content = files.enter_context(self._fetching.content_of(opened))
             except CloisterError as error:
                 content = error
+            except _UNFORESEEN as error:
+                content = self._defect(opened, error)
             try:
                 return self._act_once(opened, content, files)
             except (ConflictError, RefusedError) as error:
@@ -104,10 +115,22 @@ class Incoming:
             except CloisterError as error:
                 _refuse(connection, opened, as_text(str(error)), site.now)
             except _UNFORESEEN as error:
-                # A defect of ours must not let one letter stop all mail, and its text might quote what is private.
-                report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
-                _refuse(connection, opened, "This site could not handle the message.", site.now)
+                _refuse(connection, opened, str(self._defect(opened, error)), site.now)
         return Effect(small_mail=True)
+
+    @staticmethod
+    def _defect(opened: Opened, error: Exception) -> RefusedError:
+        """A defect of ours must not let one letter stop all mail, and its text might quote what is private."""
+        report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
+        return RefusedError("This site could not handle the message.")
+
+    def lane_of(self, envelope: bytes) -> str:
+        """Whose letters this one waits behind: the pinned sender's that it names, or all those from nobody pinned."""
+        try:
+            sender = read_header(envelope).sender
+        except InvalidInputError:
+            return ""
+        return sender if self._pinned(sender) is not None else ""
 
     def _act(self, connection: Connection, opened: Opened, content: SavedFile | None, files: ExitStack) -> Effect:
         site, sender, now = self._site, opened.sender, self._site.now
@@ -153,14 +176,6 @@ class Incoming:
             if card is not None:
                 self._cards[party] = card
         return card
-
-
-def sender_of(envelope: bytes) -> str:
-    """Who a letter says it is from, as yet unproved; all that is misshapen is from nobody."""
-    try:
-        return read_header(envelope).sender
-    except InvalidInputError:
-        return ""
 
 
 def _take_number(connection: Connection, opened: Opened, now: int) -> None:

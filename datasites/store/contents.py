@@ -84,6 +84,10 @@ class ContentFolder:
             while piece := file.read(CHUNK_BYTES):
                 yield piece
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name."""
+        return (self._folder / name).is_file()
+
     def size(self, name: str) -> int:
         """How many bytes a file has."""
         return (self._folder / name).stat().st_size

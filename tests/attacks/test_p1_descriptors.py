@@ -56,7 +56,7 @@ def test_a_trainer_started_later_has_no_other_studys_data_open(snapshot: Path) -
         checked = stack.enter_context(open_snapshot(snapshot, commitment(snapshot), KEY))
         assert not os.get_inheritable(checked.descriptor)
         first = stack.enter_context(TrainerProcess(memory_bytes=MEMORY, start_seconds=60))
-        first.prepare(TRAINER[0], PARAMETERS, seconds=60)
+        first.prepare(TRAINER[0], (PARAMETERS,), len(PARAMETERS), seconds=60)
         first.load(checked.descriptor, NOMINAL, seconds=30)
         second = stack.enter_context(TrainerProcess(memory_bytes=MEMORY, start_seconds=60))
         assert [name for name in open_files(first) if name.endswith(".snapshot")] == [str(snapshot)]

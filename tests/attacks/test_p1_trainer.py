@@ -132,7 +132,7 @@ def test_the_trainer_flushes_denormal_numbers_to_zero(tmp_path: Path) -> None:
             opened(tmp_path, everybody, everybody) as snapshot,
             TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
         ):
-            trainer.prepare(exact, weights(), seconds=30)
+            trainer.prepare(exact, (weights(),), len(weights()), seconds=30)
             trainer.load(snapshot, nominal, seconds=30)
             result = collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
         return float(np.linalg.norm(result))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_trainer_itself_refuses_what_is_off_the_list(operation: str) -> None:
     """Even if the datasite had let it through: the trainer checks again, and no private byte had been handed over."""
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer, pytest.raises(InvalidInputError):
-        trainer.prepare(study([("linear", [1, 0], {}), (operation, [3], {})]), weights(), seconds=30)
+        trainer.prepare(study([("linear", [1, 0], {}), (operation, [3], {})]), (weights(),), len(weights()), seconds=30)
 
 
 ESCAPES = (
@@ -155,7 +155,7 @@ def test_nothing_but_the_declared_result_is_taken_from_a_trainer_that_was_taken_
 ) -> None:
     taken_over(monkeypatch, tmp_path, READY, PREPARED, answer)
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
-        trainer.prepare(study(SQUARE), weights(), seconds=10)
+        trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=10)
         with pytest.raises(TrainerFailedError) as caught:
             collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=2))
     assert "patient" not in str(caught.value)
@@ -165,7 +165,7 @@ def test_the_declared_result_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path:
     """The positive twin of the test above."""
     taken_over(monkeypatch, tmp_path, READY, PREPARED, frame(RESULT, bytes(12)))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
-        trainer.prepare(study(SQUARE), weights(), seconds=10)
+        trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=10)
         assert np.array_equal(collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=5)), ZEROS)
 
 
@@ -188,7 +188,7 @@ def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(
         opened(tmp_path, telling, telling) as snapshot,
         TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
     ):
-        trainer.prepare(study(SQUARE), weights(), seconds=30)
+        trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=30)
         trainer.load(snapshot, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
         with pytest.raises(TrainerFailedError) as caught:
             collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))

@@ -1,5 +1,6 @@
 """P2 under attack in the database: rows edited behind the datasite are noticed before anything runs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,9 @@ class Child:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def prepare(self, *_: object, **__: object) -> None:
+    def prepare(self, _study: object, parameters: Iterable[bytes], *_: object, **__: object) -> None:
+        for _piece in parameters:  # as they are written to a trainer's pipe
+            pass
         HANDED.append("programs")
 
     def load(self, *_: object, **__: object) -> None:

@@ -58,7 +58,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         opened(tmp_path, training, holdout) as snapshot,
         TrainerProcess(memory_bytes=4 * 2**30, start_seconds=60) as trainer,
     ):
-        trainer.prepare(study, exported.parameters, seconds=60)
+        trainer.prepare(study, (exported.parameters,), len(exported.parameters), seconds=60)
         trainer.load(snapshot, nominal, seconds=30)
         for number in range(TRAINING.rounds + 1):
             trains = number < TRAINING.rounds

@@ -52,7 +52,7 @@ def test_a_study_from_its_first_round_to_its_last(
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
     with pytest.raises(ConflictError, match="prepare"):
         trainer.round(ZEROS, trains=True, evaluates=False, seconds=1)
-    trainer.prepare(study, parameters, seconds=30)
+    trainer.prepare(study, (parameters,), len(parameters), seconds=30)
     trainer.load(snapshot, nominal, seconds=30)
 
     first = trainer.round(ZEROS, trains=True, evaluates=False, seconds=30)
@@ -89,7 +89,7 @@ def test_a_study_that_does_not_fit_is_refused_with_its_reason_and_the_trainer_en
 ) -> None:
     child = process_id(trainer)
     with pytest.raises(InvalidInputError, match="9 features"):
-        trainer.prepare(study.model_copy(update={"feature_count": 9}), parameters, seconds=30)
+        trainer.prepare(study.model_copy(update={"feature_count": 9}), (parameters,), len(parameters), seconds=30)
     assert not is_running(child)
 
 
@@ -112,7 +112,7 @@ def test_the_child_inherits_neither_environment_nor_files_nor_directory_and_ends
     os.close(secret)
     assert not is_running(pid)
     with pytest.raises(ConflictError, match="not running"):
-        trainer.prepare(study, b"", seconds=1)
+        trainer.prepare(study, (), 0, seconds=1)
 
 
 def test_a_round_past_its_deadline_is_stopped(
@@ -123,7 +123,7 @@ def test_a_round_past_its_deadline_is_stopped(
     nominal: Load,
 ) -> None:
     endless = study.training.model_copy(update={"local_steps": 10_000})
-    trainer.prepare(study.model_copy(update={"training": endless}), parameters, seconds=30)
+    trainer.prepare(study.model_copy(update={"training": endless}), (parameters,), len(parameters), seconds=30)
     trainer.load(snapshot, nominal, seconds=30)
     child, start = process_id(trainer), time.monotonic()
     with pytest.raises(TrainerFailedError, match="in time"):
@@ -152,7 +152,7 @@ if {thread_of_its_own}:
 else:
     trainer.__enter__()
 study = Prepare.model_validate_json((folder / "study.json").read_bytes())
-trainer.prepare(study, (folder / "parameters").read_bytes(), seconds=30)
+trainer.prepare(study, ((folder / "parameters").read_bytes(),), len((folder / "parameters").read_bytes()), seconds=30)
 with (folder / "units.snapshot").open("rb") as file:
     trainer.load(file.fileno(), Load(nominal_training_units=400, nominal_holdout_units=100), seconds=30)
 print(trainer._process.pid, flush=True)
@@ -186,7 +186,7 @@ def test_a_file_that_could_be_written_to_or_is_no_snapshot_is_not_taken(
     (tmp_path / "other").write_bytes(units.read_bytes()[:-1])
     for path, mode in ((units, "r+b"), (tmp_path / "other", "rb")):
         with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer, path.open(mode) as file:
-            trainer.prepare(study, parameters, seconds=30)
+            trainer.prepare(study, (parameters,), len(parameters), seconds=30)
             with pytest.raises(TrainerFailedError, match="ended"):
                 trainer.load(file.fileno(), nominal, seconds=30)
 
@@ -194,7 +194,7 @@ def test_a_file_that_could_be_written_to_or_is_no_snapshot_is_not_taken(
 def test_data_is_handed_over_once_and_the_door_is_shut(
     trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load
 ) -> None:
-    trainer.prepare(study, parameters, seconds=30)
+    trainer.prepare(study, (parameters,), len(parameters), seconds=30)
     trainer.load(snapshot, nominal, seconds=30)
     targets = [entry.readlink().name for entry in Path(f"/proc/{process_id(trainer)}/fd").iterdir()]
     assert "units.snapshot" in targets
@@ -206,7 +206,7 @@ def test_data_is_handed_over_once_and_the_door_is_shut(
 def test_a_file_cut_off_while_it_is_used_ends_the_trainer(
     trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load, tmp_path: Path
 ) -> None:
-    trainer.prepare(study, parameters, seconds=30)
+    trainer.prepare(study, (parameters,), len(parameters), seconds=30)
     trainer.load(snapshot, nominal, seconds=30)
     os.truncate(tmp_path / "units.snapshot", 1000)
     with pytest.raises(TrainerFailedError, match="ended"):
@@ -228,7 +228,7 @@ def test_a_trainer_needs_far_less_memory_than_its_data_have(
     one_step = study.training.model_copy(update={"local_steps": 1, "sampling_rate": 0.1, "noise_multiplier": 0.1})
     with opened(tmp_path, many, few) as descriptor:
         size = os.fstat(descriptor).st_size
-        trainer.prepare(study.model_copy(update={"training": one_step}), parameters, seconds=30)
+        trainer.prepare(study.model_copy(update={"training": one_step}), (parameters,), len(parameters), seconds=30)
         before = peak_bytes(process_id(trainer))
         nominal = Load(nominal_training_units=units, nominal_holdout_units=100)
         trainer.load(descriptor, nominal, seconds=30)

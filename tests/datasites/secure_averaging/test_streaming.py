@@ -43,7 +43,7 @@ def coordinates_taken(study, monkeypatch, say: str, seconds: float = 20) -> int:
     monkeypatch.setattr(trainer_process, "_START", start_code(say))
     own, taken = study.sites[0], 0
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
-        trainer.prepare(study_of(study.terms), b"", seconds=20)
+        trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         model = (bytes(2**16) for _ in range(4 * PARAMETERS // 2**16))
         rest = (bytes(4 * PARAMETERS % 2**16),)
         try:
@@ -101,7 +101,7 @@ def test_a_trainer_that_stalls_in_the_middle_is_ended_at_the_rounds_deadline(stu
 def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monkeypatch):
     monkeypatch.setattr(trainer_process, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
-        trainer.prepare(study_of(study.terms), b"", seconds=20)
+        trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         model = (bytes(4 * PARAMETERS),)
         result = trainer.round(model, trains=True, evaluates=True, seconds=20)
         assert next(result.update).size == BLOCK_NUMBERS
@@ -115,7 +115,7 @@ def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monk
 def test_a_model_of_another_length_ends_the_trainer(study, monkeypatch, size):
     monkeypatch.setattr(trainer_process, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
-        trainer.prepare(study_of(study.terms), b"", seconds=20)
+        trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         with pytest.raises(TrainerFailedError):
             trainer.round((bytes(size),), trains=True, evaluates=True, seconds=20)
         with pytest.raises(ConflictError, match="not running"):
@@ -173,7 +173,7 @@ say = f"speak({result_frame(size, 0)!r})\\nfor _ in range(4): speak(bytes(size))
 trainer_process._START = start_code(say)
 entry = one_round(3, size)
 with trainer_process.TrainerProcess(memory_bytes=2**31, start_seconds=30) as trainer:
-    trainer.prepare(study_of(entry.terms), b"", seconds=20)
+    trainer.prepare(study_of(entry.terms), (), 0, seconds=20)
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tracemalloc.start()

@@ -77,16 +77,24 @@ def test_a_failing_lane_ends_the_service_and_its_letter_is_not_forgotten() -> No
     assert lanes.acted_on == 1
 
 
-def test_letters_beyond_what_memory_may_hold_wait_at_the_relay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "_MOST_WAITING_BYTES", 10)
+def test_what_one_sender_has_beyond_its_room_stays_at_the_relay_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "MOST_WAITING_BYTES", 10)
     site = Site()
     held = Lanes(site.take, site.guard)
-    held.put(1, "ada", b"slow letter")
-    reader = threading.Thread(target=held.put, args=(2, "eve", b"2"), daemon=True)
-    reader.start()
-    reader.join(0.2)
-    assert reader.is_alive()
+    letters = {1: ("ada", b"slow letter"), 2: ("ada", b"second"), 3: ("eve", b"3"), 4: ("ada", b"fourth")}
+    for cursor, (sender, letter) in letters.items():
+        held.put(cursor, sender, letter)
+    site.until(lambda: site.acted == [b"3"])
+    assert (held.seen(), held.acted_on) == (4, 0), "ada's second letter is asked for again when there is room"
     site.goes_on.set()
-    reader.join(SECONDS)
-    assert not reader.is_alive()
-    assert forgettable(held, 2)
+    site.until(lambda: site.acted == [b"3", b"slow letter"])
+    assert forgettable(held, 1)
+    assert held.acted_on == 1
+    assert held.seen() == 1
+    for cursor in (2, 3, 4):
+        held.put(cursor, *letters[cursor])
+    site.until(lambda: site.acted == [b"3", b"slow letter", b"second", b"fourth"])
+    assert forgettable(held, 4)
+    assert held.seen() == 4

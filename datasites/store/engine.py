@@ -29,7 +29,8 @@ def open_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN")
             return
         # Threads of one process take turns here; SQLite would let them sleep and try again.
-        connection.info[_HOLDS_TURN] = turn.acquire(timeout=_BUSY_SECONDS)
+        if not connection.info.get(_HOLDS_TURN):
+            connection.info[_HOLDS_TURN] = turn.acquire(timeout=_BUSY_SECONDS)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engine, "checkin")

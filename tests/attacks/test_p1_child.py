@@ -99,7 +99,9 @@ def test_machine_code_in_the_locked_down_child_reaches_neither_its_parent_nor_th
 
 REPORTS = (
     "import os, re, sys\n"
-    "here = [f'fd-{number}' for number in range(3, 200) if os.path.exists(f'/proc/self/fd/{number}')]\n"
+    "door = int(sys.argv[3])  # through which the data comes once a round is charged, and nothing else\n"
+    "held = [number for number in range(3, 200) if number != door and os.path.exists(f'/proc/self/fd/{number}')]\n"
+    "here = [f'fd-{number}' for number in held]\n"
     "told = [f'env-{name.lower()}' for name in os.environ if 'secret' in name.lower()]\n"
     "place = ['folder-' + ('root' if os.getcwd() == '/' else 'other')]\n"
     "header = ('{\"layers\":[' + ','.join('\"' + it.replace('_', '-') + '\"' for it in here + told + place)"

@@ -14,6 +14,7 @@ from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.layout import decode, vector_length
 from policies.errors import RefusedError, UnavailableError
+from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.digests import RunningDigest
 from policies.terms import Terms
 from researcher.correspondence import Correspondence, Received
@@ -115,7 +116,7 @@ class RoundOpener:
 
 
 def _model_digest(content: memoryview) -> str:
-    running = RunningDigest("global-model", len(content))
+    running = RunningDigest(MODEL_DOMAIN, len(content))
     running.update(content)
     return running.hexdigest()
 

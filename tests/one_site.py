@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import delete, func, select, text
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.ask_round import MODEL_DOMAIN, ask_round, checked_model
+from datasites.execution.ask_round import ask_round, checked_model
 from datasites.execution.charge_round import Assignment, charge_next_round
 from datasites.execution.setup import accept_roster, start_run
 from datasites.execution.trainer_process import RoundResult
@@ -37,7 +37,7 @@ from datasites.store.home import Home
 from datasites.store.tables import outbox
 from policies.budget.balance import Balance, balance
 from policies.log.verify import Report
-from policies.programs.digests import PARAMETERS_DOMAIN
+from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
 from policies.terms import Terms
 from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference
 from tests.site_audit import audit

@@ -18,8 +18,6 @@ from datasites.witnesses.hear import require_not_set_back, unconfirmed
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.terms import Terms
 
-MODEL_DOMAIN = "global-model"
-
 
 def checked_model(pieces: Iterable[bytes], terms: Terms) -> Iterator[bytes]:
     """Hand on a global model as it travels: little-endian float32, one a parameter, all finite.

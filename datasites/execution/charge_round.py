@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 
 from datasites.execution.approval import require_approval
-from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.setup import require_roster
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
@@ -23,6 +22,7 @@ from policies.budget.ledger import charge
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.entries import ChargeMade, Mechanism, round_step
 from policies.log.journal import append
+from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.schema import as_text
 
 

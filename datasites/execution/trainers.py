@@ -4,7 +4,6 @@ from collections.abc import Set
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
 from datasites.execution.approval import required_parameters
-from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerProcess
@@ -12,6 +11,7 @@ from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from policies.errors import CloisterError, NotAuthenticError
+from policies.programs.digests import MODEL_DOMAIN
 
 _MEMORY_BYTES = 8 << 30
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from datasites.execution.approval import require_approval
-from datasites.execution.ask_round import MODEL_DOMAIN, checked_model
+from datasites.execution.ask_round import checked_model
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, unwrap
 from datasites.protocol.envelope import Opened
@@ -16,7 +16,7 @@ from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
 from datasites.store.referred import sweep_contents
-from policies.programs.digests import PARAMETERS_DOMAIN
+from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 

@@ -2,6 +2,9 @@
 
 from policies.statements.digests import digest
 
+MODEL_DOMAIN = "global-model"
+"""The domain of a global model's digest, as sites and the coordinator take it while it streams by."""
+
 PARAMETERS_DOMAIN = "initial-parameters"
 """The domain of `parameters_digest`, for whoever digests the file while it comes in."""
 

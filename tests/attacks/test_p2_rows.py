@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import text
 
 from datasites.catalog.registration import register_data_set
-from datasites.execution.ask_round import MODEL_DOMAIN
 from datasites.execution.setup import start_run
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity
@@ -15,6 +14,7 @@ from datasites.requests.records import Status
 from datasites.secure_averaging.advertisement import Advertisement, create
 from datasites.store.peers import pinned_card
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
+from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.canonical import canonical_bytes
 from tests.attacks.closed_doors import assert_nothing_runs
 from tests.one_site import Scene, new_scene

@@ -62,7 +62,8 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from datasites.execution.answer_round import answer_round
-from datasites.execution.ask_round import MODEL_DOMAIN, ask_round
+from datasites.execution.ask_round import ask_round
+from policies.programs.digests import MODEL_DOMAIN
 from datasites.execution.trainer_process import RoundResult
 from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart

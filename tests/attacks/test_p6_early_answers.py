@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.ask_round import MODEL_DOMAIN, ask_round
+from datasites.execution.ask_round import ask_round
 from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.messages import MaskedUpdateMessage, RoundStart, StudyClose, WitnessReply
 from datasites.requests.records import Request, Status
@@ -16,6 +16,7 @@ from datasites.secure_averaging.advertisement import create
 from datasites.store.tables import rounds
 from datasites.witnesses.begin import begin_anew
 from policies.errors import ConflictError, NotAuthenticError, RefusedError
+from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.canonical import canonical_bytes
 from tests.fuzz.seeds import OWNER
 from tests.one_site import NOW, Scene, new_scene

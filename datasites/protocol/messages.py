@@ -6,6 +6,14 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import Content
+from datasites.protocol.job_messages import (
+    FileSetOffer,
+    FileSetReply,
+    JobMessageToResearcher,
+    JobMessageToSite,
+    JobOutputs,
+)
+from datasites.protocol.typed_message import TypedMessage
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecision
 from policies.errors import InvalidInputError
@@ -32,20 +40,13 @@ CheckpointNote = Annotated[str, StringConstraints(min_length=1, max_length=1000)
 SealedBalance = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=512 * 1024)]
 
 
-class _Message(StrictModel):
-    # Blob references hold keys: no text of a validation error may quote what was got.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    version: Literal[1] = 1
-
-
-class CatalogRequest(_Message):
+class CatalogRequest(TypedMessage):
     """Researcher → site: which data sets are there?"""
 
     type: Literal["catalog-request"] = "catalog-request"
 
 
-class StudySubmission(_Message):
+class StudySubmission(TypedMessage):
     """Researcher → site: a request. `terms`, `loss_program` and `metrics_program` are canonical JSON texts."""
 
     type: Literal["study-submission"] = "study-submission"
@@ -57,7 +58,7 @@ class StudySubmission(_Message):
     initial_parameters: Content
 
 
-class SetupStart(_Message):
+class SetupStart(TypedMessage):
     """Researcher → site: begin this run of an approved study; the site answers with its mask keys."""
 
     type: Literal["setup-start"] = "setup-start"
@@ -66,7 +67,7 @@ class SetupStart(_Message):
     terms_digest: Digest
 
 
-class Roster(_Message):
+class Roster(TypedMessage):
     """Researcher → site: the mask keys of the whole cohort, each signed by its site."""
 
     type: Literal["roster"] = "roster"
@@ -75,7 +76,7 @@ class Roster(_Message):
     advertisements: Annotated[tuple[Advertisement, ...], Field(min_length=2, max_length=100)]
 
 
-class RoundStart(_Message):
+class RoundStart(TypedMessage):
     """Researcher → site: the global model to start round `round` from."""
 
     type: Literal["round-start"] = "round-start"
@@ -85,7 +86,7 @@ class RoundStart(_Message):
     model: Content
 
 
-class StudyClose(_Message):
+class StudyClose(TypedMessage):
     """Researcher → site: no more rounds follow; what was reserved and not used may be returned."""
 
     type: Literal["study-close"] = "study-close"
@@ -93,7 +94,7 @@ class StudyClose(_Message):
     reason: Text
 
 
-class WitnessRequest(_Message):
+class WitnessRequest(TypedMessage):
     """Site → site of one cohort: keep this checkpoint of my log; `proof` shows that it continues that of `proof_from`.
 
     `balance` is sealed by the asking site for itself alone; the witness gives it back when it is needed.
@@ -108,7 +109,7 @@ class WitnessRequest(_Message):
     recovery: SignedRecovery | None
 
 
-class WitnessReply(_Message):
+class WitnessReply(TypedMessage):
     """Site → site: the newest checkpoint of your log that is kept here, and the balance that came with it.
 
     It is the one that was asked for, or another, which the one asked for was not shown to continue.
@@ -140,7 +141,7 @@ class DataSetOffer(StrictModel):
     allowance: Allowance
 
 
-class CatalogReply(_Message):
+class CatalogReply(TypedMessage):
     """Site → researcher: what may be asked for; `total` data sets come in as many messages as they need."""
 
     type: Literal["catalog-reply"] = "catalog-reply"
@@ -148,7 +149,7 @@ class CatalogReply(_Message):
     data_sets: Annotated[tuple[DataSetOffer, ...], Field(max_length=100)]
 
 
-class StudyStatus(_Message):
+class StudyStatus(TypedMessage):
     """Site → researcher: where a request stands, with the owner's signed decision once there is one."""
 
     type: Literal["study-status"] = "study-status"
@@ -160,7 +161,7 @@ class StudyStatus(_Message):
     decision: SignedDecision | None = None
 
 
-class AdvertisementMessage(_Message):
+class AdvertisementMessage(TypedMessage):
     """Site → researcher: its mask keys for one run."""
 
     type: Literal["advertisement"] = "advertisement"
@@ -169,7 +170,7 @@ class AdvertisementMessage(_Message):
     advertisement: Advertisement
 
 
-class MaskedUpdateMessage(_Message):
+class MaskedUpdateMessage(TypedMessage):
     """Site → researcher: its masked vector for one round, signed over the round's context and the vector's digest."""
 
     type: Literal["masked-update"] = "masked-update"
@@ -182,7 +183,7 @@ class MaskedUpdateMessage(_Message):
     update: Content
 
 
-class RoundRefused(_Message):
+class RoundRefused(TypedMessage):
     """Site → researcher: this round will not be answered, and why, without a word on the data."""
 
     type: Literal["round-refused"] = "round-refused"
@@ -193,9 +194,19 @@ class RoundRefused(_Message):
 
 
 MessageToSite = (
-    CatalogRequest | StudySubmission | SetupStart | Roster | RoundStart | StudyClose | WitnessRequest | WitnessReply
+    CatalogRequest
+    | StudySubmission
+    | SetupStart
+    | Roster
+    | RoundStart
+    | StudyClose
+    | WitnessRequest
+    | WitnessReply
+    | JobMessageToSite
 )
-MessageToResearcher = CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused
+MessageToResearcher = (
+    CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused | JobMessageToResearcher
+)
 Message = MessageToSite | MessageToResearcher
 
 
@@ -205,6 +216,10 @@ def blob_of(message: Message) -> BlobReference | None:
         case MaskedUpdateMessage(update=BlobReference() as reference):
             return reference
         case CatalogReply(data_sets=(DataSetOffer(mock=BlobReference() as reference),)):
+            return reference
+        case JobOutputs(content=BlobReference() as reference):
+            return reference
+        case FileSetReply(offer=FileSetOffer(mock=BlobReference() as reference)):
             return reference
         case _:
             return None

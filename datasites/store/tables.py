@@ -13,13 +13,18 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs
 from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
 
 __all__ = [
     "budget_tables",
+    "contacts",
     "data_sets",
+    "file_set_shares",
+    "file_sets",
+    "jobs",
     "journal",
     "mask_keys",
     "metadata",

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from policies.budget.costs import Partition
 from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp, Units
 from policies.errors import InvalidInputError
+from policies.log.job_entries import JobEntry
 from policies.log.recovery import LostHead, SignedRecovery
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
@@ -219,7 +220,8 @@ LogEntry = Annotated[
     | SetBackNoticed
     | LogRecovered
     | ReservationLost
-    | BudgetWrittenOff,
+    | BudgetWrittenOff
+    | JobEntry,
     Field(discriminator="kind"),
 ]
 

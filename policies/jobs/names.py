@@ -1,0 +1,49 @@
+"""Names that researchers choose and that become paths and labels at a site: few characters, and no way out."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+_RESERVED_FOLDER = re.compile(r"v[0-9]+")
+_DEEPEST_PATH = 8
+_LONGEST_PATH = 400
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+"""A file's own name: letters, digits and `_.-`; it never begins with a dot or a hyphen."""
+
+
+def _path(value: str) -> str:
+    parts = value.split("/")
+    if len(parts) > _DEEPEST_PATH or len(value) > _LONGEST_PATH:
+        raise ValueError(f"a path has at most {_DEEPEST_PATH} parts and {_LONGEST_PATH} characters")
+    return value
+
+
+FilePath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})*$", max_length=_LONGEST_PATH
+    ),
+    AfterValidator(_path),
+]
+"""A relative path of `FileName`s, with `/` between them: no `..`, no hidden parts, at most eight deep."""
+
+
+def _job_name(value: str) -> str:
+    if value != value.strip() or _RESERVED_FOLDER.fullmatch(value):
+        raise ValueError("a job's name has no spaces around it, and is no version such as v1")
+    return value
+
+
+JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$"), AfterValidator(_job_name)]
+"""What a researcher calls a job. PySyft makes a folder of it and shows it unescaped in pages: no markup fits in."""
+
+FileSetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+"""What an owner calls a set of files, as in PySyft."""
+
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}$", max_length=200),
+]
+"""An e-mail address as PySyft names people by; a label, proof of nothing."""

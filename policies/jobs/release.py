@@ -1,0 +1,81 @@
+"""Releases of outputs: the owner's signed word that these files of a job go to one researcher, or that they stay."""
+
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import Field
+
+from policies.decision import PublicKey, Signature, Timestamp
+from policies.errors import NotAuthenticError
+from policies.jobs.decision import Attempt
+from policies.jobs.names import FilePath
+from policies.statements.canonical import canonical_bytes
+from policies.statements.digests import digest
+from policies.statements.schema import Digest, PartyId, StrictModel, Text
+from policies.statements.signed import sign, verify
+
+MAXIMUM_SIGNED_RELEASE_BYTES = 256 * 1024
+MAXIMUM_OUTPUT_BYTES = 1024 * 1024 * 1024
+MAXIMUM_OUTPUTS = 400
+OUTPUTS_DOMAIN = "job-outputs"
+LOGS = ("stdout.txt", "stderr.txt")
+"""What a job printed counts as two outputs more, under these names in the folder beside `outputs`."""
+
+_NOT_IN_SUBJECT = frozenset({"verdict", "reason", "decided_at"})
+
+
+class OutputFact(StrictModel):
+    """One output: its path below the outputs, or one of `LOGS`, and its size in bytes."""
+
+    kind: Literal["output", "log"]
+    path: FilePath
+    size: Annotated[int, Field(ge=0, le=MAXIMUM_OUTPUT_BYTES)]
+
+
+class ReleaseDecision(StrictModel):
+    """One owner's word on the outputs of one execution. `commitment` is keyed: it tells nobody what is in them."""
+
+    version: Literal["cloister-release/1"]
+    site: PartyId
+    request: Digest
+    attempt: Attempt
+    commitment: Digest
+    files: Annotated[tuple[OutputFact, ...], Field(max_length=MAXIMUM_OUTPUTS + len(LOGS))]
+    recipient: PartyId
+    verdict: Literal["release", "withhold"]
+    reason: Text
+    decided_at: Timestamp
+
+    def subject(self) -> str:
+        """The digest of what is decided on: shown before the decision and given back to take it."""
+        fields = self.model_dump(mode="json")
+        return digest("release", canonical_bytes({k: v for k, v in fields.items() if k not in _NOT_IN_SUBJECT}))
+
+
+class SignedRelease(StrictModel):
+    """A release with the owner key that decided it and that key's signature over all of it."""
+
+    release: ReleaseDecision
+    owner_key: PublicKey
+    signature: Signature
+
+
+def sign_release(private_key: Ed25519PrivateKey, release: ReleaseDecision) -> SignedRelease:
+    """Sign `release` with the owner's key."""
+    return SignedRelease(
+        release=release,
+        owner_key=private_key.public_key().public_bytes_raw().hex(),
+        signature=sign(private_key, "release", release.canonical()).hex(),
+    )
+
+
+def verify_release(signed: SignedRelease, owner_key: bytes) -> ReleaseDecision:
+    """Give back the release if it was signed by `owner_key` (raw 32 bytes), the key pinned for its site.
+
+    Raises:
+        NotAuthenticError: another key signed, or the release is not the one that was signed.
+    """
+    if signed.owner_key != owner_key.hex():
+        raise NotAuthenticError("The release names another owner key than the one pinned for this site.")
+    verify(owner_key, bytes.fromhex(signed.signature), "release", signed.release.canonical(), what="the release")
+    return signed.release

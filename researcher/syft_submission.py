@@ -49,11 +49,9 @@ def read_submission(
 
     Raises:
         InvalidInputError: a name, size, link or text is not as sites accept it; nothing was sent.
-        RefusedError: it is a shell script, or needs packages that the site does not offer.
+        RefusedError: it needs packages that the site does not offer.
     """
     metadata = JobSubmissionMetadata.load(job_dir / "config.yaml")
-    if metadata.type != "python":
-        raise RefusedError("Shell scripts are not run at any site; submit Python with submit_python_job(…) instead.")
     files = _read_code(job_dir / "code")
     requirements = _requirements(metadata, files)
     _require_offered(requirements, address)

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, StringConstraints
 
 _RESERVED_FOLDER = re.compile(r"v[0-9]+")
 _DEEPEST_PATH = 8
-_LONGEST_PATH = 400
+_LONGEST_PATH = 200
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 """A file's own name: letters, digits and `_.-`; it never begins with a dot or a hyphen."""
 
 
@@ -23,11 +23,11 @@ def _path(value: str) -> str:
 FilePath = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})*$", max_length=_LONGEST_PATH
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})*$", max_length=_LONGEST_PATH
     ),
     AfterValidator(_path),
 ]
-"""A relative path of `FileName`s, with `/` between them: no `..`, no hidden parts, at most eight deep."""
+"""A relative path of `FileName`s with `/` between them: no `..`, no hidden parts, at most eight deep."""
 
 
 def _job_name(value: str) -> str:

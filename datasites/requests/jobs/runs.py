@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from policies.jobs.decision import Attempt
 from policies.jobs.endings import Ending
 from policies.jobs.names import FilePath
-from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_OUTPUTS, OutputFact
+from policies.jobs.release import MAXIMUM_OUTPUTS, OutputFact
 from policies.log.job_entries import Layers
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, StrictModel
@@ -59,6 +59,3 @@ class Run(StrictModel):
     def size(self) -> int:
         """Bytes of all outputs and logs together, as they lie one after the other."""
         return sum(file.size for file in self.files)
-
-
-MAXIMUM_TOTAL_BYTES = MAXIMUM_OUTPUT_BYTES

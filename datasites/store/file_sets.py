@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 from datasites.protocol.job_messages import MAXIMUM_MOCK_FILES, MAXIMUM_README_CHARACTERS, MockFile
 from datasites.store.tables import file_set_shares, file_sets
 from policies.errors import InvalidInputError
-from policies.jobs.names import FileName
+from policies.jobs.names import DataFileName
 from policies.statements.schema import Digest, StrictModel, Text, parse_model
 
 _MAXIMUM_CARD_BYTES = 512 * 1024
@@ -18,7 +18,7 @@ _MAXIMUM_CARD_BYTES = 512 * 1024
 class PrivateFile(StrictModel):
     """One private file, where its owner keeps it: never copied, known by a keyed commitment to its bytes."""
 
-    name: FileName
+    name: DataFileName
     path: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
     size: Annotated[int, Field(ge=0, le=2**53 - 1)]
     commitment: Digest

@@ -39,8 +39,30 @@ def _job_name(value: str) -> str:
 JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$"), AfterValidator(_job_name)]
 """What a researcher calls a job. PySyft makes a folder of it and shows it unescaped in pages: no markup fits in."""
 
-FileSetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+
+def _file_set_name(value: str) -> str:
+    if _RESERVED_FOLDER.fullmatch(value):
+        raise ValueError("PySyft keeps names such as v1 for itself; choose another")
+    return value
+
+
+FileSetName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"), AfterValidator(_file_set_name)
+]
 """What an owner calls a set of files, as in PySyft."""
+
+SYFT_FILES = frozenset({"dataset.yaml", "private_metadata.yaml", "readme.md", "syft.pub.yaml"})
+"""Names, in small letters, that PySyft's own files have among those of a set."""
+
+
+def _data_file_name(value: str) -> str:
+    if value.lower() in SYFT_FILES:
+        raise ValueError(f"PySyft keeps the names {', '.join(sorted(SYFT_FILES))} for itself; rename the file")
+    return value
+
+
+DataFileName = Annotated[FileName, AfterValidator(_data_file_name)]
+"""The name of a file in a set of files."""
 
 Email = Annotated[
     str,

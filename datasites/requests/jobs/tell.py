@@ -9,7 +9,7 @@ from datasites.protocol.blobs import BlobReference
 from datasites.protocol.job_messages import JobOutputs, JobStatus
 from datasites.requests.jobs.grounds import ReleasedOutputs, released_outputs
 from datasites.requests.jobs.outputs import output_pieces
-from datasites.requests.jobs.records import Job, Status, find_job
+from datasites.requests.jobs.records import Job, Status, find_job, find_senders_job, set_job_status
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.engine import reading
@@ -20,6 +20,7 @@ from policies.log.entries import LogEntry
 from policies.log.job_entries import OutputsReleased
 from policies.log.journal import append
 
+_NOT_TRIED = "This site could not try the job on mock data; its owner knows why."
 _TOLD_WHEN_ENDED = (Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
 
 
@@ -38,6 +39,16 @@ def tell(connection: Connection, job: Job, now: int) -> None:
     enqueue(connection, job.sender, status, now)
 
 
+def tell_refusal(connection: Connection, sender: str, job: str, reason: str, now: int) -> None:
+    """Say why a submission was not taken in; of a job that was taken in before, say where it stands."""
+    known = find_senders_job(connection, sender, job)
+    if known is not None:
+        tell(connection, known, now)
+        return
+    status = JobStatus(job=job, status="refused", detail=reason, decision=None, ending=None, milliseconds=None)
+    enqueue(connection, sender, status, now)
+
+
 def tell_due(site: Site) -> bool:
     """Tell what may be told by now of jobs that ended, and send what was released of them; True if there was any."""
     with reading(site.engine) as connection:
@@ -46,6 +57,17 @@ def tell_due(site: Site) -> bool:
     for digest in found:
         _tell_one(site, digest)
     return bool(found)
+
+
+def refuse_job(site: Site, job: Job) -> None:
+    """A job could not even be tried: it has failed, and nothing of it ever runs."""
+    with site.engine.begin() as connection:
+        stored = find_job(connection, job.digest)
+        if stored is None or stored.status is not Status.RECEIVED:
+            return
+        set_job_status(connection, job.digest, Status.FAILED, _NOT_TRIED)
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(code_file=None))
+        tell(connection, find_job(connection, job.digest) or job, site.now)
 
 
 def milliseconds_to_next_telling(connection: Connection, site: Site) -> int | None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, update
 from datasites.execution.jobs.errands import inspection_errand, opened_files
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.inspection.question import BoundedColumn, PrivateData, Question
-from datasites.requests.jobs.outputs import output_pieces
+from datasites.requests.jobs.outputs import output_contents
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import Run
 from datasites.sandbox.zygote import Cancel
@@ -88,11 +88,9 @@ def _outputs(site: Site, job: Job, run: Run, rules: DisclosureRules) -> dict[str
     """The outputs and logs by the names under which the inspection sees them; None if they are too large to be read."""
     if run.size > rules.maximum_output_bytes:
         return None
-    content, offset, found = b"".join(output_pieces(site, job, run.files)), 0, {}
-    for file in run.files:
-        name = f"printed-{file.path}" if file.path in found else file.path  # an output may be called like a log
-        found[name] = content[offset : offset + file.size]
-        offset += file.size
+    found: dict[str, bytes] = {}
+    for file, content in output_contents(site, job):
+        found[f"printed-{file.path}" if file.path in found else file.path] = content  # one may be called like a log
     return found
 
 

@@ -37,6 +37,20 @@ def output_pieces(site: Site, job: Job, chosen: Sequence[OutputFact]) -> Iterato
         at += len(piece)
 
 
+def output_contents(site: Site, job: Job) -> list[tuple[OutputFact, bytes]]:
+    """Each output and log of the newest execution with its bytes.
+
+    Raises:
+        NotAuthenticError: there are none, or what is stored is not what the run wrote.
+    """
+    files = job.run.files if job.run is not None else ()
+    content, offset, found = b"".join(output_pieces(site, job, files)), 0, []
+    for file in files:
+        found.append((file, content[offset : offset + file.size]))
+        offset += file.size
+    return found
+
+
 def _require_as_written(site: Site, job: Job) -> None:
     changed = NotAuthenticError(f"The stored outputs of job {job.number} are not those that its run wrote.")
     if job.run is None or job.outputs_file is None or not site.contents.has(job.outputs_file):

@@ -10,7 +10,7 @@ from datasites.inspection.question import BoundedColumn, PrivateData, Question
 from datasites.requests.jobs.outputs import output_contents
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import Run
-from datasites.sandbox.zygote import Cancel
+from datasites.sandbox.errand import Cancel
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import all_data_sets

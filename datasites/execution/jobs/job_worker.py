@@ -11,7 +11,7 @@ from datasites.execution.jobs.zygotes import Zygotes
 from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
-from datasites.sandbox.zygote import Cancel
+from datasites.sandbox.errand import Cancel
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.engine import reading
@@ -84,20 +84,27 @@ class JobWorker:
     def stop_closed(self) -> None:
         """Stop whatever runs for a job that was cancelled or has expired meanwhile."""
         with self._lock:
-            running = dict(self._running)
+            running = set(self._running)
+        if not running:
+            return
         with reading(self._site.engine) as connection:
-            for digest, cancel in running.items():
-                job = find_job(connection, digest)
-                if job is None or job.status not in (Status.RECEIVED, Status.RUNNING):
-                    cancel.cancel()
+            found = {digest: find_job(connection, digest) for digest in running}
+        for digest, job in found.items():
+            if job is None or job.status not in (Status.RECEIVED, Status.RUNNING):
+                self._stop(digest)
 
     def stop_all(self) -> None:
         """Stop whatever runs, and end the zygotes."""
         with self._lock:
-            running = list(self._running.values())
-        for cancel in running:
-            cancel.cancel()
+            running = set(self._running)
+        for digest in running:
+            self._stop(digest)
         self._zygotes.end_all()
+
+    def _stop(self, digest: str) -> None:
+        with self._lock:  # under which it is closed, too
+            if digest in self._running:
+                self._running[digest].cancel()
 
     @contextmanager
     def _cancellable(self, job: Job, status: Status) -> Iterator[Cancel]:
@@ -112,7 +119,7 @@ class JobWorker:
             yield cancel
         finally:
             with self._lock:
-                del self._running[job.digest]
+                self._running.pop(job.digest).close()
 
 
 def _has_ended(job: Job) -> bool:

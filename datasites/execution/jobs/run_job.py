@@ -14,8 +14,7 @@ from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_
 from datasites.requests.jobs.review import draft_job_decision
 from datasites.requests.jobs.runs import Run
 from datasites.requests.jobs.tell import tell
-from datasites.sandbox.errand import Outcome
-from datasites.sandbox.zygote import Cancel
+from datasites.sandbox.errand import Cancel, Outcome
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.contents import Piece

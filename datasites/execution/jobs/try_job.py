@@ -8,8 +8,7 @@ from datasites.execution.jobs.zygotes import Zygotes
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import DryRun
 from datasites.requests.jobs.tell import tell
-from datasites.sandbox.errand import Outcome
-from datasites.sandbox.zygote import Cancel
+from datasites.sandbox.errand import Cancel, Outcome
 from datasites.site import Site
 from datasites.store.file_sets import find_file_set
 from datasites.store.tables import jobs

@@ -35,4 +35,4 @@ def test_a_job_is_tried_on_mock_data_run_on_private_data_and_its_output_goes_to_
     assert json.loads(sent.content.plain()) == {"rows": 200}
     assert jobs.statuses()[-1].status == "released"
     report = jobs.scene.audit()
-    assert report.broken == (), report
+    assert report.broken == [], report

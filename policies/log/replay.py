@@ -12,6 +12,7 @@ from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
 from policies.log.recovery import LostHead, verify_recovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.terms import Terms
 
 
@@ -94,13 +95,13 @@ class Replay:
                 self._release(entry)
             case log.RequestClosed():
                 self._request(entry.request).closed = True
-            case log.LogRecovered():
+            case LogRecovered():
                 self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
             case log.ReservationLost():
                 self.accounts.lose(entry)
-            case log.BudgetWrittenOff():
+            case BudgetWrittenOff():
                 self.accounts.write_off(entry)
-            case log.MessageGap() | log.MessageRefused() | log.SetBackNoticed():
+            case log.MessageGap() | log.MessageRefused() | SetBackNoticed():
                 pass
 
     def _open_site(self, entry: log.SiteOpened) -> None:

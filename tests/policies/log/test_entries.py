@@ -12,6 +12,7 @@ from policies.decision import Decision, sign_decision
 from policies.errors import InvalidInputError
 from policies.log import entries as log
 from policies.log.recovery import LostHead, Recovery, sign_recovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -93,15 +94,24 @@ EXAMPLES: list[log.LogEntry] = [
         units=7,
     ),
     log.ReservationClosed(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
-    log.RoundComputed(at=1, request=HEX, round=3, attempt=1, round_context=HEX, model=HEX, output_commitment=HEX),
+    log.RoundComputed(
+        at=1,
+        request=HEX,
+        round=3,
+        attempt=1,
+        round_context=HEX,
+        model=HEX,
+        output_commitment=HEX,
+        layers=("no-new-privileges", "seccomp"),
+    ),
     log.UpdateReleased(at=1, request=HEX, round=3, recipient=HEX, output_commitment=HEX),
     log.RequestClosed(at=1, request=HEX, reason="All rounds are done."),
     log.MessageGap(at=1, sender=HEX, expected=4, got=6),
     log.MessageRefused(at=1, sender=HEX, message=HEX, reason="The signature does not hold."),
-    log.SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
-    log.LogRecovered(at=1, signed=RECOVERED),
+    SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
+    LogRecovered(at=1, signed=RECOVERED),
     log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
-    log.BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
+    BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
 ]
 
 

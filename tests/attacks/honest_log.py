@@ -105,6 +105,7 @@ def computed(number: int) -> log.RoundComputed:
         round_context=f"{number:064x}",
         model="dd" * 32,
         output_commitment=f"{number + 99:064x}",
+        layers=("seccomp",),
     )
 
 

@@ -113,10 +113,10 @@ def _copies(
 
 def _chances(survey: Survey, vocabulary: Vocabulary, column: str) -> NDArray[np.float64]:
     """How likely a number would stand in the column by chance; for words, which do not, as little as one record."""
-    spread_of = survey.spreads[column]
-    width = max(spread_of.maximum - spread_of.minimum, 1e-12) if spread_of.filled else 1e-12
-    numbers = np.minimum(1.0, spread_of.filled * 2 * np.nan_to_num(vocabulary.tolerances) / width)
-    return np.where(np.isnan(vocabulary.tolerances), 1 / (survey.records + 1), numbers)
+    chances = np.full(vocabulary.size, 1 / (survey.records + 1))
+    numbers = ~np.isnan(vocabulary.values)
+    chances[numbers] = survey.spreads[column].chances(vocabulary.values[numbers], vocabulary.tolerances[numbers])
+    return chances
 
 
 def _sequences(content: Content, width: int, shortest: int, index: _Index) -> _Sequences:

@@ -4,12 +4,13 @@ import csv
 import io
 
 from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError, at_least
-from policies.disclosure.cells import Table
+from policies.disclosure.cells import Table, plain
 from policies.disclosure.volume import table_values
 from policies.errors import InvalidInputError
 
 _LONGEST_LINE = 2**17
 _SEPARATORS = (",", ";", "\t")
+_MOST_LEVELS = 3
 
 
 def read_csv(output: str, data: bytes) -> Content:
@@ -43,5 +44,18 @@ def read_csv(output: str, data: bytes) -> Content:
     if width * len(rows) > 2 * MOST_CELLS:
         raise LimitsError
     header, *body = (row + (None,) * (width - len(row)) for row in rows if row)
-    table = Table(output, tuple(name or "" for name in header), tuple(body))
+    columns, first = _header(header, body)
+    table = Table(output, columns, tuple(body[first:]))
     return Content(output, (table,), values=at_least(table_values(table), data))
+
+
+def _header(header: tuple[str | None, ...], body: list[tuple[str | None, ...]]) -> tuple[tuple[str, ...], int]:
+    """The columns' names, and how many rows below the header belong to it, as where pandas writes levels of names."""
+    first = 0
+    if len(set(header)) < len(header):
+        while first < min(_MOST_LEVELS, len(body) - 1) and not any(
+            isinstance(plain(cell), float) for cell in body[first]
+        ):
+            first += 1
+    levels = [header, *body[:first]]
+    return tuple(" ".join(name for level in levels if (name := level[place])) for place in range(len(header))), first

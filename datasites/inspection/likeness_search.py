@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from datasites.inspection.private_columns import Chunk
 from datasites.inspection.survey import Survey, places
 from datasites.inspection.vocabulary import Vocabulary
-from policies.disclosure.likeness import Ids, is_record
+from policies.disclosure.likeness import Ids, agreement
 
 _ROWS_A_BLOCK = 256
 _RECORDS_A_PIECE = 2**14
@@ -75,9 +75,9 @@ class _Block:
             place = self._first + number
             row, likely = self._rows[number], together[:, number]
             for record in np.argsort(likely)[-_LOOKED_AT:]:
-                agreeing = np.intersect1d(row, np.array([found[record] for found in hits]))
-                worth = float(self._bits[agreeing].sum())
-                if worth > best[place] and is_record(agreeing.size, row.size):
+                agreeing = np.intersect1d(row, [found[record] for found in hits])
+                worth = agreement(float(self._bits[agreeing].sum()), agreeing.size, row.size)
+                if worth > best[place]:
                     best[place], cells[place] = worth, agreeing.size
 
 

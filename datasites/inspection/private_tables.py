@@ -17,6 +17,7 @@ from datasites.inspection.tensor_file import read_tensor_file
 from policies.errors import InvalidInputError
 
 _CELLS_A_CHUNK = 2**19
+_LINES_A_CHUNK = 2**14
 _MOST_WHOLE = 64 * 1024 * 1024
 _PAGE_BUFFER = 2**16
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -80,8 +81,16 @@ def _csv(path: Path) -> Iterator[Chunk]:
 
 
 def _json_lines(path: Path) -> Iterator[Chunk]:
-    with pd.read_json(path, lines=True, chunksize=2**14, dtype=False, convert_dates=False) as pieces:
-        yield from map(_frame, pieces)
+    columns: dict[Any, None] = {}
+    for piece in _json_pieces(path):
+        columns.update(dict.fromkeys(piece.columns))
+    for piece in _json_pieces(path):
+        yield _frame(piece.reindex(columns=list(columns)))
+
+
+def _json_pieces(path: Path) -> Iterator[pd.DataFrame]:
+    with pd.read_json(path, lines=True, chunksize=_LINES_A_CHUNK, dtype=False, convert_dates=False) as pieces:
+        yield from pieces
 
 
 def _json(path: Path) -> Iterator[Chunk]:

@@ -14,6 +14,8 @@ from datasites.inspection.vocabulary import Vocabulary
 from policies.disclosure.cells import fold
 from policies.disclosure.identity import identifying
 
+_LARGEST_SAMPLE = 2**14
+
 Affine = tuple[float, float]
 """What is taken off a number, and what it is then divided by."""
 
@@ -27,6 +29,9 @@ class Spread:
     maximum: float = -np.inf
     mean: float = 0.0
     squares: float = 0.0
+    sample: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """An even choice of them."""
+    step: int = 1
 
     def update(self, numbers: NDArray[np.float64]) -> None:
         """Take in further numbers, NaN where there is none (Chan, Golub & LeVeque's pairwise update)."""
@@ -38,7 +43,25 @@ class Spread:
         self.squares += float(((known - mean) ** 2).sum()) + difference**2 * self.filled * known.size / total
         self.mean += difference * known.size / total
         self.filled = total
+        self.sample = np.concatenate([self.sample, known[:: self.step]])
+        while self.sample.size > _LARGEST_SAMPLE:
+            self.sample, self.step = self.sample[::2], 2 * self.step
         self.minimum, self.maximum = min(self.minimum, float(known.min())), max(self.maximum, float(known.max()))
+
+    def chances(self, numbers: NDArray[np.float64], tolerances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How likely some number of the column lies within the tolerance of each of `numbers` by chance [numbers].
+
+        The column is taken to be as dense around each as the nearest hundredth of it is.
+        """
+        if not self.sample.size:
+            return np.ones(numbers.size)
+        ordered = np.sort(self.sample)
+        near = max(5, ordered.size // 200)
+        place = np.searchsorted(ordered, numbers)
+        low, high = (place - near).clip(0, ordered.size - 1), (place + near).clip(0, ordered.size - 1)
+        width = np.maximum(ordered[high] - ordered[low], 2 * tolerances)
+        expected = self.filled * (high - low + 1) / ordered.size * 2 * tolerances / width
+        return np.asarray(-np.expm1(-expected), np.float64)
 
     def scalings(self) -> list[Affine]:
         """The usual rescalings by the column's own figures: to [0, 1], and by mean and deviation, both kinds."""

@@ -22,11 +22,13 @@ class Vocabulary:
         """Number `values`, which are distinct. `exact`: numbers agree only if they are equal but for a millionth."""
         self.size = len(values)
         self.texts = {value: place for place, value in enumerate(values) if isinstance(value, str)}
+        self.values = np.array([np.nan if isinstance(value, str) else value for value in values], np.float64)
+        """The numbers among them [values]; NaN for text."""
         self.tolerances = np.full(len(values), np.nan)
         """Half the width within which numbers agree with each value [values]; NaN for text."""
         self._classes: list[tuple[int, NDArray[np.float64], NDArray[np.int64]]] = []
-        places = np.array([place for place, value in enumerate(values) if not isinstance(value, str)], np.int64)
-        numbers = np.array([values[place] for place in places], np.float64)
+        places = np.flatnonzero(~np.isnan(self.values))
+        numbers = self.values[places]
         written = np.array([EXACT if exact else decimals(number) for number in numbers.tolist()], np.int64)
         closest = _RELATIVE * np.maximum(np.abs(numbers), _SMALLEST)
         widths = np.where(written == EXACT, closest, np.maximum(closest, 0.5 * 10.0**-written))

@@ -25,7 +25,7 @@ class Shared:
 
 
 def shared_columns(table: Table, private: Sequence[str]) -> Shared:
-    """Find the columns of `table` named as private ones. A leading column without a name that numbers the rows is skipped."""
+    """Find the columns of `table` named as private ones; a nameless one that numbers the rows may stand before them."""
     by_name = {fold(name): name for name in private}
     places = tuple(place for place, name in enumerate(table.columns) if name and fold(name) in by_name)
     return Shared(

@@ -21,6 +21,7 @@ Item = TypeVar("Item")
 _FEWEST_CELLS = 3
 _LEAST_SHARE = 0.5
 _CHANCE_OF_ONE = 0.01
+_CHANCE_OF_MANY = 0.05
 _FEWEST_ROWS = 5
 _COPY_SHARE = 0.9
 _COPY_BITS = 20.0
@@ -46,16 +47,24 @@ def could_be_record(row: Ids, bits: NDArray[np.float64], records: int) -> bool:
     )
 
 
-def is_record(cells: int, size: int) -> bool:
-    """Whether `cells` of the `size` values of a row, agreeing with one and the same record, are enough to judge it."""
-    return cells >= max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * size))
+def agreement(worth: float, cells: int, size: int) -> float:
+    """Bits by which a row agrees with one record beyond the many ways to choose the cells that agree; 0 if too few do.
+
+    Args:
+        worth: bits of the values that agree.
+        cells: how many they are.
+        size: how many values the row has.
+    """
+    if cells < max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * size)):
+        return 0.0
+    return max(0.0, worth - math.log2(math.comb(size, cells)))
 
 
 def record_rows(best: NDArray[np.float64], rows: int, records: int) -> int:
     """How many rows of one output repeat a record.
 
     A single row must agree beyond chance in spite of all the rows that were tried; where at least five, and half of
-    all rows, agree with records, each needs only be rarer than one in the data.
+    all rows, agree with records, it is enough that each would by chance in one case of twenty.
 
     Args:
         best: for each row that could be a record, the bits in which it agrees with its likest record [rows].
@@ -63,7 +72,7 @@ def record_rows(best: NDArray[np.float64], rows: int, records: int) -> int:
     """
     chance = records * np.exp2(-best)
     alone = int((chance * max(1, best.size) < _CHANCE_OF_ONE).sum())
-    together = int((chance < 1).sum())
+    together = int((chance < _CHANCE_OF_MANY).sum())
     return max(alone, together if together >= max(_FEWEST_ROWS, _LEAST_SHARE * rows) else 0)
 
 

@@ -12,10 +12,12 @@ from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, unwrap, wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.job_messages import JobMessageToResearcher
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
 from datasites.protocol.relay_wire import Fate
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
+from researcher.job_state import keep_mail
 from researcher.state import State
 
 _LONGEST_POLL_SECONDS = 20.0
@@ -29,7 +31,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Correspondence:
-    """The researcher's end of every conversation. Statuses go to the state file, other messages wait in memory.
+    """The researcher's end of every conversation. Statuses and mail on jobs go to the state file, the rest to memory.
 
     Of each site the newest 1 000 wait, more than any honest one has to say at a time: none fills the memory, and none
     crowds out what another sent.
@@ -102,6 +104,14 @@ class Correspondence:
         patiently(partial(self._poll, 0), seconds)
         self.collect(unwanted, lambda _taken: True, 0)
 
+    def listen(self, seconds: float) -> None:
+        """Take in what lies at the relay, waiting up to `seconds` for something; it waits here for whoever wants it.
+
+        Raises:
+            UnavailableError: the relay cannot be reached.
+        """
+        self._poll(seconds)
+
     def _poll(self, seconds: float) -> None:
         sites = self.state.sites()
         for cursor, envelope in self.mailbox.receive(self._cursor, seconds):
@@ -116,9 +126,11 @@ class Correspondence:
                 self.state.take_number(connection, opened.sender.party, opened.number)
                 if isinstance(opened.message, StudyStatus):
                     _keep_status(connection, opened.sender.party, opened.message)
+                elif isinstance(opened.message, JobMessageToResearcher):
+                    keep_mail(connection, opened.sender.party, opened.message, most=_KEPT_OF_A_SITE)
         except (NotAuthenticError, InvalidInputError, ConflictError):
             return  # forged, damaged or replayed mail: there is nobody to tell
-        if not isinstance(opened.message, StudyStatus):
+        if not isinstance(opened.message, StudyStatus | JobMessageToResearcher):
             self._waiting.append((opened.sender, opened.message))
 
 

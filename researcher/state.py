@@ -1,4 +1,4 @@
-"""What must survive a kernel restart: pinned cards, the numbering of messages, and every study with its progress."""
+"""What must survive a kernel restart: pinned cards, the numbering of messages, every study and every job."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +27,18 @@ CREATE TABLE IF NOT EXISTS studies (
 CREATE TABLE IF NOT EXISTS statuses (
     study TEXT NOT NULL REFERENCES studies, site TEXT NOT NULL REFERENCES sites,
     status TEXT NOT NULL, detail TEXT NOT NULL, decision TEXT, PRIMARY KEY (study, site)
+) STRICT;
+CREATE TABLE IF NOT EXISTS account (one INTEGER PRIMARY KEY CHECK (one = 1), email TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS addresses (
+    address TEXT PRIMARY KEY, site TEXT NOT NULL UNIQUE REFERENCES sites,
+    standing TEXT NOT NULL, packages TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE TABLE IF NOT EXISTS jobs (
+    job TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites, terms TEXT NOT NULL, unsent_code BLOB,
+    status TEXT, detail TEXT NOT NULL DEFAULT '', decision TEXT, outputs_attempt INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS job_mail (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL REFERENCES sites, message TEXT NOT NULL
 ) STRICT;
 """
 

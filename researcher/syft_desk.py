@@ -1,0 +1,146 @@
+"""What stands behind a researcher's PySyft session: acquaintances, submissions and mail, in our own messages."""
+
+import shutil
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from syft.sync.peers.peer import Peer, PeerState
+
+from datasites.protocol.job_messages import FileSetRequest, JobSubmission, PeerRequest
+from datasites.syft_bridge.engine import describe_peer
+from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from researcher.correspondence import Correspondence
+from researcher.job_state import Address, add_job, addresses, all_jobs, mark_sent, set_standing, unsent_jobs
+from researcher.syft_box import Box
+from researcher.syft_inbox import Inbox
+from researcher.syft_submission import Stated, read_submission
+
+_WAIT_SECONDS = 0.2
+_ASK_AGAIN_SECONDS = 2.0
+_NOT_YOURS = "That is for the owner of a data set: a researcher's session only looks at data sets and submits jobs."
+
+
+@dataclass
+class ResearcherDesk:
+    """One researcher's end of all conversations on jobs; a `Desk` of the engine."""
+
+    correspondence: Correspondence
+    box: Box
+    stated: Stated
+    patience_seconds: float
+    inbox: Inbox = field(init=False)
+    _asked_at: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inbox = Inbox(self.correspondence, self.box, self.patience_seconds)
+
+    def sync(self) -> None:
+        """Hand over what waits, ask for news of data sets, and act on what came, waiting a moment for the answers.
+
+        Raises:
+            UnavailableError: the relay cannot be reached.
+        """
+        self._send_jobs()
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            self._ask_for_data_sets()
+            left = max(deadline - time.monotonic(), 0) if self.inbox.awaited else 0
+            self.correspondence.listen(left)
+            self.inbox.act()
+            if not left or not self.inbox.awaited:
+                return
+
+    def peers(self) -> list[Peer]:
+        """The sites that were asked: those that accepted this address, then those that have not yet."""
+        known = addresses(self.correspondence.state).values()
+        return [describe_peer(it.address, PeerState.ACCEPTED) for it in known if it.standing == "accepted"] + [
+            describe_peer(it.address, PeerState.REQUESTED_BY_ME) for it in known if it.standing == "asked"
+        ]
+
+    def add_peer(self, address: str) -> None:
+        """Ask a pinned site to show this researcher under its address.
+
+        Raises:
+            InvalidInputError: no pinned site stands under `address`.
+            UnavailableError: the relay cannot be reached.
+        """
+        site = self._pinned(address).site
+        self.correspondence.send([site], PeerRequest(contact=self.box.email), self.patience_seconds)
+        if self._pinned(address).standing == "pinned":
+            set_standing(self.correspondence.state, site, "asked")
+        self.inbox.awaited.add(site)
+
+    def approve_peer(self, address: str) -> None:
+        """Raises RefusedError: nobody asks a researcher."""
+        raise RefusedError(f"{address} cannot ask a researcher for anything; add_peer(…) asks it instead.")
+
+    def reject_peer(self, address: str) -> None:
+        """Raises RefusedError: nobody asks a researcher."""
+        self.approve_peer(address)
+
+    def push_job(self, job_dir: Path) -> None:
+        """Check, keep and send the submission in `job_dir`; a refused one is taken away again.
+
+        Raises:
+            InvalidInputError, RefusedError: no site would accept it, or this one does not; see `read_submission`.
+        """
+        state = self.correspondence.state
+        try:
+            address = self._pinned(job_dir.relative_to(self.box.folder).parts[0])
+            terms, code = read_submission(
+                job_dir,
+                self.correspondence.identity.party,
+                address,
+                self.box.data_sets(address.address),
+                self.stated,
+            )
+            if any((it.terms.site, it.terms.name) == (terms.site, terms.name) for it in all_jobs(state)):
+                raise ConflictError(f"A job called «{terms.name}» was submitted to {address.address} before.")
+        except CloisterError:
+            shutil.rmtree(job_dir)
+            raise
+        add_job(state, terms, code)
+        try:
+            self._send_jobs()
+        except UnavailableError as error:
+            warnings.warn(f"The job is kept and goes out with the next sync(): {error}", stacklevel=2)
+
+    def share_data_set(self, name: str, users: list[str] | None) -> None:
+        """Raises RefusedError: it is not this researcher's."""
+        raise RefusedError(_NOT_YOURS)
+
+    def delete_data_set(self, name: str) -> None:
+        """Raises RefusedError: it is not this researcher's."""
+        raise RefusedError(_NOT_YOURS)
+
+    def _send_jobs(self) -> None:
+        for terms, code in unsent_jobs(self.correspondence.state):
+            content = self.correspondence.upload(code, self.patience_seconds)
+            submission = JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=content)
+            self.correspondence.send([terms.site], submission, self.patience_seconds)
+            mark_sent(self.correspondence.state, terms.job)
+
+    def _ask_for_data_sets(self) -> None:
+        """Ask the sites that accepted for their data sets, each so often at most."""
+        now = time.monotonic()
+        due = [
+            it.site
+            for it in addresses(self.correspondence.state).values()
+            if it.standing == "accepted"
+            and now - self._asked_at.get(it.site, -_ASK_AGAIN_SECONDS) >= _ASK_AGAIN_SECONDS
+        ]
+        if due:
+            self.correspondence.send(due, FileSetRequest(), self.patience_seconds)
+            self.inbox.awaited |= set(due)
+            self._asked_at |= dict.fromkeys(due, now)
+
+    def _pinned(self, address: str) -> Address:
+        known = addresses(self.correspondence.state)
+        if address not in known:
+            raise InvalidInputError(
+                f"No site is pinned as {address}; name it in login_ds(sites={{…}}) with its card and the fingerprint "
+                "that its owner read aloud."
+            )
+        return known[address]

@@ -5,10 +5,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from policies.jobs.decision import Attempt
-from policies.jobs.endings import Ending
+from policies.jobs.endings import Ending, Layers
 from policies.jobs.names import FilePath
 from policies.jobs.release import MAXIMUM_OUTPUTS, OutputFact
-from policies.log.job_entries import Layers
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, StrictModel
 

@@ -8,6 +8,7 @@ from policies.log import merkle
 from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.log.verify import Pinned
+from tests.attacks.honest_job_log import FIRST, JOBS, started
 from tests.attacks.honest_log import (
     ALLOWANCE,
     FACTS,
@@ -73,6 +74,15 @@ def test_a_recovery_that_is_not_the_owners_word_on_this_log_breaks_it_and_excuse
     entries = replaced(RETURNED, NOTICED, LogRecovered(at=300, signed=bad), WRITTEN_OFF)
     report = verify(entries, pinned=pinned(note(LOST_LINE)))
     assert [it.position for it in report.broken] == [None, entries.index(WRITTEN_OFF) - 1]
+
+
+@pytest.mark.parametrize("approved_again", [True, False])
+def test_what_was_approved_before_a_recovery_may_have_run_in_the_lost_history(approved_again: bool) -> None:
+    place, approved = SET_BACK.index(RECOVERED), JOBS.index(FIRST) + 1
+    again = [FIRST] if approved_again else []
+    entries = [*SET_BACK[:place], *JOBS[:approved], *SET_BACK[place:], *again, *JOBS[approved:]]
+    broken = verify(entries, pinned=pinned(note(LOST_LINE), note(HONEST[:5]))).broken[:1]
+    assert [it.position for it in broken] == ([] if approved_again else [entries.index(started(1))])
 
 
 def changed(entry: log.LogEntry, **changes: object) -> log.LogEntry:

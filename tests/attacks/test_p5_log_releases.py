@@ -5,6 +5,8 @@ import pytest
 from tests.attacks.honest_job_log import (
     FIRST,
     JOB_CLOSED,
+    OTHER_RECEIVED,
+    OTHER_TERMS,
     Attack,
     decided,
     ended,
@@ -41,6 +43,11 @@ RELEASES: dict[str, Attack] = {
         with_jobs(word(2), word(1), sent(2, "by-hand"))[:-4],
         sent(2, "by-hand"),
         "no signed word",
+    ),
+    "releases on the word on another job": (
+        with_jobs(word(2), OTHER_RECEIVED, word(2, request=OTHER_TERMS.digest())),
+        word(2, request=OTHER_TERMS.digest()),
+        "never began",
     ),
     "releases on a word for somebody else": (
         with_jobs(word(2), word(2, **OTHER_PARTY)),

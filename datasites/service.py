@@ -6,10 +6,12 @@ from collections.abc import Callable
 from sqlalchemy.exc import OperationalError
 
 from datasites.catalog.snapshot_folder import remove_leftovers
+from datasites.execution.jobs.job_worker import JobWorker
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
 from datasites.serving.incoming import Effect, Incoming
+from datasites.serving.job_loops import JobLoops
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
 from datasites.serving.outgoing import Outgoing
@@ -42,6 +44,8 @@ class Service:
         self._small_mail_waits = threading.Event()
         self._large_mail_waits = threading.Event()
         self._work_waits = threading.Event()
+        self._job_worker = JobWorker(site)
+        self._jobs = JobLoops(self._job_worker, self._stop, self._wake_others)
 
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.
@@ -61,13 +65,18 @@ class Service:
                 begin_anew(connection, self._site, self._site.now)
                 if is_set_back(connection):
                     report(SET_BACK)
+            self._job_worker.take_up_interrupted()
             self._worker.tidy()
             remove_leftovers(self._site)
-            loops = (self._work, self._listen, self._receive, self._send_small, self._send_large)
-            worker, *others = [self._start(loop) for loop in loops]
+            mail = (self._listen, self._receive, self._send_small, self._send_large)
+            work = (self._work, self._jobs.try_jobs, self._jobs.run_jobs, self._jobs.tell_of_jobs)
+            others = [self._start(loop) for loop in mail]
+            workers = [self._start(loop) for loop in work]
             self._stop.wait()
-            self._wake()
-            worker.join(_LONGEST_GOODBYE_SECONDS)
+            self._jobs.end()
+            self._wake_others()
+            for worker in workers:
+                worker.join(_LONGEST_GOODBYE_SECONDS)
             if self._failed.is_set():
                 for thread in others:
                     thread.join(_FAREWELL_SECONDS)  # the one that failed reports its traceback first
@@ -107,8 +116,14 @@ class Service:
         ):
             if has:
                 waits.set()
+        if effect.jobs:
+            self._jobs.wake()
 
     def _wake(self) -> None:
+        self._wake_others()
+        self._jobs.wake()
+
+    def _wake_others(self) -> None:
         for waits in (self._small_mail_waits, self._large_mail_waits, self._work_waits):
             waits.set()
 

@@ -5,11 +5,8 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, StringConstraints
 
-from policies.errors import NotAuthenticError
-from policies.statements.canonical import canonical_bytes
-from policies.statements.digests import digest
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
-from policies.statements.signed import sign, verify
+from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_DECISION_BYTES = 16 * 1024
 
@@ -27,8 +24,6 @@ Units = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 Timestamp = Annotated[int, Field(ge=0, le=2**40)]
 """Seconds since 1970, UTC."""
-
-_NOT_IN_SUBJECT = frozenset({"verdict", "reason", "decided_at"})
 
 
 class Decision(StrictModel):
@@ -49,8 +44,7 @@ class Decision(StrictModel):
 
     def subject(self) -> str:
         """The digest of what is decided on: shown before the decision and given back to take it."""
-        fields = self.model_dump(mode="json")
-        return digest("approval", canonical_bytes({k: v for k, v in fields.items() if k not in _NOT_IN_SUBJECT}))
+        return subject_digest("approval", self)
 
 
 class SignedDecision(StrictModel):
@@ -63,11 +57,7 @@ class SignedDecision(StrictModel):
 
 def sign_decision(private_key: Ed25519PrivateKey, decision: Decision) -> SignedDecision:
     """Sign `decision` with the owner's key."""
-    return SignedDecision(
-        decision=decision,
-        owner_key=private_key.public_key().public_bytes_raw().hex(),
-        signature=sign(private_key, "decision", decision.canonical()).hex(),
-    )
+    return SignedDecision(decision=decision, **owner_signature(private_key, "decision", decision))
 
 
 def verify_decision(signed: SignedDecision, owner_key: bytes) -> Decision:
@@ -76,7 +66,5 @@ def verify_decision(signed: SignedDecision, owner_key: bytes) -> Decision:
     Raises:
         NotAuthenticError: another key signed, or the decision is not the one that was signed.
     """
-    if signed.owner_key != owner_key.hex():
-        raise NotAuthenticError("The decision names another owner key than the one pinned for this site.")
-    verify(owner_key, bytes.fromhex(signed.signature), "decision", signed.decision.canonical(), what="the decision")
+    require_owner(signed, signed.decision, owner_key, "decision", what="the decision")
     return signed.decision

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from policies.errors import InvalidInputError, RefusedError
+from policies.jobs.rules import JobRules
 from policies.statements.schema import StrictModel, describe_validation_error
 from policies.statements.toml import parse_toml
 from policies.terms import Terms
@@ -17,6 +18,16 @@ minimum_colluders = 1     # and withstand this many of them colluding
 maximum_epsilon = 10.0    # the most ε that one request may promise
 maximum_days = 90         # the longest that an approval may stay valid
 maximum_round_minutes = 60  # the longest that one round may keep the site's worker busy
+
+[jobs]                    # analysis code; each job needs an approval of its own
+maximum_minutes = 60      # the longest that one execution may take
+maximum_memory_mib = 8192 # the most memory that it may use
+maximum_disk_mib = 1024   # the most that it may write, outputs included
+maximum_days = 90         # the longest that an approval may stay valid
+release_clean = false     # true: outputs in which the inspection finds nothing leave at once
+
+[jobs.outputs]            # what the inspection finds
+minimum_group = 10        # a number that stands for fewer records than this
 """
 
 
@@ -28,6 +39,7 @@ class HouseRules(StrictModel):
     maximum_epsilon: Annotated[float, Field(gt=0, le=100)]
     maximum_days: Annotated[int, Field(ge=1, le=3650)]
     maximum_round_minutes: Annotated[int, Field(ge=1, le=10_080)]
+    jobs: JobRules = JobRules()
 
 
 def parse_house_rules(data: bytes) -> HouseRules:

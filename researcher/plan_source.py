@@ -1,23 +1,25 @@
-"""The source that goes along with a study for its reviewers: the plan's class and the classes of its model."""
+"""The source that goes along with a study for its reviewers: the classes of its model, and the plan's class."""
 
 import ast
 import inspect
-import sysconfig
+import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 
 from torch import nn
 
 from policies.errors import InvalidInputError
 from researcher.plan import TrainingPlan
+from researcher.source_context import context_of, is_installed
 
 _WITHOUT_SOURCE = ("builtins", "abc", "typing")
-_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
-    """Collect the source of every class that the researcher wrote: the plan's first, then the model's.
+    """Collect the source of every class that the researcher wrote, the plan's last, below what these classes refer to.
+
+    It stands in an order in which Python can define it.
 
     Works for classes from files and from notebook cells (whose lines Python keeps).
 
@@ -25,20 +27,29 @@ def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
         InvalidInputError: a class has no readable source (typed at a prompt, or made by `exec`).
     """
     classes = [*type(plan).__mro__, *(base for module in model.modules() for base in type(module).__mro__)]
-    return "\n\n".join(_class_source(cls) for cls in dict.fromkeys(_own(classes)))
+    own = list(dict.fromkeys(reversed(list(_own(classes)))))
+    sources = {cls.__name__: _class_source(cls) for cls in own}
+    context = context_of(sources, {cls.__name__: _namespace(cls) for cls in own})
+    return "\n\n".join([*([context] if context else []), *sources.values()])
 
 
 def _own(classes: Sequence[type]) -> Iterable[type]:
     """The researcher's classes: the first, and those that neither Python nor an installed package defines."""
     for number, cls in enumerate(classes):
         method = _method(cls)
-        installed = method is not None and method.__code__.co_filename.startswith(_INSTALLED)
+        installed = method is not None and is_installed(method.__code__.co_filename)
         if cls is not TrainingPlan and cls.__module__ not in _WITHOUT_SOURCE and (number == 0 or not installed):
             yield cls
 
 
 def _method(cls: type) -> FunctionType | None:
     return next((value for value in vars(cls).values() if isinstance(value, FunctionType)), None)
+
+
+def _namespace(cls: type) -> Mapping[str, object]:
+    method = _method(cls)
+    seen = vars(sys.modules[cls.__module__]) if method is None else method.__globals__
+    return {**seen, **{base.__name__: base for base in cls.__bases__ if base.__name__ not in seen}}
 
 
 def _class_source(cls: type) -> str:

@@ -188,7 +188,7 @@ class Scene:
         terms, number = assignment.request.terms, assignment.round_number
         update = (np.full(PARAMETERS, value, np.float32),) if terms.trains_in(number) else ()
         metrics = np.array([20.0, 5.0]) if terms.evaluates_in(number) else None
-        answer_round(self.site, assignment, RoundResult(metrics, iter(update)))
+        answer_round(self.site, assignment, RoundResult(metrics, iter(update), ("seccomp",)))
         self.witness()
 
     def compute(self, request: Request, number: int) -> MaskedUpdateMessage:

@@ -3,16 +3,15 @@
 import os
 import stat
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from datasites.catalog.checked_file import digest_of, file_state
 from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
 from policies.errors import InvalidInputError, NotAuthenticError
 from policies.statements.digests import keyed_commitment
 
-_BYTES_AT_A_TIME = 2**20
 _OTHERS_OR_WRITABLE = 0o377
 
 
@@ -40,7 +39,7 @@ class CheckedSnapshot:
         Raises:
             NotAuthenticError: somebody changed it.
         """
-        if _state(os.fstat(self.descriptor)) != self.state:
+        if file_state(os.fstat(self.descriptor)) != self.state:
             raise NotAuthenticError(f"The snapshot {self.path} was changed after it was checked; restore it.")
 
     def close(self) -> None:
@@ -76,12 +75,12 @@ def open_snapshot(path: Path, commitment: str, key: bytes) -> CheckedSnapshot:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS_OR_WRITABLE:
             raise NotAuthenticError(f"The snapshot {path} is not a file of mode 0400 of this account; restore it.")
-        if snapshot_commitment(_digest(descriptor, status.st_size), key) != commitment:
+        if snapshot_commitment(digest_of(descriptor, status.st_size), key) != commitment:
             raise NotAuthenticError(f"The snapshot {path} is not the one that was committed to; restore it.")
         layout = _layout(descriptor, status.st_size)
         # For whoever reads single units from it: what stands around them need not be fetched.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        snapshot = CheckedSnapshot(path, descriptor, layout, _state(status))
+        snapshot = CheckedSnapshot(path, descriptor, layout, file_state(status))
         snapshot.require_unchanged()
     except BaseException:
         os.close(descriptor)
@@ -94,17 +93,3 @@ def _layout(descriptor: int, size: int) -> SnapshotLayout:
         return parse_layout(os.pread(descriptor, HEADER_BYTES, 0), size)
     except InvalidInputError as error:
         raise NotAuthenticError("The snapshot was made by another version of this program; register again.") from error
-
-
-def _digest(descriptor: int, size: int) -> bytes:
-    """SHA-256 of the first `size` bytes, or of fewer if the file ends before."""
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    hasher, buffer, offset = sha256(), bytearray(_BYTES_AT_A_TIME), 0
-    while offset < size and (got := os.preadv(descriptor, [buffer], offset)):
-        hasher.update(memoryview(buffer)[: min(got, size - offset)])
-        offset += got
-    return hasher.digest()
-
-
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -16,6 +16,8 @@ from datasites.cli.options import (
 )
 from datasites.cli.output import print_json, reporting, say
 from datasites.requests import decide
+from datasites.requests.jobs.decide import approve_job, deny_job, find_approvable
+from datasites.requests.jobs.records import Job, find_job_by_number
 from datasites.requests.records import Request
 from datasites.store.waking import wake
 
@@ -33,13 +35,14 @@ def approve(
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Approve exactly what «show» showed: signed with the owner's key, and its worst-case cost reserved."""
+    """Approve exactly what «show» showed: signed with the owner's key, and a study's worst-case cost reserved."""
     with reporting(as_json):
         site, key = site_at(home), owner_key(owner, passphrase_file)
         with site.engine.begin() as connection:
-            request = decide.approve(connection, site, digest, key)
+            is_job = find_approvable(connection, site, digest) is not None
+            decided = (approve_job if is_job else decide.approve)(connection, site, digest, key)
         wake(site.home)
-        _tell(request, "approved", as_json)
+        _tell(decided, "approved", as_json)
 
 
 def deny(
@@ -54,13 +57,15 @@ def deny(
     with reporting(as_json):
         site, key = site_at(home), owner_key(owner, passphrase_file)
         with site.engine.begin() as connection:
-            request = decide.deny(connection, site, number, reason, key)
+            is_job = find_job_by_number(connection, number) is not None
+            decided = (deny_job if is_job else decide.deny)(connection, site, number, reason, key)
         wake(site.home)
-        _tell(request, "denied", as_json)
+        _tell(decided, "denied", as_json)
 
 
-def _tell(request: Request, verdict: str, as_json: bool) -> None:
+def _tell(request: Request | Job, verdict: str, as_json: bool) -> None:
+    title = request.terms.name if isinstance(request, Job) else request.terms.title
     if as_json:
         print_json({"number": request.number, "verdict": verdict})
     else:
-        say(f"Request {request.number}, «{request.terms.title}», is {verdict}.")
+        say(f"Request {request.number}, «{title}», is {verdict}.")

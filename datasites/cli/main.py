@@ -2,7 +2,7 @@
 
 import typer
 
-from datasites.cli import data, decisions, log, peers, recover, relay, requests, site
+from datasites.cli import data, decisions, files, jobs, log, peers, recover, relay, requests, site
 
 app = typer.Typer(
     name="datasite",
@@ -13,9 +13,11 @@ app = typer.Typer(
 )
 site.add_to(app)
 app.add_typer(data.app, name="data")
+app.add_typer(files.app, name="files")
 app.add_typer(peers.app, name="peers")
 requests.add_to(app)
 decisions.add_to(app)
+jobs.add_to(app)
 app.add_typer(log.app, name="log")
 log.add_to(app)
 recover.add_to(app)

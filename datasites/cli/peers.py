@@ -9,7 +9,10 @@ from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import print_json, print_table, reporting, say
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
 from datasites.protocol.private_files import read_given_file
+from datasites.requests.contacts import accept_contact, all_contacts
+from datasites.sandbox.environment import offered_packages
 from datasites.store.peers import pin, pinned_cards
+from datasites.store.waking import wake
 from policies.errors import InvalidInputError
 
 app = typer.Typer(help="Pin the public cards of researchers and other datasites.", no_args_is_help=True)
@@ -59,6 +62,37 @@ def list_peers(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> 
         else:
             rows = [(card.name, card.role, card.fingerprint, card.party[:16] + "…") for card in cards]
             print_table("Pinned parties", ("Name", "Role", "Fingerprint", "Identity"), rows)
+
+
+@app.command()
+def accept(
+    contact: Annotated[str, typer.Argument(help="The e-mail address that a pinned researcher asked for.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a pinned researcher under the address that it asked for, as PySyft names people."""
+    with reporting(as_json):
+        site = site_at(home)
+        with site.engine.begin() as connection:
+            accepted = accept_contact(connection, site, contact, offered_packages(), site.now)
+        wake(site.home)
+        if as_json:
+            print_json({"party": accepted.party, "name": accepted.name, "contact": contact})
+        else:
+            say(f"«{accepted.name}» is shown as {contact}.")
+
+
+@app.command()
+def asking(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """List the addresses that pinned researchers asked for, and those that were accepted."""
+    with reporting(as_json):
+        with site_at(home).engine.begin() as connection:
+            found = all_contacts(connection)
+        if as_json:
+            print_json([{"name": it.name, "requested": it.requested, "accepted": it.accepted} for it in found])
+        else:
+            rows = [(it.name, it.requested or "", it.accepted or "") for it in found]
+            print_table("Addresses", ("Name", "Asks for", "Is shown as"), rows)
 
 
 def read_card(path: Path) -> bytes:

@@ -9,9 +9,12 @@ import typer
 from rich.markup import escape
 from rich.syntax import Syntax
 
+from datasites.cli.job_view import job_as_json, print_job
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_facts, print_json, print_table, reporting
-from datasites.requests.records import Status, all_requests, request_by_number
+from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number
+from datasites.requests.jobs.review import review_job
+from datasites.requests.records import Request, Status, all_requests, request_by_number
 from datasites.requests.review import Review, review
 from datasites.store.data_sets import all_data_sets
 from datasites.store.peers import pinned_card, require_card
@@ -31,25 +34,41 @@ def list_requests(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) 
     """List every request and where it stands."""
     with reporting(as_json):
         with site_at(home).engine.begin() as connection:
-            found = [(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
+            studies = [_study_row(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
+            jobs = [_job_row(it, require_card(connection, it.sender).name) for it in all_jobs(connection)]
+        found = sorted([*studies, *jobs], key=lambda row: row["number"])
         if as_json:
-            print_json(
-                [
-                    {
-                        "number": it.number,
-                        "study": it.terms.study,
-                        "title": it.terms.title,
-                        "researcher": by,
-                        "data_set": it.data_set,
-                        "status": it.status.value,
-                        "detail": it.detail,
-                    }
-                    for it, by in found
-                ]
-            )
+            print_json(found)
         else:
-            rows = [(str(it.number), it.terms.title, by, it.data_set, it.status, it.detail) for it, by in found]
-            print_table("Requests", ("N", "Title", "Researcher", "Data set", "Status", "Detail"), rows)
+            shown = ("number", "kind", "title", "researcher", "data_set", "status", "detail")
+            rows = [tuple(str(row[column]) for column in shown) for row in found]
+            print_table("Requests", ("N", "Kind", "Title", "Researcher", "Data set", "Status", "Detail"), rows)
+
+
+def _study_row(request: Request, researcher: str) -> dict[str, Any]:
+    return {
+        "number": request.number,
+        "kind": "study",
+        "study": request.terms.study,
+        "title": request.terms.title,
+        "researcher": researcher,
+        "data_set": request.data_set,
+        "status": request.status.value,
+        "detail": request.detail,
+    }
+
+
+def _job_row(job: Job, researcher: str) -> dict[str, Any]:
+    return {
+        "number": job.number,
+        "kind": "job",
+        "job": job.terms.job,
+        "title": job.terms.name,
+        "researcher": researcher,
+        "data_set": ", ".join(job.terms.data_sets),
+        "status": job.status.value,
+        "detail": job.detail,
+    }
 
 
 def show(
@@ -61,6 +80,14 @@ def show(
     with reporting(as_json):
         site = site_at(home)
         with site.engine.begin() as connection:
+            job = find_job_by_number(connection, number)
+            if job is not None:
+                shown_job = review_job(connection, site, job)
+                if as_json:
+                    print_json(job_as_json(site, shown_job))
+                else:
+                    print_job(site, shown_job)
+                return
             shown = review(connection, site, request_by_number(connection, number))
             cards = {it.site: pinned_card(connection, it.site) for it in shown.request.terms.cohort}
         names = {party: "not pinned here" if card is None else card.name for party, card in cards.items()}

@@ -31,11 +31,12 @@ from policies.statements.digests import keyed_commitment
 
 @dataclass(frozen=True)
 class Answer:
-    """A round's one answer before it is stored: the message, the file it refers to, and its keyed commitment."""
+    """A round's one answer before it is stored: message, file, keyed commitment, and what held the trainer."""
 
     message: MaskedUpdateMessage
     file: str | None
     commitment: str
+    layers: tuple[str, ...]
 
 
 def answer_round(site: Site, done: Assignment, result: RoundResult) -> None:
@@ -91,7 +92,8 @@ def masked(site: Site, done: Assignment, result: RoundResult) -> Iterator[Answer
             update=content,
         )
         commitment = keyed_commitment(site.catalog_keys.commitment, "masked-update", bytes.fromhex(vector_digest))
-        yield Answer(message, content.digest if isinstance(content, BlobReference) else None, commitment)
+        file = content.digest if isinstance(content, BlobReference) else None
+        yield Answer(message, file, commitment, result.layers)
 
 
 def store_answer(connection: Connection, site: Site, done: Assignment, answer: Answer, now: int) -> None:
@@ -129,6 +131,7 @@ def store_answer(connection: Connection, site: Site, done: Assignment, answer: A
             round_context=answer.message.round_context,
             model=done.model.digest,
             output_commitment=answer.commitment,
+            layers=answer.layers,
         ),
     )
     size = ask_witnesses(connection, site, witnesses_of(terms, site.identity.party), now)

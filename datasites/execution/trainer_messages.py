@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
+from policies.jobs.endings import Layers
 from policies.programs.format import MAXIMUM_ELEMENTS
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 from policies.terms import Evaluation, Training
@@ -49,7 +50,7 @@ class Ready(StrictModel):
     """The trainer is locked down by these layers, or why it cannot be."""
 
     type: Literal["ready"] = "ready"
-    layers: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")], ...], Field(max_length=16)]
+    layers: Layers
     refusal: Text | None
 
 

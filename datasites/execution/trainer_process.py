@@ -64,10 +64,12 @@ class RoundResult:
 
     `metrics` is float64 [2 × metrics] if it evaluated. `update` is float32 [parameter_count] in blocks, read from the
     trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked for.
+    `layers` held the trainer meanwhile.
     """
 
     metrics: NDArray[np.float64] | None
     update: Iterator[NDArray[np.float32]]
+    layers: tuple[str, ...]
 
 
 class TrainerProcess:
@@ -189,7 +191,7 @@ class TrainerProcess:
                 raise InvalidInputError("The trainer's result has another size than the study gives this round.")
             read_into(from_child, metrics.view(np.uint8).data, deadline)
         self._owes_update = trains
-        return RoundResult(metrics if evaluates else None, self._update_blocks(due.update, deadline))
+        return RoundResult(metrics if evaluates else None, self._update_blocks(due.update, deadline), self.layers)
 
     def _update_blocks(self, left: int, deadline: float) -> Iterator[NDArray[np.float32]]:
         room = np.empty(_BLOCK_NUMBERS, "<f4")

@@ -8,7 +8,7 @@ from datasites.protocol.content import Content
 from datasites.protocol.typed_message import TypedMessage
 from policies.jobs.decision import Attempt, SignedJobDecision
 from policies.jobs.endings import Ending
-from policies.jobs.names import Email, FileName, FileSetName
+from policies.jobs.names import DataFileName, Email, FileSetName
 from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_OUTPUTS, OutputFact
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, JobId
 from policies.statements.schema import Digest, StrictModel, Text
@@ -61,7 +61,7 @@ class FileSetRequest(TypedMessage):
 class MockFile(StrictModel):
     """One mock file; the files' bytes travel one after the other, in this order."""
 
-    name: FileName
+    name: DataFileName
     size: Annotated[int, Field(ge=0, le=MAXIMUM_OUTPUT_BYTES)]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import StudyStatus, StudySubmission
+from datasites.requests.jobs.records import next_request_number
 from datasites.requests.records import Status, find_request, find_study
 from datasites.site import Site
 from datasites.store.contents import SavedFile
@@ -91,11 +92,10 @@ def _accept(
         raise InvalidInputError(f"This site has no data set «{member.data_set}»; ask for its catalog.")
     _check_privacy(terms, data_set)
     _check_programs(terms, message, parameters, data_set)
-    number = connection.execute(select(func.coalesce(func.max(requests.c.number), 0) + 1)).scalar_one()
     connection.execute(
         insert(requests).values(
             digest=terms.digest(),
-            number=number,
+            number=next_request_number(connection),
             study=terms.study,
             sender=sender.party,
             data_set=data_set.name,

@@ -9,18 +9,22 @@ from datasites.execution.ask_round import checked_model
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, unwrap
 from datasites.protocol.envelope import Opened
+from datasites.protocol.job_messages import JobSubmission
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import RoundStart, StudySubmission
+from datasites.requests.jobs.receive import may_submit_job, parse_job_terms
 from datasites.requests.receive import may_submit
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
 from datasites.store.referred import sweep_contents
+from policies.jobs.terms import CODE_DOMAIN
 from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 _MAXIMUM_PARAMETER_BYTES = 256 << 20
+_CODE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ class Fetching:
                 content = message.initial_parameters
                 pieces = self._pieces(content, _MAXIMUM_PARAMETER_BYTES, terms.deadlines.setup_seconds)
                 with self.site.contents.saved(pieces, PARAMETERS_DOMAIN, content.plain_size) as file:
+                    yield file
+            case JobSubmission() as message:
+                with reading(self.site.engine) as connection:
+                    may_submit_job(connection, opened.sender)
+                size = parse_job_terms(message).code_size
+                pieces = self._pieces(message.code, size, _CODE_SECONDS)
+                with self.site.contents.saved(pieces, CODE_DOMAIN, size) as file:
                     yield file
             case RoundStart() as message:
                 with reading(self.site.engine) as connection:

@@ -13,6 +13,7 @@ from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
 from datasites.protocol.envelope import Opened, open_envelope, read_header
 from datasites.protocol.identity import IdentityCard
+from datasites.protocol.job_messages import FileSetRequest, JobCancel, JobSubmission, PeerRequest
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import (
     CatalogRequest,
@@ -27,9 +28,15 @@ from datasites.protocol.messages import (
     WitnessRequest,
 )
 from datasites.requests.catalog import answer_catalog
+from datasites.requests.contacts import ask_for_contact
+from datasites.requests.file_sets import answer_file_sets
+from datasites.requests.jobs.close import cancel_own_job
+from datasites.requests.jobs.receive import receive_job
+from datasites.requests.jobs.tell import tell_refusal
 from datasites.requests.receive import receive_study
 from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
+from datasites.sandbox.environment import offered_packages
 from datasites.serving.fetching import Fetching
 from datasites.serving.lifecycle import report
 from datasites.site import Site
@@ -64,11 +71,12 @@ _UNFORESEEN = (
 
 @dataclass(frozen=True)
 class Effect:
-    """What a letter has left to be done: letters to send, letters with large content, or work for the worker."""
+    """What a letter has left to be done: letters to send, letters with large content, or work for the workers."""
 
     small_mail: bool = False
     large_mail: bool = False
     work: bool = False
+    jobs: bool = False
 
 
 class Incoming:
@@ -149,6 +157,18 @@ class Incoming:
                 return Effect(small_mail=True, large_mail=True)  # it is worked on once witnesses have answered
             case StudyClose() as message:
                 withdraw(connection, sender.party, message, now)
+            case PeerRequest() as message:
+                ask_for_contact(connection, site, sender, message, offered_packages(), now)
+                return Effect(small_mail=True)
+            case FileSetRequest():
+                answer_file_sets(connection, site, sender, files, now)
+                return Effect(small_mail=True, large_mail=True)
+            case JobSubmission() as message if content is not None:
+                receive_job(connection, site, sender, message, content, offered_packages(), now)
+                return Effect(small_mail=True, jobs=True)
+            case JobCancel() as message:
+                cancel_own_job(connection, sender.party, message, now)
+                return Effect(small_mail=True, jobs=True)
             case WitnessRequest() as message:
                 keep_checkpoint(connection, sender, message, now)
                 return Effect(small_mail=True)
@@ -205,6 +225,8 @@ def _refuse(connection: Connection, opened: Opened, reason: str, now: int) -> No
         case RoundStart():
             refusal = RoundRefused(study=message.study, run=message.run, round=message.round, reason=reason)
             enqueue(connection, sender, refusal, now)
+        case JobSubmission():
+            tell_refusal(connection, sender, message.job, reason, now)
         case SetupStart() | Roster():
             refusal = RoundRefused(study=message.study, run=message.run, round=1, reason=reason)
             enqueue(connection, sender, refusal, now)

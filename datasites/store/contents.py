@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from datasites.protocol.blobs import CHUNK_BYTES, BlobReference, seal_stream
 from datasites.protocol.content import MAXIMUM_LETTER_CONTENT_BYTES, LetterContent, in_letter
@@ -17,6 +17,7 @@ from policies.errors import InvalidInputError, NotAuthenticError, UnavailableErr
 from policies.statements.digests import RunningDigest
 
 Piece = bytes | memoryview
+Filled = TypeVar("Filled")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,20 @@ class ContentFolder:
                 _finish(file)
                 sync_folder(self._folder)
             yield SavedFile(name, named)
+
+    @contextmanager
+    def filled(self, fill: Callable[[Callable[[Piece], object]], Filled]) -> Iterator[tuple[str, Filled]]:
+        """Let `fill` write a new file, of whatever size; gives the file's name once it is on disk, and what it gave.
+
+        Raises:
+            UnavailableError: the disk has no room for it.
+        """
+        with self._draft() as (name, file):
+            with self._whole_or_gone(name):
+                given = fill(file.write)
+                _finish(file)
+                sync_folder(self._folder)
+            yield name, given
 
     @contextmanager
     def enclosed(self, pieces: Iterable[Piece], size: int) -> Iterator[LetterContent | BlobReference]:

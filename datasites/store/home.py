@@ -16,6 +16,7 @@ from datasites.protocol.private_files import (
     write_private_file,
 )
 from policies.errors import ConflictError, InvalidInputError
+from policies.jobs.names import Email
 from policies.statements.schema import PartyName, StrictModel, describe_validation_error
 from policies.statements.toml import parse_toml
 
@@ -29,9 +30,7 @@ class Settings(StrictModel):
 
     name: PartyName
     relay: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
-    contact: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}\.[A-Za-z0-9.-]{1,100}$", max_length=200)
-    ]
+    contact: Email
 
 
 @dataclass(frozen=True)

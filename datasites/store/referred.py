@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Engine, select
 
 from datasites.store.contents import ContentFolder
 from datasites.store.engine import reading
-from datasites.store.tables import outbox, requests, rounds
+from datasites.store.tables import file_sets, jobs, outbox, requests, rounds
 
 
 def sweep_contents(engine: Engine, contents: ContentFolder, now: int) -> None:
@@ -18,7 +18,7 @@ def sweep_contents(engine: Engine, contents: ContentFolder, now: int) -> None:
 
 
 def referred_contents(connection: Connection, now: int) -> set[str]:
-    """The names of the files that open requests, rounds and waiting letters need.
+    """The names of the files that open requests, rounds, jobs, sets of files and waiting letters need.
 
     An answer is kept, to be sent again byte for byte, until its study's terms expire.
     """
@@ -29,5 +29,8 @@ def referred_contents(connection: Connection, now: int) -> set[str]:
         .join(requests, requests.c.digest == rounds.c.request)
         .where(requests.c.expires_at > now),
         select(outbox.c.content_file),
+        select(file_sets.c.mock_file),
+        select(jobs.c.code_file),
+        select(jobs.c.outputs_file),
     )
     return {name for query in queries for name in connection.execute(query).scalars() if name}

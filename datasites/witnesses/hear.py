@@ -11,10 +11,10 @@ from datasites.witnesses.balances import open_balances
 from datasites.witnesses.recoveries import lost_heads
 from policies.errors import RefusedError
 from policies.log.checkpoint import log_origin, open_checkpoint
-from policies.log.entries import SetBackNoticed
 from policies.log.journal import append, leaf_hashes
 from policies.log.merkle import TreeHead, tree_head
 from policies.log.recovery import LostHead
+from policies.log.set_back_entries import SetBackNoticed
 
 _SKIPPED_NUMBERS = 2**20
 SET_BACK = (

@@ -18,9 +18,10 @@ from policies.budget.costs import Cost
 from policies.budget.ledger import write_off
 from policies.errors import RefusedError
 from policies.log.checkpoint import log_origin, open_checkpoint
-from policies.log.entries import BudgetWrittenOff, ChargeMade, LogRecovered
+from policies.log.entries import ChargeMade
 from policies.log.journal import append, entries
 from policies.log.recovery import MOST_LOST_HEADS, LostHead, Recovery, SignedRecovery, sign_recovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered
 from policies.statements.digests import digest
 
 _REASON = "The site's disk was set back to an earlier state; what this study had reserved counts as spent."

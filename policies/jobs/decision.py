@@ -6,17 +6,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from policies.decision import PopulationId, PublicKey, Signature, Timestamp
-from policies.errors import NotAuthenticError
 from policies.jobs.names import FilePath, FileSetName
 from policies.jobs.terms import JobLimits
-from policies.statements.canonical import canonical_bytes
-from policies.statements.digests import digest
 from policies.statements.schema import Digest, PartyId, StrictModel, Text
-from policies.statements.signed import sign, verify
+from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_JOB_DECISION_BYTES = 256 * 1024
-_NOT_IN_SUBJECT = frozenset({"verdict", "reason", "decided_at"})
-
 Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
 """Which execution of the job this is: 1, and one more each time the owner lets it run again."""
 
@@ -50,8 +45,7 @@ class JobDecision(StrictModel):
 
     def subject(self) -> str:
         """The digest of what is decided on: shown before the decision and given back to take it."""
-        fields = self.model_dump(mode="json")
-        return digest("job-approval", canonical_bytes({k: v for k, v in fields.items() if k not in _NOT_IN_SUBJECT}))
+        return subject_digest("job-approval", self)
 
 
 class SignedJobDecision(StrictModel):
@@ -64,11 +58,7 @@ class SignedJobDecision(StrictModel):
 
 def sign_job_decision(private_key: Ed25519PrivateKey, decision: JobDecision) -> SignedJobDecision:
     """Sign `decision` with the owner's key."""
-    return SignedJobDecision(
-        decision=decision,
-        owner_key=private_key.public_key().public_bytes_raw().hex(),
-        signature=sign(private_key, "job-decision", decision.canonical()).hex(),
-    )
+    return SignedJobDecision(decision=decision, **owner_signature(private_key, "job-decision", decision))
 
 
 def verify_job_decision(signed: SignedJobDecision, owner_key: bytes) -> JobDecision:
@@ -77,8 +67,5 @@ def verify_job_decision(signed: SignedJobDecision, owner_key: bytes) -> JobDecis
     Raises:
         NotAuthenticError: another key signed, or the decision is not the one that was signed.
     """
-    if signed.owner_key != owner_key.hex():
-        raise NotAuthenticError("The decision names another owner key than the one pinned for this site.")
-    signature = bytes.fromhex(signed.signature)
-    verify(owner_key, signature, "job-decision", signed.decision.canonical(), what="the decision on the job")
+    require_owner(signed, signed.decision, owner_key, "job-decision", what="the decision on the job")
     return signed.decision

@@ -13,6 +13,9 @@ Ending = Literal[
 Layer = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 """One wall of the sandbox that held, such as `seccomp`."""
 
+Layers = Annotated[tuple[Layer, ...], Field(max_length=32)]
+"""All walls that held one process."""
+
 _SHORTEST_MILLISECONDS = 100.0
 _GROWTH = 1.25
 

@@ -7,9 +7,9 @@ from pydantic import AfterValidator, StringConstraints
 
 _RESERVED_FOLDER = re.compile(r"v[0-9]+")
 _DEEPEST_PATH = 8
-_LONGEST_PATH = 400
+_LONGEST_PATH = 200
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 """A file's own name: letters, digits and `_.-`; it never begins with a dot or a hyphen."""
 
 
@@ -23,11 +23,11 @@ def _path(value: str) -> str:
 FilePath = Annotated[
     str,
     StringConstraints(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})*$", max_length=_LONGEST_PATH
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})*$", max_length=_LONGEST_PATH
     ),
     AfterValidator(_path),
 ]
-"""A relative path of `FileName`s, with `/` between them: no `..`, no hidden parts, at most eight deep."""
+"""A relative path of `FileName`s with `/` between them: no `..`, no hidden parts, at most eight deep."""
 
 
 def _job_name(value: str) -> str:
@@ -39,8 +39,30 @@ def _job_name(value: str) -> str:
 JobName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,99}$"), AfterValidator(_job_name)]
 """What a researcher calls a job. PySyft makes a folder of it and shows it unescaped in pages: no markup fits in."""
 
-FileSetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+
+def _file_set_name(value: str) -> str:
+    if _RESERVED_FOLDER.fullmatch(value):
+        raise ValueError("PySyft keeps names such as v1 for itself; choose another")
+    return value
+
+
+FileSetName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"), AfterValidator(_file_set_name)
+]
 """What an owner calls a set of files, as in PySyft."""
+
+SYFT_FILES = frozenset({"dataset.yaml", "private_metadata.yaml", "readme.md", "syft.pub.yaml"})
+"""Names, in small letters, that PySyft's own files have among those of a set."""
+
+
+def _data_file_name(value: str) -> str:
+    if value.lower() in SYFT_FILES:
+        raise ValueError(f"PySyft keeps the names {', '.join(sorted(SYFT_FILES))} for itself; rename the file")
+    return value
+
+
+DataFileName = Annotated[FileName, AfterValidator(_data_file_name)]
+"""The name of a file in a set of files."""
 
 Email = Annotated[
     str,

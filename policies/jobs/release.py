@@ -6,13 +6,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from policies.decision import PublicKey, Signature, Timestamp
-from policies.errors import NotAuthenticError
 from policies.jobs.decision import Attempt
 from policies.jobs.names import FilePath
-from policies.statements.canonical import canonical_bytes
-from policies.statements.digests import digest
 from policies.statements.schema import Digest, PartyId, StrictModel, Text
-from policies.statements.signed import sign, verify
+from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_RELEASE_BYTES = 256 * 1024
 MAXIMUM_OUTPUT_BYTES = 1024 * 1024 * 1024
@@ -20,8 +17,6 @@ MAXIMUM_OUTPUTS = 400
 OUTPUTS_DOMAIN = "job-outputs"
 LOGS = ("stdout.txt", "stderr.txt")
 """What a job printed counts as two outputs more, under these names in the folder beside `outputs`."""
-
-_NOT_IN_SUBJECT = frozenset({"verdict", "reason", "decided_at"})
 
 
 class OutputFact(StrictModel):
@@ -48,8 +43,7 @@ class ReleaseDecision(StrictModel):
 
     def subject(self) -> str:
         """The digest of what is decided on: shown before the decision and given back to take it."""
-        fields = self.model_dump(mode="json")
-        return digest("release", canonical_bytes({k: v for k, v in fields.items() if k not in _NOT_IN_SUBJECT}))
+        return subject_digest("release", self)
 
 
 class SignedRelease(StrictModel):
@@ -62,11 +56,7 @@ class SignedRelease(StrictModel):
 
 def sign_release(private_key: Ed25519PrivateKey, release: ReleaseDecision) -> SignedRelease:
     """Sign `release` with the owner's key."""
-    return SignedRelease(
-        release=release,
-        owner_key=private_key.public_key().public_bytes_raw().hex(),
-        signature=sign(private_key, "release", release.canonical()).hex(),
-    )
+    return SignedRelease(release=release, **owner_signature(private_key, "release", release))
 
 
 def verify_release(signed: SignedRelease, owner_key: bytes) -> ReleaseDecision:
@@ -75,7 +65,5 @@ def verify_release(signed: SignedRelease, owner_key: bytes) -> ReleaseDecision:
     Raises:
         NotAuthenticError: another key signed, or the release is not the one that was signed.
     """
-    if signed.owner_key != owner_key.hex():
-        raise NotAuthenticError("The release names another owner key than the one pinned for this site.")
-    verify(owner_key, bytes.fromhex(signed.signature), "release", signed.release.canonical(), what="the release")
+    require_owner(signed, signed.release, owner_key, "release", what="the release")
     return signed.release

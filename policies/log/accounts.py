@@ -8,6 +8,7 @@ from policies.budget.filter import allowance_units
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.errors import RefusedError
 from policies.log import entries as log
+from policies.log.set_back_entries import BudgetWrittenOff
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Accounts:
             "the units written off are not those that the reservation had left",
         )
 
-    def write_off(self, entry: log.BudgetWrittenOff) -> None:
+    def write_off(self, entry: BudgetWrittenOff) -> None:
         """Spend units of a population outside any request; it never exceeds its allowance by that."""
         population = self.population(entry.population)
         lost: dict[Partition, int] = {"training": entry.training_units, "evaluation": entry.evaluation_units}

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from policies.budget.costs import Partition
-from policies.decision import PopulationId, PublicKey, SignedDecision, Timestamp, Units
+from policies.decision import PopulationId, PublicKey, SignedDecision, Units
 from policies.errors import InvalidInputError
+from policies.jobs.endings import Layers
+from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
-from policies.log.recovery import LostHead, SignedRecovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
@@ -31,18 +33,14 @@ class Mechanism(StrictModel):
     steps: Annotated[int, Field(ge=1, le=100_000_000)]
 
 
-class _Entry(StrictModel):
-    at: Timestamp
-
-
-class _Reservation(_Entry):
+class _Reservation(Entry):
     request: Digest
     population: PopulationId
     training_units: Units
     evaluation_units: Units
 
 
-class SiteOpened(_Entry):
+class SiteOpened(Entry):
     """The first entry of every log: whose it is, and which keys sign its messages, its log and its decisions."""
 
     kind: Literal["site-opened"] = "site-opened"
@@ -53,7 +51,7 @@ class SiteOpened(_Entry):
     owner_key: PublicKey
 
 
-class PeerPinned(_Entry):
+class PeerPinned(Entry):
     """The owner accepted another party's identity card; `card` is the card's digest."""
 
     kind: Literal["peer-pinned"] = "peer-pinned"
@@ -63,7 +61,7 @@ class PeerPinned(_Entry):
     card: Digest
 
 
-class PopulationOpened(_Entry):
+class PopulationOpened(Entry):
     """A lifetime budget was opened: (ε, δ), the Rényi order fixed for its lifetime, the allowance at that order."""
 
     kind: Literal["population-opened"] = "population-opened"
@@ -74,7 +72,7 @@ class PopulationOpened(_Entry):
     allowance_units: Units
 
 
-class DataSetRegistered(_Entry):
+class DataSetRegistered(Entry):
     """A frozen snapshot of a data set was registered under the population whose budget it draws on."""
 
     kind: Literal["data-set-registered"] = "data-set-registered"
@@ -84,7 +82,7 @@ class DataSetRegistered(_Entry):
     snapshot_commitment: Digest
 
 
-class RequestReceived(_Entry):
+class RequestReceived(Entry):
     """A request arrived from the pinned researcher whom its terms name; `request`, their digest, stands for it."""
 
     kind: Literal["request-received"] = "request-received"
@@ -92,7 +90,7 @@ class RequestReceived(_Entry):
     terms: Terms
 
 
-class DecisionTaken(_Entry):
+class DecisionTaken(Entry):
     """The owner decided; the signed decision itself."""
 
     kind: Literal["decision-taken"] = "decision-taken"
@@ -105,7 +103,7 @@ class ReservationOpened(_Reservation):
     kind: Literal["reservation-opened"] = "reservation-opened"
 
 
-class ChargeMade(_Entry):
+class ChargeMade(Entry):
     """One mechanism was charged, before the data was touched."""
 
     kind: Literal["charge-made"] = "charge-made"
@@ -124,8 +122,8 @@ class ReservationClosed(_Reservation):
     kind: Literal["reservation-closed"] = "reservation-closed"
 
 
-class RoundComputed(_Entry):
-    """One attempt at a round gave one durable answer, named by a keyed commitment."""
+class RoundComputed(Entry):
+    """One attempt at a round gave one durable answer, named by a keyed commitment, behind `layers` of the sandbox."""
 
     kind: Literal["round-computed"] = "round-computed"
     request: Digest
@@ -134,9 +132,10 @@ class RoundComputed(_Entry):
     round_context: Digest
     model: Digest
     output_commitment: Digest
+    layers: Layers
 
 
-class UpdateReleased(_Entry):
+class UpdateReleased(Entry):
     """The answer with this commitment was handed to the mail for `recipient`."""
 
     kind: Literal["update-released"] = "update-released"
@@ -146,7 +145,7 @@ class UpdateReleased(_Entry):
     output_commitment: Digest
 
 
-class RequestClosed(_Entry):
+class RequestClosed(Entry):
     """Nothing further is computed for the request."""
 
     kind: Literal["request-closed"] = "request-closed"
@@ -154,7 +153,7 @@ class RequestClosed(_Entry):
     reason: Text
 
 
-class MessageGap(_Entry):
+class MessageGap(Entry):
     """A sender's numbers skipped: the messages from `expected` up to, not including, `got` never arrived."""
 
     kind: Literal["message-gap"] = "message-gap"
@@ -163,7 +162,7 @@ class MessageGap(_Entry):
     got: MessageNumber
 
 
-class MessageRefused(_Entry):
+class MessageRefused(Entry):
     """A message was refused; `message` is the digest of the sealed bytes."""
 
     kind: Literal["message-refused"] = "message-refused"
@@ -172,34 +171,10 @@ class MessageRefused(_Entry):
     reason: Text
 
 
-class SetBackNoticed(_Entry):
-    """A witness holds a checkpoint that this log does not continue: the disk was set back; nothing is charged now."""
-
-    kind: Literal["set-back-noticed"] = "set-back-noticed"
-    witness: PartyId
-    held: LostHead
-
-
-class LogRecovered(_Entry):
-    """The owner's signed word that the log goes on without the checkpoints it lost."""
-
-    kind: Literal["log-recovered"] = "log-recovered"
-    signed: SignedRecovery
-
-
 class ReservationLost(_Reservation):
     """What a request had reserved and not charged counts as spent: it may have been, in the history that was lost."""
 
     kind: Literal["reservation-lost"] = "reservation-lost"
-
-
-class BudgetWrittenOff(_Entry):
-    """Units that the population had spent or reserved in the lost history, beyond what this log knows, are spent."""
-
-    kind: Literal["budget-written-off"] = "budget-written-off"
-    population: PopulationId
-    training_units: Units
-    evaluation_units: Units
 
 
 LogEntry = Annotated[

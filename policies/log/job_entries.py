@@ -4,22 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from policies.decision import PopulationId, Timestamp
+from policies.decision import PopulationId
 from policies.jobs.decision import Attempt, Release, SignedJobDecision
-from policies.jobs.endings import Ending, Layer
+from policies.jobs.endings import Ending, Layers
 from policies.jobs.names import FileSetName
 from policies.jobs.release import SignedRelease
 from policies.jobs.terms import JobTerms
-from policies.statements.schema import Digest, PartyId, StrictModel
-
-Layers = Annotated[tuple[Layer, ...], Field(max_length=32)]
-
-
-class _Entry(StrictModel):
-    at: Timestamp
+from policies.log.entry import Entry
+from policies.statements.schema import Digest, PartyId
 
 
-class FileSetRegistered(_Entry):
+class FileSetRegistered(Entry):
     """The owner offers files to jobs: a keyed commitment to them, and the population whose people are in them."""
 
     kind: Literal["file-set-registered"] = "file-set-registered"
@@ -28,7 +23,7 @@ class FileSetRegistered(_Entry):
     population: PopulationId | None
 
 
-class JobReceived(_Entry):
+class JobReceived(Entry):
     """A job arrived from the pinned researcher whom its terms name; `request`, their digest, stands for it."""
 
     kind: Literal["job-received"] = "job-received"
@@ -36,7 +31,7 @@ class JobReceived(_Entry):
     terms: JobTerms
 
 
-class JobTried(_Entry):
+class JobTried(Entry):
     """The job ran on mock data; `report` is the digest of what its owner is shown of that."""
 
     kind: Literal["job-tried"] = "job-tried"
@@ -45,14 +40,14 @@ class JobTried(_Entry):
     layers: Layers
 
 
-class JobDecided(_Entry):
+class JobDecided(Entry):
     """The owner decided on one execution; the signed decision itself."""
 
     kind: Literal["job-decided"] = "job-decided"
     signed: SignedJobDecision
 
 
-class JobStarted(_Entry):
+class JobStarted(Entry):
     """An execution begins: from here on it counts as done, whatever becomes of it."""
 
     kind: Literal["job-started"] = "job-started"
@@ -60,7 +55,7 @@ class JobStarted(_Entry):
     attempt: Attempt
 
 
-class JobEnded(_Entry):
+class JobEnded(Entry):
     """An execution ended; `commitment` names its outputs, if there are any, behind `layers` for about so long."""
 
     kind: Literal["job-ended"] = "job-ended"
@@ -72,7 +67,7 @@ class JobEnded(_Entry):
     layers: Layers
 
 
-class OutputsInspected(_Entry):
+class OutputsInspected(Entry):
     """The outputs were inspected; `findings` is a keyed commitment to what was found, `clean` whether nothing holds."""
 
     kind: Literal["outputs-inspected"] = "outputs-inspected"
@@ -82,14 +77,14 @@ class OutputsInspected(_Entry):
     clean: bool
 
 
-class ReleaseDecided(_Entry):
+class ReleaseDecided(Entry):
     """The owner decided on the outputs; the signed decision itself."""
 
     kind: Literal["release-decided"] = "release-decided"
     signed: SignedRelease
 
 
-class OutputsReleased(_Entry):
+class OutputsReleased(Entry):
     """The outputs with this commitment were handed to the mail for `recipient`, on what ground."""
 
     kind: Literal["outputs-released"] = "outputs-released"

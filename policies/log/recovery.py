@@ -9,7 +9,7 @@ from policies.decision import PublicKey, Signature, Timestamp
 from policies.errors import NotAuthenticError
 from policies.log.merkle import TreeHead
 from policies.statements.schema import Digest, PartyId, StrictModel
-from policies.statements.signed import sign, verify
+from policies.statements.signed import owner_signature, require_owner
 
 MOST_LOST_HEADS = 100
 _DOMAIN = "recovery"
@@ -46,11 +46,7 @@ class SignedRecovery(StrictModel):
 
 def sign_recovery(owner_key: Ed25519PrivateKey, recovery: Recovery) -> SignedRecovery:
     """Sign `recovery` with the owner's decision key."""
-    return SignedRecovery(
-        recovery=recovery,
-        owner_key=owner_key.public_key().public_bytes_raw().hex(),
-        signature=sign(owner_key, _DOMAIN, recovery.canonical()).hex(),
-    )
+    return SignedRecovery(recovery=recovery, **owner_signature(owner_key, _DOMAIN, recovery))
 
 
 def verify_recovery(signed: SignedRecovery, owner_key: bytes, site: PartyId) -> Recovery:
@@ -59,7 +55,7 @@ def verify_recovery(signed: SignedRecovery, owner_key: bytes, site: PartyId) -> 
     Raises:
         NotAuthenticError: another key signed it, something was changed, or it is another site's.
     """
-    if signed.owner_key != owner_key.hex() or signed.recovery.site != site:
-        raise NotAuthenticError("The recovery is not by the owner of this site; ask its owner for the right one.")
-    verify(owner_key, bytes.fromhex(signed.signature), _DOMAIN, signed.recovery.canonical(), what="the recovery")
+    require_owner(signed, signed.recovery, owner_key, _DOMAIN, what="the recovery")
+    if signed.recovery.site != site:
+        raise NotAuthenticError("The recovery is of another site; ask this site's owner for the right one.")
     return signed.recovery

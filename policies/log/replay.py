@@ -11,7 +11,10 @@ from policies.errors import CloisterError, RefusedError
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
+from policies.log.job_entries import JobEntry
+from policies.log.job_replay import JobReplay
 from policies.log.recovery import LostHead, verify_recovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.terms import Terms
 
 
@@ -46,6 +49,7 @@ class Replay:
         self._snapshots: dict[str, tuple[str, set[str]]] = {}
         self._requests: dict[str, _Request] = {}
         self._contexts: set[str] = set()
+        self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts)
         self.lost_heads: set[LostHead] = set()
 
     def take(self, position: int, data: bytes) -> None:
@@ -69,6 +73,9 @@ class Replay:
         return charged - sum(len(request.answers) for request in self._requests.values())
 
     def _apply(self, entry: log.LogEntry) -> None:
+        if isinstance(entry, JobEntry):
+            self.jobs.take(entry, self._now)
+            return
         match entry:
             case log.SiteOpened():
                 self._open_site(entry)
@@ -92,15 +99,18 @@ class Replay:
                 self._compute(entry)
             case log.UpdateReleased():
                 self._release(entry)
+            case log.RequestClosed() if entry.request in self.jobs:
+                self.jobs.close(entry.request)
             case log.RequestClosed():
                 self._request(entry.request).closed = True
-            case log.LogRecovered():
+            case LogRecovered():
                 self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
+                self.jobs.drop_approvals()
             case log.ReservationLost():
                 self.accounts.lose(entry)
-            case log.BudgetWrittenOff():
+            case BudgetWrittenOff():
                 self.accounts.write_off(entry)
-            case log.MessageGap() | log.MessageRefused() | log.SetBackNoticed():
+            case log.MessageGap() | log.MessageRefused() | SetBackNoticed():
                 pass
 
     def _open_site(self, entry: log.SiteOpened) -> None:

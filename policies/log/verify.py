@@ -124,6 +124,31 @@ def _rule_statements(replay: Replay) -> list[str]:
         f"steps without an answer, which stay spent: {replay.unanswered_charges()}.",
         f"Each of the {counts['update-released']} releases is the one answer computed for its round, "
         "to the researcher who asked.",
+        *_job_statements(replay),
+    ]
+
+
+def _job_statements(replay: Replay) -> list[str]:
+    counts, jobs = replay.counts, replay.jobs
+    return [
+        f"Each of the {counts['job-received']} jobs stands with its whole terms, which name this site, sets of files "
+        "registered here and a pinned researcher.",
+        f"Each of the {counts['job-decided']} decisions on jobs carries the owner key's signature; each approval is of "
+        "the terms' digest, for one execution, on the files as they were registered then, and grants no more than the "
+        "terms ask for.",
+        f"Each of the {counts['job-started']} executions began under an unexpired approval of its own. Executions that "
+        f"were interrupted, or had not ended yet: {jobs.interrupted()}.",
+        f"Each of the {counts['outputs-released']} releases of analysis outputs is what its execution gave, once, to "
+        "the researcher who asked, by the owner's signed word or, where the approval says so, after an inspection that "
+        "found nothing.",
+        *(
+            f"The guarantee of population «{name}» excludes {jobs.excluded[name]} releases of analysis outputs."
+            for name in sorted(replay.accounts.populations)
+        ),
+        *(
+            f"No guarantee covers the set of files «{name}»; releases of analysis outputs from it: {number}."
+            for name, number in sorted(jobs.without_guarantee.items())
+        ),
     ]
 
 
@@ -142,6 +167,8 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
         "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
         "the answers themselves.",
     ]
+    if replay.counts["outputs-released"]:
+        statements.append("What the released analysis outputs tell about people: no privacy budget bounds it.")
     if replay.lost_heads:
         statements.append(
             "What happened in the history that the owner declared lost when the site was set back: checkpoints of "

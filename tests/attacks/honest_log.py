@@ -105,6 +105,7 @@ def computed(number: int) -> log.RoundComputed:
         round_context=f"{number:064x}",
         model="dd" * 32,
         output_commitment=f"{number + 99:064x}",
+        layers=("seccomp",),
     )
 
 
@@ -159,10 +160,14 @@ def note(entries: Sequence[log.LogEntry], key: Ed25519PrivateKey = LOG) -> bytes
     return sign_checkpoint(key, Checkpoint(log_origin(FACTS.site), head))
 
 
+def bundle(entries: Sequence[log.LogEntry], signed: bytes | None = None) -> bytes:
+    """The file that the site hands to an auditor; without a checkpoint given, it signs afresh."""
+    return write_bundle(FACTS, signed or note(entries), [entry.canonical() for entry in entries])
+
+
 def verify(entries: Sequence[log.LogEntry], signed: bytes | None = None, pinned: Pinned | None = None) -> Report:
     """The report on a bundle of `entries`; without a checkpoint given, the dishonest site signs afresh."""
-    bundle = write_bundle(FACTS, signed or note(entries), [entry.canonical() for entry in entries])
-    return verify_bundle(bundle, pinned or Pinned())
+    return verify_bundle(bundle(entries, signed), pinned or Pinned())
 
 
 def replaced(old: log.LogEntry, *new: log.LogEntry) -> Entries:

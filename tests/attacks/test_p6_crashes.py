@@ -49,7 +49,7 @@ with site.engine.begin() as connection:
     assignment = charge_next_round(connection, site, now)
     reached("charging")
 reached("charged")
-result = RoundResult(np.array([20.0, 5.0]), iter((np.full(6, 0.5, np.float32),)))
+result = RoundResult(np.array([20.0, 5.0]), iter((np.full(6, 0.5, np.float32),)), ("seccomp",))
 with masked(site, assignment, result) as answer, site.engine.begin() as connection:
     store_answer(connection, site, assignment, answer, now)
     reached("answering")
@@ -81,7 +81,7 @@ for number in range(1, 401):
     confirm(site, now)
     with site.engine.begin() as connection:
         assignment = charge_next_round(connection, site, now)
-    answer_round(site, assignment, RoundResult(None, iter((np.full(6, number / 1000, np.float32),))))
+    answer_round(site, assignment, RoundResult(None, iter((np.full(6, number / 1000, np.float32),)), ("seccomp",)))
     confirm(site, now)
     os.write(acknowledged, b"%d\\n" % number)
     os.fsync(acknowledged)

@@ -36,7 +36,7 @@ def held(scene: Scene) -> Request:
     assignment = scene.charge()
     assert assignment is not None
     update = np.full(PARAMETERS, 0.25, np.float32)
-    answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,))))
+    answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,)), ("seccomp",)))
     assert scene.updates() == []
     return request
 
@@ -117,7 +117,7 @@ def test_confirmations_of_an_earlier_log_release_nothing(scene: Scene) -> None:
     assignment = scene.charge()
     assert assignment is not None
     update = np.full(PARAMETERS, 0.25, np.float32)
-    answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,))))
+    answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,)), ("seccomp",)))
     for party, reply in early.items():
         scene.hear(party, reply)
     assert scene.updates() == []
@@ -167,7 +167,7 @@ def test_a_roster_exchanged_between_charge_and_answer_is_masked_for_nobody(scene
     scene.tamper("UPDATE runs SET roster = :roster", roster=forged)
     update = np.full(PARAMETERS, 0.25, np.float32)
     with pytest.raises(NotAuthenticError):
-        answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,))))
+        answer_round(scene.site, assignment, RoundResult(np.array([20.0, 5.0]), iter((update,)), ("seccomp",)))
     assert stored_rounds(scene) == {1: "charged"}
     assert scene.letters(MaskedUpdateMessage) == []
 

@@ -167,7 +167,7 @@ def test_a_round_that_is_computed_while_the_owner_recovers_is_not_answered(
     scene.recover()
     update, metrics = np.zeros(PARAMETERS, np.float32), np.array([20.0, 5.0])
     with pytest.raises(ConflictError, match=r"ended or expired|mask key is spent"):
-        answer_round(scene.site, assignment, RoundResult(metrics, iter((update,))))
+        answer_round(scene.site, assignment, RoundResult(metrics, iter((update,)), ("seccomp",)))
     assert scene.updates() == []
     assert scene.audit().broken == []
 

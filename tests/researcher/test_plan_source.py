@@ -53,18 +53,21 @@ def test_classes_from_a_notebook_cell_are_found_without_the_rest_of_the_cell() -
     plan = in_a_cell("<cell 1>", remembered=True)
     source = plan_source(plan, plan.model())
     assert [line for line in source.splitlines() if line.startswith("class")] == [
-        "class Plan(Base):",
-        "class Base(TrainingPlan):",
-        "class Block(nn.Module):",
         "class Marker(Linear):",
+        "class Block(nn.Module):",
+        "class Base(TrainingPlan):",
+        "class Plan(Base):",
     ]
     assert "# as in the cell" in source
     assert "token" not in source
+    assert source.startswith(
+        "from researcher.plan import TrainingPlan\nfrom torch.nn.modules.linear import Linear\nimport torch.nn as nn\n"
+    )
 
 
 def test_a_class_without_source_is_refused_with_its_remedy() -> None:
     plan = in_a_cell("<typed>", remembered=False)
-    with pytest.raises(InvalidInputError, match=r"Plan cannot be read.*cell or a file"):
+    with pytest.raises(InvalidInputError, match=r"Block cannot be read.*cell or a file"):
         plan_source(plan, plan.model())
 
 
@@ -82,5 +85,5 @@ def test_the_same_class_appears_once_and_libraries_never() -> None:
             return output
 
     source = plan_source(Plan(), Plan().model())
-    assert source.startswith('class Plan(TrainingPlan):\n    """Indented')
+    assert 'class Plan(TrainingPlan):\n    """Indented' in source
     assert source.count("class ") == 1

@@ -91,6 +91,7 @@ def test_each_round_charges_what_its_terms_say_and_is_logged(scene: Scene) -> No
         ("round 4", "evaluation", 1),
     ]
     assert [it.round for it in found if isinstance(it, RoundComputed)] == [1, 2, 3, 4]
+    assert {it.layers for it in found if isinstance(it, RoundComputed)} == {("seccomp",)}
     commitments = [it.output_commitment for it in found if isinstance(it, UpdateReleased)]
     assert len(set(commitments)) == 4
     assert not {it.vector_digest for it in scene.updates()} & set(commitments)
@@ -125,8 +126,9 @@ def test_a_result_that_the_terms_do_not_let_out_stays(scene: Scene, update, metr
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None
+    blocks = iter(() if update is None else (update,))
     with pytest.raises(RefusedError):
-        answer_round(scene.site, assignment, RoundResult(metrics, iter(() if update is None else (update,))))
+        answer_round(scene.site, assignment, RoundResult(metrics, blocks, ("seccomp",)))
     assert scene.updates() == []
 
 

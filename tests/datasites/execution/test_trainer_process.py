@@ -66,6 +66,7 @@ def test_a_study_from_its_first_round_to_its_last(
     both = trainer.round((model[:1], model[1:7], b"", model[7:]), trains=True, evaluates=True, seconds=30)
     assert both.metrics is not None
     assert sum(block.size for block in both.update) == 3
+    assert both.layers == trainer.layers
     np.testing.assert_allclose(both.metrics, [50, 50], atol=8)  # σ(0) = ½ on each of 100 units, noise 1
 
     last = trainer.round(ZEROS, trains=False, evaluates=True, seconds=30)

@@ -37,7 +37,7 @@ class Pretended(Trainers):
     def compute(self, assignment: Assignment) -> RoundResult:
         self.outcome()
         self.computed.append(assignment.round_number)
-        return RoundResult(np.array([10.0, 10.0]), iter([np.zeros(PARAMETERS, np.float32)]))
+        return RoundResult(np.array([10.0, 10.0]), iter([np.zeros(PARAMETERS, np.float32)]), ("seccomp",))
 
     def is_running(self, request: Request) -> bool:
         return request.digest in self.started

@@ -17,7 +17,7 @@ from tests.one_study import OTHER_STUDY, PARAMETERS, STUDY
 
 def computed() -> RoundResult:
     """What the trainer gave for the first round."""
-    return RoundResult(np.array([20.0, 5.0]), iter((np.zeros(PARAMETERS, np.float32),)))
+    return RoundResult(np.array([20.0, 5.0]), iter((np.zeros(PARAMETERS, np.float32),)), ("seccomp",))
 
 
 def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "no time") -> None:

@@ -140,7 +140,7 @@ def test_a_process_with_threads_is_refused(tmp_path: Path) -> None:
 def test_landlock_and_the_network_namespace_hold_without_the_filter(tmp_path: Path) -> None:
     code = """
 from datasites.sandbox import seccomp
-seccomp.install = lambda door: None
+seccomp.install = lambda rules: None
 layers = lock_down(2**30)
 def denied(attempt):
     try:

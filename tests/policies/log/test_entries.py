@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 
 from policies.decision import Decision, sign_decision
 from policies.errors import InvalidInputError
+from policies.jobs.decision import MAXIMUM_SIGNED_JOB_DECISION_BYTES
+from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_SIGNED_RELEASE_BYTES, OutputFact
+from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, CodeFile
 from policies.log import entries as log
 from policies.log.recovery import LostHead, Recovery, sign_recovery
+from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -23,6 +27,20 @@ from policies.terms import (
     SecureAveraging,
     Terms,
     Training,
+)
+from tests.attacks.honest_job_log import (
+    FIRST,
+    JOB_DECISION,
+    JOB_RECEIVED,
+    JOB_TERMS,
+    JOB_TRIED,
+    STAYS,
+    decided,
+    ended,
+    inspected,
+    sent,
+    started,
+    word,
 )
 
 HEX = "0f" * 32
@@ -93,15 +111,33 @@ EXAMPLES: list[log.LogEntry] = [
         units=7,
     ),
     log.ReservationClosed(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
-    log.RoundComputed(at=1, request=HEX, round=3, attempt=1, round_context=HEX, model=HEX, output_commitment=HEX),
+    log.RoundComputed(
+        at=1,
+        request=HEX,
+        round=3,
+        attempt=1,
+        round_context=HEX,
+        model=HEX,
+        output_commitment=HEX,
+        layers=("no-new-privileges", "seccomp"),
+    ),
     log.UpdateReleased(at=1, request=HEX, round=3, recipient=HEX, output_commitment=HEX),
     log.RequestClosed(at=1, request=HEX, reason="All rounds are done."),
     log.MessageGap(at=1, sender=HEX, expected=4, got=6),
     log.MessageRefused(at=1, sender=HEX, message=HEX, reason="The signature does not hold."),
-    log.SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
-    log.LogRecovered(at=1, signed=RECOVERED),
+    SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
+    LogRecovered(at=1, signed=RECOVERED),
     log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
-    log.BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
+    BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
+    STAYS,
+    JOB_RECEIVED,
+    JOB_TRIED,
+    FIRST,
+    started(1),
+    ended(1),
+    inspected(1, clean=True),
+    word(1),
+    sent(1, "clean"),
 ]
 
 
@@ -159,6 +195,23 @@ def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
     entry = log.RequestReceived(at=2**40, request=terms.digest(), terms=terms)
     assert log.parse_entry(entry.canonical()) == entry
     assert len(entry.canonical()) - len(terms.canonical()) < log.MAXIMUM_ENTRY_BYTES - MAXIMUM_TERMS_BYTES
+
+
+def test_the_largest_words_on_a_job_fit_into_an_entry() -> None:
+    paths = tuple(f"{number:03}" + "x" * 100 + ("/" + "y" * 98) * 3 for number in range(400))
+    sets = tuple(
+        JOB_DECISION.data_sets[0].model_copy(update={"name": f"{n:063}", "population": "p" * 64}) for n in range(20)
+    )
+    files = tuple(OutputFact(kind="output", path=path, size=MAXIMUM_OUTPUT_BYTES) for path in paths)
+    long = "\U0001f600" * 2000
+    code = tuple(CodeFile(path=path, size=1, digest=HEX) for path in (*paths[1:], "zz.py"))
+    terms = JOB_TERMS.model_copy(update={"code": code, "purpose": long, "recipients": long, "onward_use": long})
+    decision, release = decided(1, outputs=paths, data_sets=sets, reason=long), word(1, files=files, reason=long)
+    received = JOB_RECEIVED.model_copy(update={"terms": terms.model_copy(update={"entrypoint": "zz.py"})})
+    assert all(log.parse_entry(entry.canonical()) == entry for entry in (decision, release, received))
+    assert len(decision.signed.canonical()) < MAXIMUM_SIGNED_JOB_DECISION_BYTES < log.MAXIMUM_ENTRY_BYTES
+    assert len(release.signed.canonical()) < MAXIMUM_SIGNED_RELEASE_BYTES < log.MAXIMUM_ENTRY_BYTES
+    assert len(received.terms.canonical()) < MAXIMUM_JOB_TERMS_BYTES < log.MAXIMUM_ENTRY_BYTES
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.verify import Pinned, verify_bundle
+from tests.attacks import honest_log
+from tests.attacks.honest_job_log import HONEST_JOBS
 
 LOG_KEY = Ed25519PrivateKey.generate()
 LOG_PUBLIC = LOG_KEY.public_key().public_bytes_raw()
@@ -129,6 +131,15 @@ def test_the_command_tells_sound_broken_and_unreadable_apart(tmp_path: Path) -> 
         assert result.returncode == 2
         assert "Traceback" not in result.stderr
         assert result.stderr
+
+
+def test_the_command_says_which_releases_no_guarantee_covers(tmp_path: Path) -> None:
+    exported = tmp_path / "jobs"
+    exported.write_bytes(honest_log.bundle(HONEST_JOBS))
+    result = command(exported)
+    assert result.returncode == 0, result.stdout
+    assert "- The guarantee of population «patients» excludes 2 releases of analysis outputs.\n" in result.stdout
+    assert "- No guarantee covers the set of files «scans»; releases of analysis outputs from it: 2.\n" in result.stdout
 
 
 def test_an_auditor_needs_neither_torch_nor_syft_nor_a_database() -> None:

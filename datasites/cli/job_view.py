@@ -1,0 +1,143 @@
+"""What `datasite show` prints of a job: who, what, on which files, what a dry run gave, what was written and found."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from datasites.cli.output import console, print_facts, print_table
+from datasites.requests.jobs.records import Job, Status
+from datasites.requests.jobs.release import outputs_of, release_digest
+from datasites.requests.jobs.review import JobReview
+from datasites.requests.jobs.runs import DryRun, Run
+from datasites.site import Site
+from policies.disclosure.findings import Findings, parse_findings
+from policies.errors import ConflictError
+from policies.jobs.release import OutputFact
+
+_SHOWN_CHARACTERS = 100_000
+
+
+def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
+    """Everything about a job, for programs."""
+    job = shown.job
+    found = _findings(job)
+    return {
+        "number": job.number,
+        "kind": "job",
+        "status": job.status.value,
+        "detail": job.detail,
+        "approval_digest": shown.approval_digest,
+        "summary": shown.summary,
+        "obstacles": list(shown.obstacles),
+        "researcher": {"name": shown.researcher.name, "fingerprint": shown.researcher.fingerprint},
+        "terms": job.terms.model_dump(mode="json"),
+        "code": {path: content.decode(errors="replace") for path, content in shown.code.items()},
+        "dry_run": None if job.dry_run is None else job.dry_run.model_dump(mode="json"),
+        "run": None if job.run is None else job.run.model_dump(mode="json"),
+        "findings": None
+        if found is None
+        else {"clean": found.clean, "sentences": [finding.sentence for finding in found.found]},
+        "release_digest": _release_digest(site, job, logs=False),
+        "release_digest_with_logs": _release_digest(site, job, logs=True),
+    }
+
+
+def print_job(site: Site, shown: JobReview) -> None:
+    """Everything about a job, for its owner."""
+    job, terms = shown.job, shown.job.terms
+    console.print(f"[bold]Request {job.number}: {escape(terms.name)}[/] (job, {job.status})\n")
+    console.print(escape(shown.summary) + "\n")
+    print_facts(
+        "Who, and why",
+        {
+            "Researcher": f"{shown.researcher.name} ({shown.researcher.fingerprint})",
+            "Purpose": terms.purpose,
+            "Recipients": terms.recipients,
+            "Onward use": terms.onward_use,
+            "Files in view": ", ".join(terms.data_sets) or "none",
+            "Needs": ", ".join(terms.requirements) or "nothing beyond what is installed",
+            "Limits": f"{terms.limits.wall_seconds} s, {terms.limits.memory_mib} MiB of memory, "
+            f"{terms.limits.disk_mib} MiB written",
+            "Ends": datetime.fromtimestamp(terms.expires_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "Stands": job.detail,
+        },
+    )
+    for path, content in shown.code.items():
+        console.print(f"[bold]{escape(path)}[/]")
+        console.print(_code(path, content))
+    if job.dry_run is not None:
+        _print_run("The dry run on mock data", job.dry_run)
+        console.print(escape(job.dry_run.printed))
+    if job.run is not None:
+        _print_run("The run on private data", job.run)
+    found = _findings(job)
+    if found is not None:
+        _print_findings(found)
+    for obstacle in shown.obstacles:
+        console.print(f"[bold red]✗[/] {escape(obstacle)}")
+    _print_next(site, shown)
+
+
+def _print_next(site: Site, shown: JobReview) -> None:
+    job = shown.job
+    if job.status is Status.PENDING and not shown.obstacles:
+        console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
+    if job.status is Status.FAILED and job.code_file is not None and not shown.obstacles:
+        console.print(f"To let it run once more:  datasite approve {shown.approval_digest}", soft_wrap=True)
+    if _release_digest(site, job, logs=True) is not None:
+        console.print(f"To look at what it wrote:  datasite outputs {job.number} --to FOLDER", soft_wrap=True)
+    for words, logs in (("the outputs", False), ("the outputs and what was printed", True)):
+        digest = _release_digest(site, job, logs=logs)
+        if digest is not None:
+            console.print(f"To release {words}:  datasite release {digest}", soft_wrap=True)
+
+
+def _print_run(title: str, run: DryRun | Run) -> None:
+    print_facts(
+        title,
+        {
+            "Ended": run.ending if not run.error else f"{run.ending}: {run.error}",
+            "Took": f"{run.wall_seconds:.2f} s, {run.cpu_seconds:.2f} s of processor, "
+            f"{run.peak_memory_bytes / 2**20:.0f} MiB of memory",
+            "Wrote": _listed(run.files, "output"),
+            "Printed": _listed(run.files, "log"),
+            "Left out": ", ".join(run.left_out) or "nothing",
+            "Behind": ", ".join(run.layers),
+        },
+    )
+
+
+def _print_findings(found: Findings) -> None:
+    rows = [(it.severity, it.output or "all", it.sentence) for it in found.found]
+    more = f" and {found.more} more" if found.more else ""
+    print_table(f"What the inspection found{more}", ("", "Output", "Finding"), rows)
+    if found.clean:
+        console.print("The inspection found nothing to hold. It cannot prove that the outputs are harmless.")
+
+
+def _code(path: str, content: bytes) -> Syntax | str:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return f"{len(content)} bytes, no text"
+    plain = "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+    return Syntax(plain[:_SHOWN_CHARACTERS], "python" if path.endswith(".py") else "text", line_numbers=True)
+
+
+def _findings(job: Job) -> Findings | None:
+    return None if job.findings is None else parse_findings(job.findings.encode())
+
+
+def _listed(files: Sequence[OutputFact], kind: str) -> str:
+    return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files if file.kind == kind) or "nothing"
+
+
+def _release_digest(site: Site, job: Job, *, logs: bool) -> str | None:
+    files = outputs_of(job, logs=logs)
+    try:
+        return release_digest(site, job, files) if files else None
+    except ConflictError:
+        return None

@@ -1,0 +1,134 @@
+"""Inspect what a run wrote, in the sandbox beside the private files, and let it go, or hold it for the owner."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, update
+
+from datasites.execution.jobs.errands import inspection_errand, opened_files
+from datasites.execution.jobs.zygotes import Zygotes
+from datasites.inspection.question import BoundedColumn, PrivateData, Question
+from datasites.requests.jobs.outputs import output_contents
+from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
+from datasites.requests.jobs.runs import Run
+from datasites.sandbox.errand import Cancel
+from datasites.serving.lifecycle import report
+from datasites.site import Site
+from datasites.store.data_sets import all_data_sets
+from datasites.store.file_sets import FileSet, require_file_set
+from datasites.store.tables import jobs
+from policies.disclosure.file_findings import TooLarge
+from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES, Findings, believed, collect
+from policies.disclosure.rules import DisclosureRules
+from policies.errors import CloisterError
+from policies.log.entries import LogEntry
+from policies.log.job_entries import OutputsInspected
+from policies.log.journal import append
+from policies.manifest import CategoryColumn
+from policies.statements.digests import keyed_commitment
+from policies.statements.schema import as_text
+
+_HELD = "It ended; its outputs wait for the owner."
+_RELEASED = "It ended; the inspection found nothing to hold, and its outputs were released."
+_FAILED = {
+    "timed-out": "It was stopped: it took longer than its terms allow.",
+    "out-of-memory": "It was stopped: it needed more memory than its terms allow.",
+    "too-much-output": "It was stopped: it printed or wrote more than is accepted.",
+    "killed": "It was stopped from outside.",
+}
+
+
+def inspect_job(site: Site, job: Job, run: Run, zygotes: Zygotes, cancel: Cancel) -> None:
+    """Inspect the outputs of a run that ended, and settle where the job stands, unless it was closed meanwhile."""
+    findings: Findings | None
+    with site.engine.begin() as connection:
+        file_sets = [require_file_set(connection, name) for name in job.terms.data_sets]
+        rules = site.house_rules().jobs.outputs
+        data = [_private_data(connection, it) for it in file_sets]
+    try:
+        findings = _inspected(site, job, run, file_sets, data, rules, zygotes, cancel)
+    except CloisterError as error:
+        report(f"The outputs of job {job.number} could not be inspected: {error}")
+        findings = believed(None, ())
+    if findings is not None:
+        _settle(site, job, run, findings)
+
+
+def _inspected(
+    site: Site,
+    job: Job,
+    run: Run,
+    file_sets: Sequence[FileSet],
+    data: Sequence[PrivateData],
+    rules: DisclosureRules,
+    zygotes: Zygotes,
+    cancel: Cancel,
+) -> Findings | None:
+    """What the inspection found; None if it was stopped, because the job was closed or the datasite stops."""
+    outputs = _outputs(site, job, run, rules)
+    if outputs is None:
+        return collect((), (TooLarge(size=run.size, most=rules.maximum_output_bytes),))
+    question = Question(
+        outputs=tuple(outputs),
+        declared=() if job.dry_run is None else job.dry_run.outputs,
+        left_out=run.left_out,
+        rules=rules,
+        data_sets=tuple(data),
+    )
+    written = bytearray()
+    with opened_files(site, file_sets) as opened, zygotes.of(job.sender) as zygote:
+        errand = inspection_errand(site, question.canonical(), outputs, file_sets, opened)
+        outcome = zygote.run(errand, written.extend, cancel)
+    if outcome.ending == "cancelled":
+        return None
+    said = bytes(written) if outcome.ending == "finished" and len(written) <= MAXIMUM_FINDINGS_BYTES else None
+    return believed(said, outputs)
+
+
+def _outputs(site: Site, job: Job, run: Run, rules: DisclosureRules) -> dict[str, bytes] | None:
+    """The outputs and logs by the names under which the inspection sees them; None if they are too large to be read."""
+    if run.size > rules.maximum_output_bytes:
+        return None
+    found: dict[str, bytes] = {}
+    for file, content in output_contents(site, job):
+        found[f"printed-{file.path}" if file.path in found else file.path] = content  # one may be called like a log
+    return found
+
+
+def _private_data(connection: Connection, file_set: FileSet) -> PrivateData:
+    """What is known of a set's files: by the manifest of the data set whose people they are about, if there is one."""
+    files = tuple(file.name for file in file_set.card.private)
+    manifests = (it.manifest for it in all_data_sets(connection) if it.population == file_set.population)
+    manifest = next(manifests, None)
+    if manifest is None:
+        return PrivateData(data_set=file_set.name, files=files)
+    columns = tuple(
+        BoundedColumn(name=it.name, minimum=float(it.minimum), maximum=float(it.maximum))
+        for it in manifest.columns
+        if not isinstance(it, CategoryColumn)
+    )
+    return PrivateData(data_set=file_set.name, files=files, unit_column=manifest.privacy_unit.column, columns=columns)
+
+
+def _settle(site: Site, job: Job, run: Run, findings: Findings) -> None:
+    with site.engine.begin() as connection:
+        stored = find_job(connection, job.digest)
+        if stored is None or stored.status is not Status.RUNNING or stored.attempt != run.attempt:
+            return
+        text = findings.canonical()
+        entry: LogEntry = OutputsInspected(
+            at=site.now,
+            request=job.digest,
+            attempt=run.attempt,
+            findings=keyed_commitment(site.catalog_keys.commitment, "job-findings", text),
+            clean=findings.clean,
+        )
+        append(connection, entry)
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(findings=text.decode()))
+        goes = findings.clean and job.decision is not None and job.decision.decision.release == "clean"
+        if run.ending != "finished":
+            detail = _FAILED.get(run.ending) or as_text(f"Its code failed with an error of kind {run.error}.")
+            set_job_status(connection, job.digest, Status.FAILED, detail)
+        elif goes:
+            set_job_status(connection, job.digest, Status.RELEASED, _RELEASED)
+        else:
+            set_job_status(connection, job.digest, Status.HELD, _HELD)

@@ -1,0 +1,126 @@
+"""The jobs' worker: tries what was received, runs what was approved, inspects what ended, stops what was closed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from datasites.execution.jobs.inspect_job import inspect_job
+from datasites.execution.jobs.run_job import STOPPED, begin_next_job, end_without_outputs, run_job
+from datasites.execution.jobs.try_job import try_job
+from datasites.execution.jobs.zygotes import Zygotes
+from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
+from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
+from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
+from datasites.sandbox.errand import Cancel
+from datasites.serving.lifecycle import report
+from datasites.site import Site
+from datasites.store.engine import reading
+from policies.errors import CloisterError
+
+_LONGEST_REST_SECONDS = 3600.0
+
+
+class JobWorker:
+    """Works through what the database says is waiting; each of its methods may run in a thread of its own.
+
+    Losing it at any instant loses nothing but what ran: an execution that was begun is never begun again by itself.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._zygotes = Zygotes()
+        self._lock = Lock()
+        self._running: dict[str, Cancel] = {}
+
+    def take_up_interrupted(self) -> None:
+        """At a start: what was running when the last process ended has failed; what had ended is inspected later."""
+        with self._site.engine.begin() as connection:
+            cut_short = [it for it in jobs_in(connection, Status.RUNNING) if not _has_ended(it)]
+        for job in cut_short:
+            end_without_outputs(self._site, job, "interrupted", STOPPED)
+
+    def try_next(self) -> bool:
+        """Try the oldest job that was received; False if there is none."""
+        with reading(self._site.engine) as connection:
+            waiting = jobs_in(connection, Status.RECEIVED)[:1]
+        for job in waiting:
+            try:
+                with self._cancellable(job, Status.RECEIVED) as cancel:
+                    try_job(self._site, job, self._zygotes, cancel)
+            except CloisterError as error:
+                report(f"Job {job.number} could not be tried: {error}")
+                refuse_job(self._site, job)
+        return bool(waiting)
+
+    def run_next(self) -> bool:
+        """Inspect the oldest job that ended, or run the oldest that was approved; False if there is neither."""
+        with reading(self._site.engine) as connection:
+            ended = [it for it in jobs_in(connection, Status.RUNNING) if _has_ended(it)][:1]
+        for job in ended:
+            if job.run is not None:
+                with self._cancellable(job, Status.RUNNING) as cancel:
+                    inspect_job(self._site, job, job.run, self._zygotes, cancel)
+            return True
+        begun = begin_next_job(self._site)
+        if begun is None:
+            return False
+        with self._cancellable(begun.job, Status.RUNNING) as cancel:
+            run_job(self._site, begun, self._zygotes, cancel)
+        return True
+
+    def tell_next(self) -> float | None:
+        """Tell what is due, close what has expired; gives the seconds until there may be more, or None."""
+        with self._site.engine.begin() as connection:
+            close_expired_jobs(connection, self._site.now)
+        tell_due(self._site)
+        with reading(self._site.engine) as connection:
+            milliseconds = milliseconds_to_next_telling(connection, self._site)
+            expiry = next_job_expiry(connection)
+        rests = [] if milliseconds is None else [milliseconds / 1000]
+        if expiry is not None:
+            rests.append(max(0.0, expiry - self._site.clock()))
+        return min(*rests, _LONGEST_REST_SECONDS) if rests else None
+
+    def stop_closed(self) -> None:
+        """Stop whatever runs for a job that was cancelled or has expired meanwhile."""
+        with self._lock:
+            running = set(self._running)
+        if not running:
+            return
+        with reading(self._site.engine) as connection:
+            found = {digest: find_job(connection, digest) for digest in running}
+        for digest, job in found.items():
+            if job is None or job.status not in (Status.RECEIVED, Status.RUNNING):
+                self._stop(digest)
+
+    def stop_all(self) -> None:
+        """Stop whatever runs, and end the zygotes."""
+        with self._lock:
+            running = set(self._running)
+        for digest in running:
+            self._stop(digest)
+        self._zygotes.end_all()
+
+    def _stop(self, digest: str) -> None:
+        with self._lock:  # under which it is closed, too
+            if digest in self._running:
+                self._running[digest].cancel()
+
+    @contextmanager
+    def _cancellable(self, job: Job, status: Status) -> Iterator[Cancel]:
+        cancel = Cancel()
+        with self._lock:
+            self._running[job.digest] = cancel
+        try:
+            with reading(self._site.engine) as connection:
+                stored = find_job(connection, job.digest)
+            if stored is None or stored.status is not status:
+                cancel.cancel()  # it was closed before anybody could have stopped it
+            yield cancel
+        finally:
+            with self._lock:
+                self._running.pop(job.digest).close()
+
+
+def _has_ended(job: Job) -> bool:
+    return job.run is not None and job.run.attempt == job.attempt

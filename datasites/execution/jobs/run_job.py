@@ -1,0 +1,184 @@
+"""Run an approved job: once for each approval, on exactly what was approved, whatever stops in the middle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from sqlalchemy import Connection, update
+
+from datasites.execution.jobs.collected import facts_of, with_logs
+from datasites.execution.jobs.errands import run_errand
+from datasites.execution.jobs.zygotes import Zygotes
+from datasites.requests.jobs.outputs import output_commitment
+from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_job_status
+from datasites.requests.jobs.review import draft_job_decision
+from datasites.requests.jobs.runs import Run
+from datasites.requests.jobs.tell import tell
+from datasites.sandbox.errand import Cancel, Outcome
+from datasites.serving.lifecycle import report
+from datasites.site import Site
+from datasites.store.contents import Piece
+from datasites.store.file_sets import FileSet, require_file_set
+from datasites.store.tables import jobs
+from datasites.witnesses.hear import is_set_back
+from policies.errors import CloisterError, NotAuthenticError, RefusedError
+from policies.jobs.decision import verify_job_decision
+from policies.jobs.endings import Ending, told_milliseconds
+from policies.log.entries import LogEntry
+from policies.log.job_entries import JobEnded, JobStarted
+from policies.log.journal import append
+
+_NOT_RUN = "This site could not run the job; its owner knows why."
+STOPPED = "The datasite was stopped while the job ran; nothing of it was kept. Its owner may let it run again."
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An execution that stands in the database as begun: whatever becomes of it, it is not begun again."""
+
+    job: Job
+    file_sets: tuple[FileSet, ...]
+    started: float
+
+
+def begin_next_job(site: Site) -> Begun | None:
+    """Begin the oldest approved job, after its approval was checked once more; None if none waits.
+
+    One whose approval does not cover what is stored now has failed, and is not run.
+    """
+    with site.engine.begin() as connection:
+        if is_set_back(connection):
+            return None
+        for job in jobs_in(connection, Status.APPROVED):
+            try:
+                file_sets = _require_approval(connection, site, job)
+            except CloisterError as error:
+                report(f"Job {job.number} is not run: {error}")
+                set_job_status(connection, job.digest, Status.FAILED, _NOT_RUN)
+                tell(connection, find_job(connection, job.digest) or job, site.now)
+                continue
+            return Begun(_begin(connection, site, job), file_sets, site.clock())
+    return None
+
+
+def run_job(site: Site, begun: Begun, zygotes: Zygotes, cancel: Cancel) -> None:
+    """Run what was begun, and keep what it wrote for the inspection."""
+    job, hasher = begun.job, sha256()
+    try:
+        with run_errand(site, job, begun.file_sets) as errand, zygotes.of(job.sender) as zygote:
+
+            def fill(write: Callable[[Piece], object]) -> Outcome:
+                def keep(piece: Piece) -> None:
+                    hasher.update(piece)
+                    write(piece)
+
+                return with_logs(lambda sink: zygote.run(errand, sink, cancel), keep)
+
+            with site.contents.filled(fill) as (name, outcome):
+                if outcome.ending == "cancelled":  # by a closed job, or because the datasite stops
+                    end_without_outputs(site, job, "cancelled", STOPPED)
+                else:
+                    _end(site, begun, outcome, hasher.digest(), name)
+    except CloisterError as error:
+        report(f"Job {job.number} could not be run: {error}")
+        end_without_outputs(site, job, "interrupted", _NOT_RUN)
+
+
+def end_without_outputs(site: Site, job: Job, ending: Ending, detail: str) -> None:
+    """An execution gave nothing: it has failed, unless it was cancelled meanwhile."""
+    with site.engine.begin() as connection:
+        entry: LogEntry = JobEnded(
+            at=site.now,
+            request=job.digest,
+            attempt=job.attempt,
+            ending=ending,
+            commitment=None,
+            milliseconds=0,
+            layers=(),
+        )
+        append(connection, entry)
+        stored = find_job(connection, job.digest)
+        if stored is not None and stored.status is Status.RUNNING:
+            set_job_status(connection, job.digest, Status.FAILED, detail)
+            tell(connection, find_job(connection, job.digest) or job, site.now)
+
+
+def _begin(connection: Connection, site: Site, job: Job) -> Job:
+    attempt = job.attempt + 1
+    connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(attempt=attempt))
+    set_job_status(connection, job.digest, Status.RUNNING, "The job runs.")
+    entry: LogEntry = JobStarted(at=site.now, request=job.digest, attempt=attempt)
+    append(connection, entry)
+    begun = find_job(connection, job.digest) or job
+    tell(connection, begun, site.now)
+    return begun
+
+
+def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[FileSet, ...]:
+    """The sets of files in view, if the owner approved the next execution of the job as everything stands now.
+
+    Raises:
+        NotAuthenticError: the stored decision does not cover what is stored beside it.
+        RefusedError: the approval has expired.
+        InvalidInputError: a set of files is gone.
+    """
+    if job.decision is None:
+        raise NotAuthenticError("It stands as approved without a decision.")
+    decision = verify_job_decision(job.decision, bytes.fromhex(site.identity.card.owner_key or ""))
+    stored = draft_job_decision(
+        connection,
+        site,
+        job,
+        attempt=job.attempt + 1,
+        release=decision.release,
+        verdict="approve",
+        reason="as stored",
+        now=0,
+    )
+    if decision.verdict != "approve" or decision.subject() != stored.subject():
+        raise NotAuthenticError("The stored approval does not cover this job and these files.")
+    if job.terms.digest() != job.digest or job.terms.researcher != job.sender:
+        raise NotAuthenticError("The stored terms are not the ones that were received.")
+    if site.now >= min(decision.expires_at, job.terms.expires_at):
+        raise RefusedError("The approval has expired.")
+    return tuple(require_file_set(connection, name) for name in job.terms.data_sets)
+
+
+def _end(site: Site, begun: Begun, outcome: Outcome, sha256_of_bytes: bytes, outputs_file: str) -> None:
+    job = begun.job
+    facts = facts_of(outcome)
+    commitment = output_commitment(site, sha256_of_bytes, facts)
+    elapsed = told_milliseconds((site.clock() - begun.started) * 1000)
+    run = Run(
+        attempt=job.attempt,
+        ending=outcome.ending,
+        error=outcome.error,
+        files=facts,
+        left_out=outcome.left_out,
+        commitment=commitment,
+        wall_seconds=outcome.wall_seconds,
+        cpu_seconds=outcome.cpu_seconds,
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        milliseconds=elapsed,
+        layers=outcome.layers,
+    )
+    entry: LogEntry = JobEnded(
+        at=site.now,
+        request=job.digest,
+        attempt=job.attempt,
+        ending=outcome.ending,
+        commitment=commitment,
+        milliseconds=elapsed,
+        layers=outcome.layers,
+    )
+    with site.engine.begin() as connection:
+        append(connection, entry)
+        stored = find_job(connection, job.digest)
+        if stored is None or stored.status is not Status.RUNNING or stored.attempt != job.attempt:
+            return  # it was cancelled: what it wrote is forgotten
+        values = {
+            "run": run.canonical().decode(),
+            "outputs_file": outputs_file,
+            "tell_at": int(begun.started * 1000) + elapsed,
+        }
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))

@@ -1,0 +1,57 @@
+"""Try a job on mock data before its owner is asked: does it run, how long, with how much memory, what does it write."""
+
+from sqlalchemy import update
+
+from datasites.execution.jobs.collected import facts_of, lines_of
+from datasites.execution.jobs.errands import dry_run_errand
+from datasites.execution.jobs.zygotes import Zygotes
+from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
+from datasites.requests.jobs.runs import DryRun
+from datasites.requests.jobs.tell import tell
+from datasites.sandbox.errand import Cancel, Outcome
+from datasites.site import Site
+from datasites.store.file_sets import find_file_set
+from datasites.store.tables import jobs
+from policies.log.entries import LogEntry
+from policies.log.job_entries import JobTried
+from policies.log.journal import append
+
+_PRINTED_CHARACTERS = 20_000
+
+
+def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
+    """Run the job on mock data; whatever came of it, the job then waits for its owner, unless it ended meanwhile.
+
+    Raises:
+        NotAuthenticError: what is stored is not what was received.
+        RefusedError: this machine cannot shut a job off well enough.
+    """
+    with site.engine.begin() as connection:
+        file_sets = [it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None]
+    with zygotes.of(job.sender) as zygote:
+        outcome = zygote.run(dry_run_errand(site, job, file_sets), lambda _piece: None, cancel)
+    report = _report(outcome)
+    with site.engine.begin() as connection:
+        stored = find_job(connection, job.digest)
+        if stored is None or stored.status is not Status.RECEIVED:
+            return
+        written = {"dry_run": report.canonical().decode()}
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(written))
+        set_job_status(connection, job.digest, Status.PENDING, "The owner has not decided yet.")
+        entry: LogEntry = JobTried(at=site.now, request=job.digest, report=report.digest(), layers=outcome.layers)
+        append(connection, entry)
+        tell(connection, find_job(connection, job.digest) or job, site.now)
+
+
+def _report(outcome: Outcome) -> DryRun:
+    return DryRun(
+        ending=outcome.ending,
+        error=outcome.error,
+        files=facts_of(outcome),
+        left_out=outcome.left_out,
+        printed=lines_of(outcome)[-_PRINTED_CHARACTERS:],
+        wall_seconds=outcome.wall_seconds,
+        cpu_seconds=outcome.cpu_seconds,
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        layers=outcome.layers,
+    )

@@ -1,0 +1,94 @@
+"""Tables by groups, counted again in the private data: small groups, dominant records, rare combinations."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from datasites.inspection.group_query import GroupQuery
+from policies.disclosure.cells import Cell, Table, fold, plain
+from policies.disclosure.findings import Finding
+from policies.disclosure.groups import Shared, check_combinations, check_dominance, check_groups, shared_columns
+from policies.disclosure.rules import DisclosureRules
+
+_ADDED_UP = re.compile(r"(?<![a-z])(mean|avg|average|sum|total)(?![a-z])")
+_MOST_INDEXED = 200
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """One table of an output and what is asked of one private table about it."""
+
+    table: Table
+    shared: Shared
+    keys: GroupQuery | None
+    combinations: GroupQuery | None
+    indexes: tuple[GroupQuery, ...]
+    """For a leading column without a private name: one query a private column that its labels might be of."""
+
+    def queries(self) -> Iterator[GroupQuery]:
+        """All queries, to be put to the private table."""
+        yield from (query for query in (self.keys, self.combinations) if query is not None)
+        yield from self.indexes
+
+    def findings(self, rules: DisclosureRules) -> Iterator[Finding]:
+        """What the answers say, once the private table has passed by."""
+        keys = self.keys or self._index()
+        if keys is not None:
+            if keys.columns:
+                yield from check_groups(self.table, keys.columns, keys.counts(), rules)
+            for name in keys.summed:
+                yield from check_dominance(self.table, name, keys.counts(), *keys.totals(name), rules)
+        if self.combinations is not None:
+            counts = self.combinations.counts()
+            large = keys is not None and bool((keys.counts() >= rules.minimum_group).all())
+            beside = len(self.shared.private) - (self.shared.keys if large else 0)
+            yield from check_combinations(self.table, self.combinations.columns, beside, counts, rules)
+
+    def _index(self) -> GroupQuery | None:
+        """The query of the column that has all labels of the index; of several, the one with the largest groups."""
+        fitting = [query for query in self.indexes if (query.counts() > 0).all()]
+        return max(fitting, key=lambda query: int(query.counts().min()), default=None)
+
+
+def compare_groups(table: Table, private: Sequence[str], rules: DisclosureRules) -> GroupComparison | None:
+    """Prepare the queries for a table with named columns; None if it has nothing in common with the private columns."""
+    if not table.columns or not table.rows:
+        return None
+    shared = shared_columns(table, private)
+    plain_rows = [tuple(map(plain, row)) for row in table.rows]
+    n = rules.dominant_contributors
+    keys = combinations = None
+    if shared.keys or len(table.rows) == 1:
+        summed = _summed(table, shared, private)
+        rows = [tuple(row[place] for place in shared.places[: shared.keys]) for row in plain_rows]
+        if shared.keys or summed:
+            keys = GroupQuery(shared.private[: shared.keys], rows, summed, n)
+    if len(shared.places) > max(1, shared.keys):
+        combinations = GroupQuery(shared.private, [tuple(row[place] for place in shared.places) for row in plain_rows])
+    indexes: tuple[GroupQuery, ...] = ()
+    if keys is None and _is_index(plain_rows) and 0 not in shared.places:
+        rows = [(row[0],) for row in plain_rows]
+        indexes = tuple(
+            GroupQuery((name,), rows, [it for it in _summed(table, shared, private) if it != name], n)
+            for name in private[:_MOST_INDEXED]
+        )
+    if keys is None and combinations is None and not indexes:
+        return None
+    return GroupComparison(table, shared, keys, combinations, indexes)
+
+
+def _is_index(rows: Sequence[Sequence[Cell]]) -> bool:
+    """Whether the first column has different words only: numbers would be found in many private columns."""
+    first = [row[0] for row in rows]
+    return len(first) > 1 and len(set(first)) == len(first) and all(isinstance(label, str) for label in first)
+
+
+def _summed(table: Table, shared: Shared, private: Sequence[str]) -> list[str]:
+    """The private columns of which the table seems to hold sums or means: of the same name, or named after them."""
+    names = [fold(name) for place, name in enumerate(table.columns) if place not in shared.places[: shared.keys]]
+    return [
+        column
+        for column in private
+        if column not in shared.private[: shared.keys]
+        and any(name == fold(column) or (fold(column) in name and _ADDED_UP.search(name)) for name in names)
+    ]

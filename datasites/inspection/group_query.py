@@ -1,0 +1,93 @@
+"""One question put to a private table while it passes by: the records of each row's group, and their largest values."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasites.inspection.private_columns import Chunk, PrivateColumn
+from datasites.inspection.vocabulary import Vocabulary
+
+_Number = TypeVar("_Number", np.int64, np.float64)
+
+
+class GroupQuery:
+    """Counts, for each row of an output, the private records with the row's values in some columns."""
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[float | str | None]],
+        summed: Sequence[str] = (),
+        contributors: int = 1,
+    ) -> None:
+        """Ask for the records that agree in all `columns` with each of `rows` (canonical cells; None agrees with none).
+
+        Args:
+            columns: private columns; none: every record belongs to every row.
+            summed: private columns of which each group's total and largest absolute values are wanted.
+            contributors: how many of the largest are added up.
+        """
+        self.columns, self.summed = tuple(columns), tuple(summed)
+        self._vocabularies = []
+        self._steps: list[NDArray[np.int64]] = []
+        group = np.zeros(len(rows), np.int64)
+        for place in range(len(self.columns)):
+            labels = list(dict.fromkeys(row[place] for row in rows if row[place] is not None))
+            index = {label: number for number, label in enumerate(labels)}
+            code = np.array([index.get(row[place], -1) for row in rows], np.int64)
+            joined = np.where((group < 0) | (code < 0), -1, group * max(1, len(labels)) + code)
+            known = np.unique(joined[joined >= 0])
+            group = np.where(joined < 0, -1, np.searchsorted(known, joined))
+            self._vocabularies.append(Vocabulary([label for label in labels if label is not None], exact=True))
+            self._steps.append(known)
+        self._group = group
+        groups = int(group.max(initial=-1)) + 1
+        self._counts = np.zeros(groups, np.int64)
+        self._totals = {name: np.zeros(groups) for name in self.summed}
+        self._largest = {name: np.zeros((groups, contributors)) for name in self.summed}
+
+    def update(self, chunk: Chunk) -> None:
+        """Take in further records."""
+        size = next(iter(chunk.values())).codes.size
+        group = np.zeros(size, np.int64)
+        for name, vocabulary, known in zip(self.columns, self._vocabularies, self._steps, strict=True):
+            code = _codes(chunk[name], vocabulary)
+            joined = np.where((group < 0) | (code < 0), -1, group * max(1, vocabulary.size) + code)
+            place = np.searchsorted(known, joined).clip(0, max(0, known.size - 1))
+            group = np.where(known[place] == joined, place, -1) if known.size else np.full(size, -1)
+        found = np.flatnonzero(group >= 0)
+        self._counts += np.bincount(group[found], minlength=self._counts.size)
+        for name in self.summed:
+            values = np.nan_to_num(np.abs(chunk[name].numbers[found]))
+            self._totals[name] += np.bincount(group[found], values, minlength=self._counts.size)
+            self._keep_largest(name, group[found], values)
+
+    def counts(self) -> NDArray[np.int64]:
+        """The records of each row's group [rows]."""
+        return self._by_row(self._counts)
+
+    def totals(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Each row's total of a summed column, and how much of it the largest contributors make up [rows] each."""
+        return self._by_row(self._totals[name]), self._by_row(self._largest[name].sum(axis=1))
+
+    def _by_row(self, of_groups: NDArray[_Number]) -> NDArray[_Number]:
+        return np.append(of_groups, np.zeros(1, of_groups.dtype))[self._group]
+
+    def _keep_largest(self, name: str, group: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        kept = self._largest[name]
+        groups = np.concatenate([group, np.repeat(np.arange(kept.shape[0]), kept.shape[1])])
+        values = np.concatenate([values, kept.ravel()])
+        order = np.lexsort((-values, groups))
+        groups, values = groups[order], values[order]
+        rank = np.arange(groups.size) - np.searchsorted(groups, groups)
+        top = rank < kept.shape[1]
+        kept[groups[top], rank[top]] = values[top]
+
+
+def _codes(column: PrivateColumn, vocabulary: Vocabulary) -> NDArray[np.int64]:
+    code = column.word_places(vocabulary)
+    for places in vocabulary.numbers(column.numbers):
+        code = np.where(places >= 0, places, code)
+    return code

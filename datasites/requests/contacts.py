@@ -1,0 +1,97 @@
+"""Addresses that PySyft shows researchers under: asked for by a pinned researcher, accepted or not by the owner."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from datasites.protocol.identity import IdentityCard
+from datasites.protocol.job_messages import PeerReply, PeerRequest
+from datasites.site import Site
+from datasites.store.outbox import enqueue
+from datasites.store.peers import require_card
+from datasites.store.put import put
+from datasites.store.tables import contacts
+from policies.errors import ConflictError, InvalidInputError, RefusedError
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A pinned researcher, the address it asked for, and the one that the owner accepted."""
+
+    party: str
+    name: str
+    requested: str | None
+    accepted: str | None
+
+
+def ask_for_contact(
+    connection: Connection, site: Site, sender: IdentityCard, message: PeerRequest, packages: Sequence[str], now: int
+) -> None:
+    """Note which address a pinned researcher wants to be shown under, and answer whether it is accepted already.
+
+    Raises:
+        RefusedError: the sender is no researcher.
+        ConflictError: another party is shown under this address.
+    """
+    if sender.role != "researcher":
+        raise RefusedError("Only researchers ask for an address.")
+    known = accepted_contact(connection, sender.party)
+    holder = connection.execute(select(contacts.c.party).where(contacts.c.accepted == message.contact)).scalar()
+    if holder not in (None, sender.party):
+        raise ConflictError("Another party is shown under this address; ask for another one.")
+    if known != message.contact:
+        put(connection, contacts, {"party": sender.party}, {"requested": message.contact})
+    _reply(connection, site, sender.party, message.contact, known == message.contact, packages, now)
+
+
+def all_contacts(connection: Connection) -> list[Contact]:
+    """Every researcher that ever asked for an address."""
+    rows = connection.execute(select(contacts).order_by(contacts.c.party)).all()
+    return [Contact(row.party, require_card(connection, row.party).name, row.requested, row.accepted) for row in rows]
+
+
+def accepted_contact(connection: Connection, party: str) -> str | None:
+    """The address that `party` is shown under, or None."""
+    found: str | None = connection.execute(select(contacts.c.accepted).where(contacts.c.party == party)).scalar()
+    return found
+
+
+def accept_contact(connection: Connection, site: Site, contact: str, packages: Sequence[str], now: int) -> Contact:
+    """Show the pinned researcher who asked for it under `contact` from now on, and tell it so.
+
+    Raises:
+        InvalidInputError: nobody who is pinned asked for it.
+        ConflictError: several did, or somebody is shown under it already.
+    """
+    asking = [it for it in all_contacts(connection) if it.requested == contact]
+    if not asking:
+        raise InvalidInputError(
+            f"No pinned researcher asks to be shown as {contact}; pin its card with «datasite peers add», and let it "
+            "ask again."
+        )
+    taken = any(it.accepted == contact for it in all_contacts(connection))
+    if len(asking) > 1 or taken:
+        raise ConflictError(f"More than one researcher claims {contact}; settle with them who it belongs to.")
+    party = asking[0].party
+    connection.execute(update(contacts).where(contacts.c.party == party).values(requested=None, accepted=contact))
+    _reply(connection, site, party, contact, True, packages, now)
+    return Contact(party, asking[0].name, None, contact)
+
+
+def refuse_contact(connection: Connection, contact: str) -> None:
+    """Forget that somebody asked for `contact`; who is shown under it already stays.
+
+    Raises:
+        InvalidInputError: nobody asks for it.
+    """
+    forgotten = connection.execute(update(contacts).where(contacts.c.requested == contact).values(requested=None))
+    if not forgotten.rowcount:
+        raise InvalidInputError(f"No researcher asks to be shown as {contact}.")
+
+
+def _reply(
+    connection: Connection, site: Site, party: str, contact: str, accepted: bool, packages: Sequence[str], now: int
+) -> None:
+    reply = PeerReply(contact=site.settings.contact, accepted=accepted, packages=tuple(packages))
+    enqueue(connection, party, reply, now)

@@ -1,0 +1,1 @@
+"""What may happen to a job before and beside its execution: one file a use case."""

@@ -1,0 +1,75 @@
+"""Close a job: cancelled by its researcher or the owner, or expired; an execution that still runs is stopped."""
+
+from sqlalchemy import Connection, func, select, update
+
+from datasites.protocol.job_messages import JobCancel
+from datasites.requests.jobs.records import Job, Status, find_job, find_senders_job, job_by_number, set_job_status
+from datasites.requests.jobs.tell import tell
+from datasites.store.tables import jobs
+from policies.errors import ConflictError, RefusedError
+from policies.log.entries import LogEntry, RequestClosed
+from policies.log.journal import append
+from policies.statements.schema import as_text
+
+_CLOSABLE = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING, Status.HELD)
+
+
+def cancel_own_job(connection: Connection, sender: str, message: JobCancel, now: int) -> None:
+    """End the sender's own job; one that has ended already stays as it is.
+
+    Raises:
+        RefusedError: the sender has no such job here.
+    """
+    job = find_senders_job(connection, sender, message.job)
+    if job is None:
+        raise RefusedError("This site knows no such job of yours.")
+    if job.status in _CLOSABLE:
+        _close(connection, job, Status.CANCELLED, f"Its researcher cancelled: {message.reason}", now)
+    else:
+        tell(connection, job, now)
+
+
+def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Job:
+    """End job `number` by the owner's word; its researcher reads `reason`.
+
+    Raises:
+        ConflictError: it has ended already.
+    """
+    job = job_by_number(connection, number)
+    if job.status not in _CLOSABLE:
+        raise ConflictError(f"Job {number} is {job.status}; there is nothing to cancel.")
+    return _close(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
+
+
+def close_expired_jobs(connection: Connection, now: int) -> None:
+    """End every job whose terms have expired while something could still happen."""
+    expired = select(jobs.c.digest).where(jobs.c.status.in_(_CLOSABLE), jobs.c.expires_at <= now)
+    for digest in connection.execute(expired).scalars().all():
+        job = find_job(connection, digest)
+        if job is not None:
+            _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
+    forgotten = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.code_file.is_not(None)
+    connection.execute(update(jobs).where(forgotten).values(code_file=None))
+
+
+def next_job_expiry(connection: Connection) -> int | None:
+    """When the first of the open jobs expires (seconds since 1970), or None if there is none."""
+    first: int | None = connection.execute(
+        select(func.min(jobs.c.expires_at)).where(jobs.c.status.in_(_CLOSABLE))
+    ).scalar_one()
+    return first
+
+
+def _close(connection: Connection, job: Job, status: Status, reason: str, now: int) -> Job:
+    detail = as_text(reason)
+    set_job_status(connection, job.digest, status, detail)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.digest == job.digest)
+        .values(code_file=None, outputs_file=None, findings=None, tell_at=None)
+    )
+    entry: LogEntry = RequestClosed(at=now, request=job.digest, reason=detail)
+    append(connection, entry)
+    closed = find_job(connection, job.digest) or job
+    tell(connection, closed, now)
+    return closed

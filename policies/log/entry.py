@@ -1,0 +1,10 @@
+"""What all log entries begin with: when the site made them, by its own clock."""
+
+from policies.decision import Timestamp
+from policies.statements.schema import StrictModel
+
+
+class Entry(StrictModel):
+    """A record of one thing that a datasite must answer for; each kind adds a `kind` of its own."""
+
+    at: Timestamp

@@ -54,7 +54,8 @@ class StandInSite:
     identity: Identity
     owner_key: Ed25519PrivateKey
     mailbox: Mailbox
-    ada: IdentityCard | None = None
+    address: str
+    ada: IdentityCard
     offers: dict[str, dict[str, bytes]] = field(default_factory=dict)
     jobs: list[JobTerms] = field(default_factory=list)
     code: list[bytes] = field(default_factory=list)
@@ -65,7 +66,6 @@ class StandInSite:
 
     def says(self, message: Message, number: int | None = None) -> bytes:
         """Send the researcher a message; gives the letter."""
-        assert self.ada is not None
         self._number = number or self._number + 1
         letter = seal(self.identity, self.ada, self._number, message)
         self.mailbox.send([letter])
@@ -73,7 +73,6 @@ class StandInSite:
 
     def hears(self) -> list[Message]:
         """Take its mail, and answer the everyday questions."""
-        assert self.ada is not None
         heard: list[Message] = []
         while letters := self.mailbox.receive(self._cursor, 0):
             for cursor, letter in letters:
@@ -150,7 +149,7 @@ class StandInSite:
     def _answer(self, message: Message) -> None:
         match message:
             case PeerRequest():
-                self.says(PeerReply(contact=message.contact, accepted=self.accepts, packages=PACKAGES))
+                self.says(PeerReply(contact=self.address, accepted=self.accepts, packages=PACKAGES))
             case FileSetRequest() if not self.offers:
                 self.says(FileSetReply(total=0, offer=None))
             case FileSetRequest():
@@ -239,11 +238,9 @@ def open_scene(folder: Path) -> Iterator[SyftScene]:
         admit(folder / "relay", identity.card)
         made[name] = identity, owner_key
     process, url = start(folder / "relay")
-    sites = [StandInSite(*made[name], Mailbox(made[name][0], url), ada.card) for name in ("anna", "bern")]
-    cards = {
-        address: (folder / name / "card.json", made[name][0].card.fingerprint)
-        for address, name in ((ANNA, "anna"), (BERN, "bern"))
-    }
+    named = ((ANNA, "anna"), (BERN, "bern"))
+    sites = [StandInSite(*made[name], Mailbox(made[name][0], url), address, ada.card) for address, name in named]
+    cards = {address: (folder / name / "card.json", made[name][0].card.fingerprint) for address, name in named}
     scene = SyftScene(folder, url, *sites, cards, process)
     try:
         yield scene

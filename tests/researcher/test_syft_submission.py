@@ -79,7 +79,6 @@ def test_offered_packages_are_accepted(submit: Submit, dependencies: list[str]) 
     [
         (["pandas<2"], "pandas<2"),
         (["xgboost", "pandas"], "xgboost"),
-        (["pandas @ https://evil.example/x.whl"], "pandas"),
     ],
 )
 def test_what_the_site_does_not_offer_is_refused_with_what_it_does(
@@ -87,14 +86,19 @@ def test_what_the_site_does_not_offer_is_refused_with_what_it_does(
 ) -> None:
     with pytest.raises(RefusedError) as caught:
         submit(dependencies=dependencies)
-    assert f"does not offer {missing}" in str(caught.value)
+    assert f"The job needs {missing}, and nothing is installed" in str(caught.value)
     for package in PACKAGES:
         assert package in str(caught.value)
 
 
+def test_nothing_is_fetched_from_elsewhere(submit: Submit) -> None:
+    with pytest.raises(InvalidInputError, match="nothing is fetched for a job"):
+        submit(dependencies=["pandas @ https://evil.example/x.whl"])
+
+
 def test_a_project_file_asks_for_packages_too(submit: Submit) -> None:
     project = '[project]\nname = "x"\nversion = "1"\ndependencies = ["xgboost>=2"]\n'
-    with pytest.raises(RefusedError, match="does not offer xgboost>=2"):
+    with pytest.raises(RefusedError, match="needs xgboost>=2"):
         submit({"main.py": "", "pyproject.toml": project})
 
 

@@ -1,4 +1,4 @@
-"""Keeps PySyft's picture in step with the database: data sets, files, studies and jobs, written wherever they differ."""
+"""Keeps PySyft's picture in step with the database: data sets, files, studies and jobs, written where they differ."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -8,6 +8,7 @@ from datasites.execution.jobs.inspect_job import inspect_job
 from datasites.execution.jobs.run_job import STOPPED, begin_next_job, end_without_outputs, run_job
 from datasites.execution.jobs.try_job import try_job
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.execution.second_export import export_next
 from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
@@ -31,6 +32,7 @@ class JobWorker:
         self._zygotes = Zygotes()
         self._lock = Lock()
         self._running: dict[str, Cancel] = {}
+        self._export = Cancel()
 
     def take_up_interrupted(self) -> None:
         """At a start: what was running when the last process ended has failed; what had ended is inspected later."""
@@ -40,7 +42,7 @@ class JobWorker:
             end_without_outputs(self._site, job, "interrupted", STOPPED)
 
     def try_next(self) -> bool:
-        """Try the oldest job that was received; False if there is none."""
+        """Try the oldest job that was received, or export a study's source again; False if there is neither."""
         with reading(self._site.engine) as connection:
             waiting = jobs_in(connection, Status.RECEIVED)[:1]
         for job in waiting:
@@ -50,7 +52,7 @@ class JobWorker:
             except CloisterError as error:
                 report(f"Job {job.number} could not be tried: {error}")
                 refuse_job(self._site, job)
-        return bool(waiting)
+        return bool(waiting) or export_next(self._site, self._export)
 
     def run_next(self) -> bool:
         """Inspect the oldest job that ended, or run the oldest that was approved; False if there is neither."""
@@ -99,6 +101,7 @@ class JobWorker:
             running = set(self._running)
         for digest in running:
             self._stop(digest)
+        self._export.cancel()
         self._zygotes.end_all()
 
     def _stop(self, digest: str) -> None:

@@ -1,7 +1,7 @@
 """Export a study's source again, in the sandbox, without data: does what the reviewer reads give the programs?"""
 
 from datasites.requests.records import Request, find_request, require_as_received
-from datasites.requests.second_exports import SecondExport, keep_second_export, next_to_export
+from datasites.requests.second_exports import SecondExport, keep_second_export
 from datasites.sandbox.errand import Cancel, Errand, Limits
 from datasites.sandbox.zygote import Zygote
 from datasites.serving.lifecycle import report
@@ -19,6 +19,7 @@ from researcher.second_export import main
 main(Path("/job/source.py"), Path("/job/question.json"), Path("/answer/digests.json"))
 """
 _MAXIMUM_ANSWER_BYTES = 4096
+_NICENESS = 19
 _LIMITS = Limits(
     memory_bytes=4 << 30, disk_bytes=64 << 20, cpu_seconds=600, wall_seconds=300.0, threads=64, text_bytes=1 << 20
 )
@@ -29,14 +30,13 @@ class _Answer(StrictModel):
     metrics: Digest
 
 
-def export_next(site: Site, cancel: Cancel) -> bool:
-    """Export the next study's source again; False if none waits for it."""
+def export_again(site: Site, digest: str, cancel: Cancel) -> None:
+    """Export the source of the study with this digest again, and write down what came of it."""
     with reading(site.engine) as connection:
-        digest = next_to_export(connection)
-        request = None if digest is None else find_request(connection, digest)
+        request = find_request(connection, digest)
         data_set = None if request is None else require_data_set(connection, request.data_set)
     if request is None or data_set is None:
-        return False
+        return
     try:
         found = _second_export(request, data_set, cancel)
     except CloisterError as error:
@@ -45,7 +45,6 @@ def export_next(site: Site, cancel: Cancel) -> bool:
     if found is not None:
         with site.engine.begin() as connection:
             keep_second_export(connection, request.digest, found)
-    return found is not None
 
 
 def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> SecondExport | None:
@@ -74,7 +73,7 @@ def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> Secon
         packages=True,
     )
     # A sandbox of its own, which ends with it: a study is seldom followed by another one of the same researcher.
-    with Zygote() as zygote:
+    with Zygote(niceness=_NICENESS) as zygote:
         outcome = zygote.run(errand, written.extend, cancel)
     if outcome.ending == "cancelled":
         return None

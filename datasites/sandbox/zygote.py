@@ -47,7 +47,9 @@ class Zygote:
     jobs import is imported; an errand that comes before then starts all the same, and imports what it needs itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = 0) -> None:
+        """`niceness`, from 0 to 19: how far everything else on this machine goes first."""
+        self._niceness = niceness
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._turn = threading.Lock()
@@ -66,6 +68,7 @@ class Zygote:
                 start_new_session=True,
                 pass_fds=(its.fileno(),),
             )
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, self._niceness)
         ours.settimeout(_ANSWER_SECONDS)
         self._line = ours
         return self

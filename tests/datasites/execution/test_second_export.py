@@ -6,8 +6,8 @@ import pytest
 import torch.nn.functional as F  # noqa: N812 - as people write it in plans
 from torch import Tensor, nn
 
-from datasites.execution.second_export import export_next
-from datasites.requests.second_exports import SecondExport, find_second_export
+from datasites.execution.second_export import export_again
+from datasites.requests.second_exports import SecondExport, find_second_export, next_to_export
 from datasites.sandbox.errand import Cancel
 from policies.programs.digests import source_digest
 from policies.programs.format import Program
@@ -49,7 +49,9 @@ def submitted(scene: Scene, loss: Program, metrics: Program, source: str) -> str
 
 
 def found(scene: Scene, request: str) -> SecondExport | None:
-    assert export_next(scene.site, Cancel())
+    with scene.site.engine.begin() as connection:
+        assert next_to_export(connection) == request
+    export_again(scene.site, request, Cancel())
     with scene.site.engine.begin() as connection:
         return find_second_export(connection, request)
 
@@ -58,7 +60,8 @@ def test_the_source_gives_the_programs_or_it_is_told_that_it_does_not(scene: Sce
     exported = export(Risk(), FEATURES, "int64", categories=2)
     honest = submitted(scene, exported.loss, exported.metrics, exported.source)
     assert found(scene, honest) == SecondExport("agrees", "")
-    assert not export_next(scene.site, Cancel())
+    with scene.site.engine.begin() as connection:
+        assert next_to_export(connection) is None
 
 
 def test_a_source_that_shows_the_reviewer_another_model_is_told(scene: Scene) -> None:

@@ -41,7 +41,7 @@ class Sandbox:
         cancel_after: float | None = None,
         **limits: float,
     ) -> SimpleNamespace:
-        """Do an errand; `checked` names files to hand in as descriptors instead of those that lie at the paths shown."""
+        """Do an errand; `checked`: files to hand in as descriptors, instead of those that lie at the paths shown."""
         contents = {SCRIPT: script.encode(), **(files or {})}
         asked = {
             "files": {place: base64.b64encode(content).decode() for place, content in contents.items()},

@@ -82,10 +82,8 @@ class _Zygote:
                 self._import_next()
 
     def _import_next(self) -> None:
-        try:
+        with suppress(Exception):  # a package that fails to load here fails in the job that asks for it
             importlib.import_module(self._cold.popleft())
-        except Exception:  # noqa: BLE001, S110 – a package that fails to load here fails in the job that asks for it
-            pass
         if not self._cold:
             gc.collect()
             gc.freeze()

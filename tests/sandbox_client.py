@@ -29,7 +29,7 @@ class Sandbox:
     server: int
     zygote: int
 
-    def run(
+    def asked(
         self,
         script: str,
         *,
@@ -40,10 +40,13 @@ class Sandbox:
         packages: bool = False,
         cancel_after: float | None = None,
         **limits: float,
-    ) -> SimpleNamespace:
-        """Do an errand; `checked`: files to hand in as descriptors, instead of those that lie at the paths shown."""
+    ) -> dict[str, Any]:
+        """An errand as the server is asked for it.
+
+        `checked`: files to hand in as descriptors, instead of those that lie at the paths shown.
+        """
         contents = {SCRIPT: script.encode(), **(files or {})}
-        asked = {
+        return {
             "files": {place: base64.b64encode(content).decode() for place, content in contents.items()},
             "shown": {place: str(path) for place, path in (shown or {}).items()},
             "checked": {place: str(path) for place, path in (checked or {}).items()},
@@ -52,7 +55,10 @@ class Sandbox:
             "cancel_after": cancel_after,
             "limits": limits,
         }
-        found = SimpleNamespace(**self._ask(asked))
+
+    def run(self, script: str, **options: Any) -> SimpleNamespace:
+        """Do an errand, with the options of `asked`."""
+        found = SimpleNamespace(**self._ask(self.asked(script, **options)))
         if found.refusal is None:
             found.contents = {name: base64.b64decode(content) for name, content in found.contents.items()}
         return found

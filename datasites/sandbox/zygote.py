@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "MPLBACKEND": "Agg",
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
+    "HOME": "/nonexistent",
 }
 _ANSWER_SECONDS = 60.0
 _REFUSALS = {
@@ -152,9 +153,10 @@ def _pipe(ours: ExitStack, its: ExitStack) -> tuple[int, int]:
 
 
 def _cache_folder() -> dict[str, str]:
-    """Where matplotlib keeps what it found out about fonts, which else takes a second at every start."""
-    with suppress(RuntimeError, OSError):
+    """Where matplotlib keeps what it found out about fonts: else it takes a second, and a folder in /tmp, each time."""
+    try:
         folder = Path.home() / ".cache" / "matplotlib"
         folder.mkdir(parents=True, exist_ok=True)
-        return {"MPLCONFIGDIR": str(folder)}
-    return {}
+    except (RuntimeError, OSError):
+        return {}
+    return {"MPLCONFIGDIR": str(folder)} if os.access(folder, os.W_OK) else {}

@@ -44,13 +44,9 @@ class ResearcherDesk:
         """
         self._send_jobs()
         deadline = time.monotonic() + _WAIT_SECONDS
-        while True:
-            self._ask_for_data_sets()
-            left = max(deadline - time.monotonic(), 0) if self.inbox.awaited else 0
-            self.correspondence.listen(left)
-            self.inbox.act()
-            if not left or not self.inbox.awaited:
-                return
+        self._take_mail(0)
+        while self.inbox.awaited and (left := deadline - time.monotonic()) > 0:
+            self._take_mail(left)
 
     def peers(self) -> list[Peer]:
         """The sites that were asked: those that accepted this address, then those that have not yet."""
@@ -114,6 +110,11 @@ class ResearcherDesk:
     def delete_data_set(self, name: str) -> None:
         """Raises RefusedError: it is not this researcher's."""
         raise RefusedError(_NOT_YOURS)
+
+    def _take_mail(self, seconds: float) -> None:
+        self.correspondence.listen(seconds)
+        self.inbox.act()
+        self._ask_for_data_sets()
 
     def _send_jobs(self) -> None:
         for terms, code in unsent_jobs(self.correspondence.state):

@@ -92,8 +92,11 @@ class Inbox:
         return True
 
     def _take_peer(self, site: str, reply: PeerReply) -> None:
-        if reply.contact != self.box.email:
-            raise InvalidInputError("It answers for another address than this researcher's.")
+        address = self._address(site)
+        if reply.contact != address:
+            warnings.warn(
+                f"{address} calls itself {reply.contact}; code that names its owner needs that.", stacklevel=2
+            )
         set_standing(self.state, site, "accepted" if reply.accepted else "asked", reply.packages)
         self.awaited.discard(site)
 
@@ -198,9 +201,8 @@ def _verified(card: IdentityCard, job: Job, message: JobStatus) -> JobDecision:
     if message.decision is None or card.owner_key is None:
         raise NotAuthenticError("Its card names no owner key.")
     decision = verify_job_decision(message.decision, bytes.fromhex(card.owner_key))
-    if (decision.site, decision.request) != (card.party, job.terms.digest()) or (
-        tuple(it.name for it in decision.data_sets) != job.terms.data_sets
-    ):
+    covered = (decision.site, decision.request, tuple(it.name for it in decision.data_sets))
+    if covered != (card.party, job.terms.digest(), job.terms.data_sets):
         raise NotAuthenticError(f"It shows a decision on something else than «{job.terms.name}» as it was submitted.")
     return decision
 

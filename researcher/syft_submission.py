@@ -11,12 +11,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 from syft_job import JobSubmissionMetadata
 
-from policies.errors import InvalidInputError, RefusedError
+from policies.errors import InvalidInputError
+from policies.jobs.requirements import require_packages
 from policies.jobs.terms import CODE_FILE_DOMAIN, MAXIMUM_CODE_BYTES, CodeFile, JobLimits, JobTerms
 from policies.statements.digests import digest
 from policies.statements.schema import describe_validation_error
@@ -49,14 +48,13 @@ def read_submission(
 
     Raises:
         InvalidInputError: a name, size, link or text is not as sites accept it; nothing was sent.
-        RefusedError: it is a shell script, or needs packages that the site does not offer.
+        RefusedError: it needs packages that the site does not offer.
     """
     metadata = JobSubmissionMetadata.load(job_dir / "config.yaml")
-    if metadata.type != "python":
-        raise RefusedError("Shell scripts are not run at any site; submit Python with submit_python_job(…) instead.")
     files = _read_code(job_dir / "code")
     requirements = _requirements(metadata, files)
-    _require_offered(requirements, address)
+    if address.packages:  # else the site has not said yet; it refuses what it does not have
+        require_packages(requirements, address.packages)
     try:
         terms = JobTerms(
             version="cloister-job/1",
@@ -70,7 +68,7 @@ def read_submission(
                 CodeFile(path=path, size=len(content), digest=digest(CODE_FILE_DOMAIN, content))
                 for path, content in files.items()
             ),
-            requirements=tuple(map(str, requirements)),
+            requirements=tuple(requirements),
             limits=stated.limits,
             purpose=stated.purpose,
             recipients=stated.recipients,
@@ -110,12 +108,12 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield from _walk(Path(entry.path))
 
 
-def _requirements(metadata: JobSubmissionMetadata, files: Mapping[str, bytes]) -> list[Requirement]:
+def _requirements(metadata: JobSubmissionMetadata, files: Mapping[str, bytes]) -> list[str]:
     """What the job asks for, in PySyft's words and in its own pyproject.toml.
 
     The first dependency is PySyft's own: where it was installed from, on the researcher's machine.
     """
-    asked = list(metadata.dependencies[1:])
+    asked: list[str] = list(metadata.dependencies[1:])
     if "pyproject.toml" in files:
         try:
             asked += tomllib.loads(files["pyproject.toml"].decode())["project"]["dependencies"]
@@ -123,32 +121,7 @@ def _requirements(metadata: JobSubmissionMetadata, files: Mapping[str, bytes]) -
             pass  # it asks for nothing
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             raise InvalidInputError("The job's pyproject.toml cannot be read; mend it or leave it out.") from error
-    try:
-        return [Requirement(it) for it in asked]
-    except (InvalidRequirement, TypeError) as error:
-        raise InvalidInputError("A dependency of the job is not written as pip writes it, as in pandas>=2.") from error
-
-
-def _require_offered(requirements: list[Requirement], address: Address) -> None:
-    if not address.packages:
-        return  # the site has not said yet; it refuses what it does not have
-    offered = dict(it.split("==", 1) for it in address.packages)
-    versions = {canonicalize_name(name): version for name, version in offered.items()}
-    missing = [
-        str(it)
-        for it in requirements
-        if (it.marker is None or it.marker.evaluate())
-        and not (
-            it.url is None
-            and canonicalize_name(it.name) in versions
-            and it.specifier.contains(versions[canonicalize_name(it.name)], prereleases=True)
-        )
-    ]
-    if missing:
-        raise RefusedError(
-            f"{address.address} does not offer {', '.join(missing)}; nothing is installed for a job. It offers "
-            f"{', '.join(sorted(address.packages))}."
-        )
+    return asked
 
 
 def _named(files: Mapping[str, bytes], data_sets: Collection[str]) -> set[str]:

@@ -1,54 +1,33 @@
 """Syft's own description of one data set: where its files lie in a SyftBox, and what its metadata says."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import yaml
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from syft_datasets import Dataset, DatasetRef, DatasetStorage, PrivateDatasetConfig, SyftBoxConfig
 from syft_datasets.config import METADATA_FILENAME, PRIVATE_METADATA_FILENAME
 from syft_datasets.migrations.registry import DATASET_PROTOCOL_VERSION
 from syft_datasets.url import SyftBoxURL
-from syft_permissions.spec.ruleset import PERMISSION_FILE_NAME
 
-from policies.jobs.names import FileName, FileSetName
+from policies.jobs.names import DataFileName, FileSetName
 from policies.statements.digests import digest_bytes
 from policies.statements.schema import StrictModel, Text
 
 README = "README.md"
-RESERVED_FILES = frozenset({METADATA_FILENAME, PRIVATE_METADATA_FILENAME, PERMISSION_FILE_NAME, README})
-"""Names that Syft's own files have; a file of a data set can have none of them, in whatever case."""
-
-_RESERVED_NAME = re.compile(r"v[0-9]+")
-_RESERVED_LOWER_CASE = frozenset(name.lower() for name in RESERVED_FILES)
-
-
-def _data_set_name(value: str) -> str:
-    if _RESERVED_NAME.fullmatch(value):
-        raise ValueError("Syft keeps names such as v1 for itself")
-    return value
-
-
-def _data_file_name(value: str) -> str:
-    if value.lower() in _RESERVED_LOWER_CASE:
-        raise ValueError(f"Syft keeps the names {', '.join(sorted(RESERVED_FILES))} for itself")
-    return value
 
 
 class DataSetCard(StrictModel):
     """What Syft shows of a data set; all of it is public and in the owner's own words."""
 
-    name: Annotated[FileSetName, AfterValidator(_data_set_name)]
+    name: FileSetName
     summary: Text
     readme: Annotated[str, Field(max_length=256 * 1024)]
     tags: tuple[Text, ...]
     registered_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
-    mock_files: Annotated[
-        tuple[Annotated[FileName, AfterValidator(_data_file_name)], ...], Field(min_length=1, max_length=100)
-    ]
+    mock_files: Annotated[tuple[DataFileName, ...], Field(min_length=1, max_length=100)]
 
 
 def public_folder(box: Path, owner_email: str, data_set: str) -> Path:

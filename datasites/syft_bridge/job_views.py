@@ -1,12 +1,19 @@
-"""PySyft's views of jobs, with what others wrote escaped where upstream puts it into a page as it is."""
+"""PySyft's client for jobs: names are checked before a folder is made, and pages escape what upstream does not."""
 
 from copy import copy
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from syft_job import JobClient, JobInfo, JobsList
 from syft_job.job_repr import StderrViewer
 from syft_job.job_stdout import StdoutViewer
 
+from policies.errors import InvalidInputError, RefusedError
+from policies.jobs.names import JobName
+
+_JOB_NAME: TypeAdapter[str] = TypeAdapter(JobName)
 _MAXIMUM_SHOWN_CHARACTERS = 100_000
 
 
@@ -48,6 +55,25 @@ class Job(JobInfo):  # type: ignore[misc]  # syft_job carries no types
 
 class Jobs(JobClient):  # type: ignore[misc]  # syft_job carries no types
     """Upstream's client for jobs, listing them as `Job`."""
+
+    def submit_python_job(self, user: str, code_path: str, job_name: str | None = "", **arguments: Any) -> Path:
+        """Write the submission folder of a Python job, under a name that sites accept.
+
+        Raises:
+            InvalidInputError: no site accepts the name; nothing was written.
+        """
+        try:
+            _JOB_NAME.validate_python(job_name or "unnamed")
+        except ValidationError as error:
+            raise InvalidInputError(
+                "No site accepts this name for a job; use at most 100 letters, digits, spaces and _.- after a letter."
+            ) from error
+        job_dir: Path = super().submit_python_job(user, code_path, job_name, **arguments)
+        return job_dir
+
+    def submit_bash_job(self, user: str, script: str, job_name: str = "") -> Path:
+        """Raises RefusedError: no site runs shell scripts."""
+        raise RefusedError("No site runs shell scripts; submit Python with submit_python_job(…) instead.")
 
     @property
     def jobs(self) -> JobsList:

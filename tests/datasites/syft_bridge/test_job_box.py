@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from datasites.syft_bridge.description import RESERVED_FILES, DataSetCard
+from datasites.syft_bridge.description import DataSetCard
 from datasites.syft_bridge.job_box import BOX, box_files, mock_place, private_place
 
 OWNER = "data-office@hospital.example"
@@ -80,7 +80,7 @@ def test_every_place_is_below_the_box_and_nothing_tells_of_the_machine():
     assert box_files(OWNER, []) == {}
 
 
-@pytest.mark.parametrize("name", [*RESERVED_FILES, "DATASET.yaml", "readme.MD"])
+@pytest.mark.parametrize("name", ["dataset.yaml", "DATASET.yaml", "readme.MD"])
 def test_no_data_file_takes_the_name_of_one_of_syfts_own(name):
     with pytest.raises(ValidationError, match="for itself"):
         card("diabetes", name)

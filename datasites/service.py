@@ -35,7 +35,6 @@ class Service:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._mailbox = Mailbox(site.identity, site.settings.relay)
-        self._worker = Worker(site, Trainers(site))
         self._mirror = Mirror(site)
         self._stop = threading.Event()
         self._incoming = Incoming(site, self._mailbox)
@@ -46,6 +45,7 @@ class Service:
         self._work_waits = threading.Event()
         self._job_worker = JobWorker(site)
         self._jobs = JobLoops(self._job_worker, self._stop, self._wake_others)
+        self._worker = Worker(site, Trainers(site), admitted=self._jobs.wake)
 
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.

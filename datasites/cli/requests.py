@@ -171,6 +171,7 @@ def _as_json(shown: Review) -> dict[str, Any]:
         "cost": _cost_shares(shown.cost, shown.balance),
         "budget": _shares(shown.balance),
         "source": request.source,
+        "second_export": None if shown.second_export is None else shown.second_export.result,
         "loss_program": request.loss_program,
         "metrics_program": request.metrics_program,
     }
@@ -224,6 +225,8 @@ def _print(shown: Review, sites: Mapping[str, str]) -> None:
         print_facts(f"The {name} program, which is what runs", {"Digest": program.digest(), "Operations": listed})
     console.print("[bold]The plan's source, for reading; it never runs here[/]")
     console.print(Syntax(request.source, "python", line_numbers=True, word_wrap=True))
+    again = shown.second_export
+    console.print(escape("Whether it gives these programs was not tried yet." if again is None else again.sentence))
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
     if request.status is Status.PENDING and not shown.obstacles:

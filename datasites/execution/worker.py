@@ -1,5 +1,6 @@
 """The worker: does one waiting thing after another — tries new programs, warms trainers, computes charged rounds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -34,6 +35,8 @@ class Worker:
 
     site: Site
     trainers: Trainers
+    admitted: Callable[[], None] = lambda: None
+    """Called when a study's programs were found fit: its source can be exported again."""
 
     def work(self) -> bool:
         """Do the next thing that waits; False if there was none."""
@@ -120,6 +123,7 @@ class Worker:
         else:
             with self.site.engine.begin() as connection:
                 admit(connection, request, self.site.now)
+            self.admitted()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Tables by groups, counted again in the private data: small groups, dominant records, rare combinations."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from policies.disclosure.findings import Finding
 from policies.disclosure.groups import Shared, check_combinations, check_dominance, check_groups, shared_columns
 from policies.disclosure.rules import DisclosureRules
 
-_ADDED_UP = re.compile(r"(?<![a-z])(mean|avg|average|sum|total)(?![a-z])")
 _MOST_INDEXED = 200
 
 
@@ -36,13 +34,9 @@ class GroupComparison:
         if keys is not None:
             if keys.columns:
                 yield from check_groups(self.table, keys.columns, keys.counts(), rules)
-            for name in keys.summed:
-                yield from check_dominance(self.table, name, keys.counts(), *keys.totals(name), rules)
-        if self.combinations is not None:
-            counts = self.combinations.counts()
-            large = keys is not None and bool((keys.counts() >= rules.minimum_group).all())
-            beside = len(self.shared.private) - (self.shared.keys if large else 0)
-            yield from check_combinations(self.table, self.combinations.columns, beside, counts, rules)
+            yield from check_dominance(self.table, keys.sums(), rules)
+        if self.combinations is not None and (keys is None or not keys.columns or _has_small(keys, rules)):
+            yield from check_combinations(self.table, self.combinations.columns, self.combinations.counts(), rules)
 
     def _index(self) -> GroupQuery | None:
         """The query of the column that has all labels of the index; of several, the one with the largest groups."""
@@ -83,12 +77,15 @@ def _is_index(rows: Sequence[Sequence[Cell]]) -> bool:
     return len(first) > 1 and len(set(first)) == len(first) and all(isinstance(label, str) for label in first)
 
 
+def _has_small(keys: GroupQuery, rules: DisclosureRules) -> bool:
+    return bool((keys.counts() < rules.minimum_group).any())
+
+
 def _summed(table: Table, shared: Shared, private: Sequence[str]) -> list[str]:
-    """The private columns of which the table seems to hold sums or means: of the same name, or named after them."""
+    """The private columns of which the table may hold totals or means: its columns are named after them."""
     names = [fold(name) for place, name in enumerate(table.columns) if place not in shared.places[: shared.keys]]
     return [
         column
         for column in private
-        if column not in shared.private[: shared.keys]
-        and any(name == fold(column) or (fold(column) in name and _ADDED_UP.search(name)) for name in names)
+        if column not in shared.private[: shared.keys] and any(fold(column) in name for name in names)
     ]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from datasites.inspection.private_columns import Chunk, PrivateColumn
 from datasites.inspection.vocabulary import Vocabulary
+from policies.disclosure.groups import Sums
 
 _Number = TypeVar("_Number", np.int64, np.float64)
 
@@ -46,6 +47,7 @@ class GroupQuery:
         groups = int(group.max(initial=-1)) + 1
         self._counts = np.zeros(groups, np.int64)
         self._totals = {name: np.zeros(groups) for name in self.summed}
+        self._sizes = {name: np.zeros(groups) for name in self.summed}
         self._largest = {name: np.zeros((groups, contributors)) for name in self.summed}
 
     def update(self, chunk: Chunk) -> None:
@@ -60,17 +62,27 @@ class GroupQuery:
         found = np.flatnonzero(group >= 0)
         self._counts += np.bincount(group[found], minlength=self._counts.size)
         for name in self.summed:
-            values = np.nan_to_num(np.abs(chunk[name].numbers[found]))
+            values = np.nan_to_num(chunk[name].numbers[found])
             self._totals[name] += np.bincount(group[found], values, minlength=self._counts.size)
-            self._keep_largest(name, group[found], values)
+            self._sizes[name] += np.bincount(group[found], np.abs(values), minlength=self._counts.size)
+            self._keep_largest(name, group[found], np.abs(values))
 
     def counts(self) -> NDArray[np.int64]:
         """The records of each row's group [rows]."""
         return self._by_row(self._counts)
 
-    def totals(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Each row's total of a summed column, and how much of it the largest contributors make up [rows] each."""
-        return self._by_row(self._totals[name]), self._by_row(self._largest[name].sum(axis=1))
+    def sums(self) -> list[Sums]:
+        """What each summed column adds up to in each row's group."""
+        return [
+            Sums(
+                name,
+                self.counts(),
+                self._by_row(self._totals[name]),
+                self._by_row(self._sizes[name]),
+                self._by_row(self._largest[name].sum(axis=1)),
+            )
+            for name in self.summed
+        ]
 
     def _by_row(self, of_groups: NDArray[_Number]) -> NDArray[_Number]:
         return np.append(of_groups, np.zeros(1, of_groups.dtype))[self._group]

@@ -106,5 +106,6 @@ def _overall(contents: Sequence[Content], surveys: Sequence[Survey], rules: Disc
     totals = {it.records for it in surveys} - {0}
     columns = {name for it in surveys for name in it.spreads}
     for content in contents:
-        for table in content.tables:
-            yield from check_counts(table, columns, totals, rules)
+        counts = [it for table in content.tables for it in check_counts(table, columns, totals, rules)]
+        holds = [it for it in counts if it.severity == "hold"]
+        yield from holds or counts[:1]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError, at_least
-from policies.disclosure.cells import Cell, Table
+from policies.disclosure.cells import INDEX, Cell, Table
 from policies.disclosure.volume import cell_values
 from policies.errors import InvalidInputError
 
@@ -30,7 +30,7 @@ def read_json(output: str, data: bytes) -> Content:
         raise InvalidInputError("The output is no JSON.") from error
     leaves, names = _walk(document)
     cells = [cell for cell in leaves if cell is not None]
-    values = sum(map(cell_values, cells)) + sum(cell_values(name) for name in names)
+    values = sum(map(cell_values, cells)) + sum(map(cell_values, set(names)))
     texts = (*names, *(cell for cell in cells if isinstance(cell, str)))
     rest = Table(output, (), (tuple(cells),)) if len(cells) > 2 else Table(output, (), ())
     tables = (*_tables(output, document), rest)
@@ -96,7 +96,7 @@ def _of_object(output: str, item: dict[str, Any]) -> Iterator[Table]:
         return
     if all(_is_leaf(value) for value in values):
         yield Table(output, names, (tuple(values),))
-        yield Table(output, ("", "value"), tuple(item.items()))
+        yield Table(output, (INDEX, "value"), tuple(item.items()))
     elif names == ("columns", "index", "data") and isinstance(item["data"], list):
         columns = tuple(str(name) for name in item["columns"]) if isinstance(item["columns"], list) else ()
         yield from _named(output, columns, item["data"])
@@ -111,8 +111,10 @@ def _of_objects(output: str, item: dict[str, dict[str, Any]]) -> Iterator[Table]
     fields = tuple(dict.fromkeys(field for value in flat.values() for field in value))
     if not fields or len(fields) * len(flat) > 2 * MOST_CELLS:
         return
-    yield Table(output, ("", *fields), tuple((name, *map(value.get, fields)) for name, value in flat.items()))
-    yield Table(output, ("", *flat), tuple((field, *(value.get(field) for value in flat.values())) for field in fields))
+    yield Table(output, (INDEX, *fields), tuple((name, *map(value.get, fields)) for name, value in flat.items()))
+    yield Table(
+        output, (INDEX, *flat), tuple((field, *(value.get(field) for value in flat.values())) for field in fields)
+    )
 
 
 def _of_list(output: str, item: list[Any]) -> Iterator[Table]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from numpy.typing import NDArray
 
 from datasites.inspection.private_columns import Chunk, number_column, private_column
 from datasites.inspection.tensor_file import read_tensor_file
@@ -72,6 +73,10 @@ def _frame(frame: pd.DataFrame) -> Chunk:
     return {str(name): private_column(frame.iloc[:, place]) for place, name in enumerate(frame.columns)}
 
 
+def _columns(values: NDArray[Any]) -> Chunk:
+    return {str(place): number_column(values[:, place].astype(np.float64)) for place in range(values.shape[1])}
+
+
 def _csv(path: Path) -> Iterator[Chunk]:
     separator = _SEPARATORS[path.suffix.lower()]
     options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "encoding_errors": "replace"}
@@ -106,11 +111,17 @@ def _parquet(path: Path) -> Iterator[Chunk]:
 
 
 def _numpy(path: Path) -> Iterator[Chunk]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    flat = array.reshape(array.shape[0] if array.ndim else 1, -1)
-    rows = _rows(flat.shape[1])
-    for first in range(0, flat.shape[0], rows):
-        yield _frame(pd.DataFrame(np.array(flat[first : first + rows])))
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_columns, dtype = read_header(file)
+        if by_columns and len(shape) > 1 or dtype.kind not in "fiub":
+            raise ValueError("only numbers stored record by record are read")
+        width = math.prod(shape[1:])
+        rows = _rows(width)
+        for first in range(0, shape[0] if shape and width else 0, rows):
+            count = min(rows, shape[0] - first)
+            yield _columns(np.fromfile(file, dtype, count * width).reshape(count, width))
 
 
 def _tensor_reader(place: int) -> Callable[[Path], Iterator[Chunk]]:
@@ -121,8 +132,7 @@ def _tensor_reader(place: int) -> Callable[[Path], Iterator[Chunk]]:
         rows = _rows(width)
         for first in range(0, records if width else 0, rows):
             count = min(rows, records - first)
-            values = tensor.read(path, first * width, count * width).reshape(count, width)
-            yield {str(column): number_column(values[:, column]) for column in range(width)}
+            yield _columns(tensor.read(path, first * width, count * width).reshape(count, width))
 
     return read
 

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from policies.disclosure.finding_parts import Label, OutputName
+from policies.disclosure.finding_parts import OutputName
 from policies.disclosure.findings import MAXIMUM_OUTPUTS
 from policies.disclosure.rules import DisclosureRules
 from policies.manifest import Bound
-from policies.statements.schema import StrictModel, parse_model
+from policies.statements.schema import StrictModel, Text, parse_model
 
 MAXIMUM_QUESTION_BYTES = 4 * 1024 * 1024
 
@@ -53,7 +53,7 @@ class Question(StrictModel):
     declared: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_OUTPUTS)]
     """The names that the dry run on mock data made."""
 
-    left_out: Annotated[tuple[Label, ...], Field(max_length=100)] = ()
+    left_out: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     """What the sandbox did not take from the outputs' folder, in our own words."""
 
     rules: DisclosureRules

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.disclosure.cells import EXACT, decimals
+from policies.disclosure.cells import EXACT, decimals, tolerance
 
 _RELATIVE, _SMALLEST = 1e-6, 1e-2
 _FINE = 3
@@ -31,8 +31,7 @@ class Vocabulary:
         numbers = self.values[places]
         written = np.array([EXACT if exact else decimals(number) for number in numbers.tolist()], np.int64)
         closest = _RELATIVE * np.maximum(np.abs(numbers), _SMALLEST)
-        widths = np.where(written == EXACT, closest, np.maximum(closest, 0.5 * 10.0**-written))
-        self.tolerances[places] = widths
+        self.tolerances[places] = closest if exact else [tolerance(number) for number in numbers.tolist()]
         for kind in np.unique(written).tolist():
             chosen = np.flatnonzero(written == kind)
             order = chosen[np.argsort(numbers[chosen], kind="stable")]

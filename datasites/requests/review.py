@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from datasites.protocol.identity import IdentityCard
 from datasites.requests.records import Request, require_as_received
+from datasites.requests.second_exports import SecondExport, find_second_export
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.peers import pinned_card, require_card
@@ -25,6 +26,7 @@ class Review:
     researcher: IdentityCard
     data_set: DataSet
     summary: str
+    second_export: SecondExport | None
     epsilon: float
     cost: Cost
     balance: Balance
@@ -48,6 +50,7 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
         researcher=researcher,
         data_set=data_set,
         summary=summarise(request.terms, researcher.name, data_set.manifest.title),
+        second_export=find_second_export(connection, request.digest),
         epsilon=request_epsilon(request.terms),
         cost=cost,
         balance=left,

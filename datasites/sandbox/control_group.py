@@ -47,8 +47,15 @@ def remove(process: int) -> None:
     for parent in _parents():
         for folder in parent.glob(f"{_NAME}*"):
             owner = folder.name.removeprefix(_NAME)
-            if owner == str(process) or not Path("/proc", owner).exists():
+            if owner == str(process) or not _runs(owner):
                 _remove(folder)
+
+
+def _runs(process: str) -> bool:
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _remove(folder: Path) -> None:

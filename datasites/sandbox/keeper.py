@@ -79,11 +79,11 @@ def keep(door: socket.socket, outside: tuple[int, int], bound: Bound | None) -> 
     try:
         if script is None:
             raise InvalidInputError(refusal or "The sandbox could not be built.")
-        task = _complete(channel, texts, shown, script, bound)
+        task, collected = _complete(channel, texts, shown, script, bound)
     except (CloisterError, OSError) as error:
         _tell(channel, Locked(layers=(), refusal=as_text(str(error))))
         os._exit(1)
-    _attend(channel, script, task, layers)
+    _attend(channel, script, task, collected, layers)
 
 
 def _close_others(door: socket.socket, bound: Bound | None) -> None:
@@ -109,8 +109,13 @@ def _make_script(space: int, resident: int) -> _Script:
     return _Script(process, os.pidfd_open(process), ours, resident)
 
 
-def _complete(channel: int, texts: list[int], shown: list[int], script: _Script, bound: Bound | None) -> Task:
-    """Take the errand, finish its file tree, give up all privileges, and hand the task to the script's process."""
+def _complete(
+    channel: int, texts: list[int], shown: list[int], script: _Script, bound: Bound | None
+) -> tuple[Task, int]:
+    """Take the errand, finish its file tree, give up all privileges, and hand the task to the script's process.
+
+    The folder of outputs is opened before the script begins, which may put a link in its place.
+    """
     frame = read_frame(channel, maximum_body=MOST_FILE_BYTES)
     task = parse(Task, frame.header)
     if len(shown) != len(task.shown) or sum(file.size for file in task.files) != len(frame.body):
@@ -122,6 +127,7 @@ def _complete(channel: int, texts: list[int], shown: list[int], script: _Script,
     mounts.complete(task, _contents(task, memoryview(frame.body)), places, own_packages() if sees_ours else ())
     for descriptor in shown:
         os.close(descriptor)
+    collected = os.open(task.collected, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     drop_capabilities()
     give_up_privileges()
     die_with_parent()
@@ -129,7 +135,7 @@ def _complete(channel: int, texts: list[int], shown: list[int], script: _Script,
     write_frame(script.line.fileno(), Frame(frame.header))
     for descriptor in texts:
         os.close(descriptor)
-    return task
+    return task, collected
 
 
 def _contents(task: Task, body: memoryview) -> Mapping[str, memoryview]:
@@ -139,7 +145,7 @@ def _contents(task: Task, body: memoryview) -> Mapping[str, memoryview]:
     return contents
 
 
-def _attend(channel: int, script: _Script, task: Task, layers: tuple[str, ...]) -> Never:
+def _attend(channel: int, script: _Script, task: Task, collected: int, layers: tuple[str, ...]) -> Never:
     """Wait until the script ends or the datasite wants it to, end what is left, and tell what there is to tell."""
     try:
         locked = parse(
@@ -171,7 +177,7 @@ def _attend(channel: int, script: _Script, task: Task, layers: tuple[str, ...]) 
         ),
     )
     if not stopped:
-        _bring_outputs(channel, task)
+        _bring_outputs(channel, task, collected)
     os._exit(0)
 
 
@@ -201,13 +207,10 @@ def _ending(status: int, out_of_time: bool, error: str) -> tuple[HowEnded, str]:
     return ("finished", "") if os.WEXITSTATUS(status) == 0 else ("failed", error or "other")
 
 
-def _bring_outputs(channel: int, task: Task) -> None:
-    collection = Collection(task.collected, task.disk_bytes)
-    try:
-        for name, size, descriptor in collection.files():
-            write_stream(channel, Content(name=name).canonical(), size, pieces(descriptor, size))
-    except FileNotFoundError:
-        pass  # the script took the folder away
+def _bring_outputs(channel: int, task: Task, folder: int) -> None:
+    collection = Collection(folder, task.disk_bytes)
+    for name, size, descriptor in collection.files():
+        write_stream(channel, Content(name=name).canonical(), size, pieces(descriptor, size))
     _tell(channel, collection.left_out.message())
 
 

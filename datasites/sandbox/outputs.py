@@ -31,9 +31,9 @@ class LeftOut:
 
 @dataclass
 class Collection:
-    """A walk over the regular files below a folder, in the order of their names; `left_out` counts what it passes."""
+    """A walk over the regular files below an open folder, in order of their names; `left_out` counts what it passes."""
 
-    folder: str
+    folder: int
     most_bytes: int
     left_out: LeftOut = field(default_factory=LeftOut)
     _files: int = 0
@@ -41,11 +41,7 @@ class Collection:
 
     def files(self) -> Iterator[tuple[str, int, int]]:
         """Each file's name, size and open descriptor, which is closed when the next one is asked for."""
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            yield from self._walk(folder, ())
-        finally:
-            os.close(folder)
+        return self._walk(self.folder, ())
 
     def _walk(self, folder: int, parents: tuple[str, ...]) -> Iterator[tuple[str, int, int]]:
         for name in sorted(os.listdir(folder)):
@@ -66,20 +62,20 @@ class Collection:
                 os.close(descriptor)
 
     def _open(self, folder: int, name: str, parents: tuple[str, ...]) -> int | None:
-        kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-        if stat.S_ISLNK(kind):
-            self.left_out.links += 1
-        elif not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            self.left_out.specials += 1
-        elif not _PART.fullmatch(name):
-            self.left_out.badly_named += 1
-        elif len(parents) + 1 > MOST_PARTS:
-            self.left_out.too_deep += 1
-        else:
-            try:
-                return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            except PermissionError:  # its mode forbids reading
+        try:
+            kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(kind):
+                self.left_out.links += 1
+            elif not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 self.left_out.specials += 1
+            elif not _PART.fullmatch(name):
+                self.left_out.badly_named += 1
+            elif len(parents) + 1 > MOST_PARTS:
+                self.left_out.too_deep += 1
+            else:
+                return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError:  # its mode, or its folder's, forbids it
+            self.left_out.specials += 1
         return None
 
     def _accepts(self, known: os.stat_result) -> bool:

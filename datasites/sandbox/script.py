@@ -22,7 +22,7 @@ from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.errand import ERRORS
 from datasites.sandbox.frames import Frame, read_frame, write_frame
 from datasites.sandbox.kernel import drop_capabilities, give_up_privileges
-from datasites.sandbox.limits import limit_resources
+from datasites.sandbox.limits import limit_resources, share_memory_among_threads
 from datasites.sandbox.messages import Locked, Raised, Task, parse
 from policies.errors import CloisterError
 from policies.statements.schema import as_text
@@ -114,6 +114,7 @@ def _reseed(threads: int) -> None:
 def _lock_down(task: Task, address_space: int) -> tuple[str, ...]:
     drop_capabilities()
     give_up_privileges()
+    share_memory_among_threads()
     limit_resources(
         memory_bytes=address_space + task.memory_bytes,
         open_files=_OPEN_FILES,

@@ -33,6 +33,7 @@ _NAMESPACES = (
     | kernel.NEW_NAMES
     | kernel.NEW_CONTROL_GROUPS
 )
+_NEEDS_CACHE = "matplotlib.pyplot"
 STARTED, SEVERAL_THREADS, NO_NAMESPACES, NO_BOUND = b"s", b"t", b"n", b"b"
 """What the zygote answers to a request; beside the first, the descriptor of the keeper's process."""
 
@@ -56,7 +57,7 @@ class _CannotForkError(Exception):
 class _Zygote:
     def __init__(self, datasite: socket.socket) -> None:
         self._datasite = datasite
-        self._cold = deque(_WARM)
+        self._cold = deque(name for name in _WARM if name != _NEEDS_CACHE or "MPLCONFIGDIR" in os.environ)
         self._ready: _Keeper | None = None
         self._busy: dict[int, int] = {}  # the end's descriptor → process
         self._bound = control_group.make() if os.geteuid() == 0 else None
@@ -81,7 +82,7 @@ class _Zygote:
                 self._import_next()
 
     def _import_next(self) -> None:
-        with suppress(ImportError):
+        with suppress(Exception):  # a package that fails to load here fails in the job that asks for it
             importlib.import_module(self._cold.popleft())
         if not self._cold:
             gc.collect()

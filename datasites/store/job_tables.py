@@ -31,6 +31,14 @@ file_set_shares = Table(
     Column("contact", String(200), primary_key=True, comment="the accepted address of who may see it"),
 )
 
+second_exports = Table(
+    "second_exports",
+    metadata,
+    Column("request", String(64), ForeignKey("requests.digest"), primary_key=True),
+    Column("result", String(16), nullable=False, comment="agrees, differs or failed: source against programs"),
+    Column("error", String(100), nullable=False, comment="the class of the error, if it failed"),
+)
+
 jobs = Table(
     "jobs",
     metadata,

@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs
+from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
 from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
@@ -34,6 +34,7 @@ __all__ = [
     "requests",
     "rounds",
     "runs",
+    "second_exports",
     "set_backs",
     "unit_fingerprints",
     "witnessed",

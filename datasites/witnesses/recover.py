@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.close import close_request
+from datasites.requests.jobs.close import void_approvals
 from datasites.requests.records import Status, requests_in
 from datasites.site import Site
 from datasites.store.tables import budget_tables, recoveries, set_backs, witnesses
@@ -29,7 +30,7 @@ _REASON = "The site's disk was set back to an earlier state; what this study had
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a recovery did: studies ended, units written off by population, and populations that this disk forgot."""
+    """What a recovery did: requests ended, units written off by population, populations that this disk forgot."""
 
     ended: tuple[int, ...]
     written_off: dict[str, Cost]
@@ -39,9 +40,9 @@ class Recovered:
 def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, now: int) -> Recovered:
     """Write off what is uncertain, sign for it, and ask all witnesses to follow the log from here.
 
-    Every study that was open ends, with all its reservation spent. A population's spending is raised to what the
-    witnesses' sealed balances say was spent or reserved, and what was charged here beside that: no answer went out that
-    it does not cover.
+    Every study that was open ends, with all its reservation spent, and no approval of a job stands any more. A
+    population's spending is raised to what the witnesses' sealed balances say was spent or reserved, and what was
+    charged here beside that: no answer went out that it does not cover.
 
     Raises:
         RefusedError: no witness has noticed anything.
@@ -117,7 +118,7 @@ def _end_open_studies(connection: Connection, now: int) -> tuple[int, ...]:
     found = requests_in(connection, Status.APPROVED, Status.RUNNING)
     for request in found:
         close_request(connection, request.digest, Status.FAILED, _REASON, now, lost=True)
-    return tuple(request.number for request in found)
+    return (*(request.number for request in found), *void_approvals(connection, now))
 
 
 def _write_off(connection: Connection, population: str, taken: Cost, signed: SignedRecovery, now: int) -> Cost:

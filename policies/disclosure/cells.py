@@ -8,6 +8,9 @@ from decimal import Decimal
 
 Cell = str | int | float | bool | None
 
+INDEX = "(index)"
+"""What a column is called that holds the names of a JSON object's fields."""
+
 EXACT = 7
 """The decimals from which on a number counts as not rounded."""
 
@@ -65,7 +68,20 @@ def decimals(number: float) -> int:
     return min(EXACT, -exponent) if isinstance(exponent, int) else EXACT
 
 
+def tolerance(number: float) -> float:
+    """Half the width of what is written like this number: of its last decimal, or of a millionth."""
+    closest = 1e-6 * max(abs(number), 1e-2)
+    return closest if (written := decimals(number)) == EXACT else max(closest, 0.5 * 10.0**-written)
+
+
 def is_whole(cell: Cell) -> bool:
-    """Whether the cell holds a whole number."""
+    """Whether the cell holds a whole number, however it is written."""
     value = plain(cell)
     return isinstance(value, float) and value == int(value)
+
+
+def is_integer(cell: Cell) -> bool:
+    """Whether the cell holds a whole number written without decimals."""
+    return (
+        isinstance(cell, int) and not isinstance(cell, bool) if not isinstance(cell, str) else cell.strip().isdecimal()
+    )

@@ -49,7 +49,7 @@ class Dominance(OfOutput):
     """In some groups a few records make up most of a column's total."""
 
     check: Literal["dominance"] = "dominance"
-    column: Label
+    columns: Labels
     rows: Count
     contributors: Count
     share: Share
@@ -59,8 +59,8 @@ class Dominance(OfOutput):
     def sentence(self) -> str:
         who = "one record makes up" if self.contributors == 1 else f"{self.contributors} records make up"
         return (
-            f"In {self.rows:,} rows {who} more than {self.most:.0%} of the group's total of «{self.column}» (at most "
-            f"{self.share:.0%}), so that the total or mean gives them away. Ask for coarser groups or a median."
+            f"In {self.rows:,} rows {who} more than {self.most:.0%} of the group's total of {listed(self.columns)} "
+            f"(up to {self.share:.0%}), so that the total or mean gives them away. Ask for coarser groups or a median."
         )
 
 

@@ -1,9 +1,9 @@
 """Columns of counts in an output: none may be too small. What is no table of counts is left alone."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from policies.disclosure.cells import Table, fold, is_whole, plain
+from policies.disclosure.cells import INDEX, Cell, Table, fold, is_integer, is_whole, plain
 from policies.disclosure.content_findings import SmallCounts
 from policies.disclosure.finding_parts import Severity, as_label
 from policies.disclosure.rules import DisclosureRules
@@ -30,35 +30,49 @@ def check_counts(
         private: the names of the private columns: whole numbers under such a name are values, unless it means a count.
         totals: how many records the private tables have.
     """
-    values = {fold(name) for name in private}
-    places = [
+    known = {fold(name) for name in private}
+    named = [place for place in _filled(table, is_whole) if _is_named_count(table.columns[place])]
+    others = [
+        place
+        for place in _filled(table, is_integer)
+        if place not in named and fold(table.columns[place]) not in known and not _is_index(table, place)
+    ]
+    sums = {place: sum(_whole(table, place)) for place in others}
+    together = len(others) > 1 and sum(sums.values()) in totals
+    found = [_judged(table, place, "hold", rules) for place in named]
+    for place in others:
+        if together or (len(table.rows) > 1 and sums[place] in totals):
+            found.append(_judged(table, place, "hold", rules))
+        elif _is_grid(table, others) and max(_whole(table, place)) > 1:
+            found.append(_judged(table, place, "note", rules))
+    return [it for it in found if it is not None]
+
+
+def _judged(table: Table, place: int, severity: Severity, rules: DisclosureRules) -> SmallCounts | None:
+    small = [count for count in _whole(table, place) if 0 < count < rules.minimum_group]
+    if not small:
+        return None
+    return SmallCounts(
+        output=table.output,
+        severity=severity,
+        column=as_label(table.columns[place]),
+        rows=len(small),
+        smallest=min(small),
+        minimum=rules.minimum_group,
+    )
+
+
+def _filled(table: Table, accepted: Callable[[Cell], bool]) -> list[int]:
+    """The columns in which something stands, and nothing but what is `accepted`."""
+    return [
         place
         for place in range(len(table.columns))
-        if (_is_named_count(table.columns[place]) or fold(table.columns[place]) not in values)
-        and (cells := [cell for cell in table.column(place) if plain(cell) is not None])
-        and all(is_whole(cell) and float(plain(cell) or 0) >= 0 for cell in cells)
+        if (cells := [cell for cell in table.column(place) if plain(cell) is not None]) and all(map(accepted, cells))
     ]
-    sums = {place: sum(_whole(table, place)) for place in places}
-    together = len(places) > 1 and sum(sums.values()) in totals
-    found = []
-    for place in places:
-        certain = _is_named_count(table.columns[place]) or together or (len(table.rows) > 1 and sums[place] in totals)
-        if not certain and not _is_grid(table, places):
-            continue
-        small = [count for count in _whole(table, place) if 0 < count < rules.minimum_group]
-        if small:
-            severity: Severity = "hold" if certain else "note"
-            found.append(
-                SmallCounts(
-                    output=table.output,
-                    severity=severity,
-                    column=as_label(table.columns[place]),
-                    rows=len(small),
-                    smallest=min(small),
-                    minimum=rules.minimum_group,
-                )
-            )
-    return found
+
+
+def _is_index(table: Table, place: int) -> bool:
+    return place == 0 and (table.columns[0] == INDEX or (not table.columns[0] and any(table.columns)))
 
 
 def _is_named_count(name: str) -> bool:

@@ -7,9 +7,9 @@ from pydantic import Field, StringConstraints
 from policies.statements.schema import PLAIN_TEXT, StrictModel, as_text
 
 _LONGEST_LABEL = 60
-_PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
-OutputName = Annotated[str, StringConstraints(max_length=200, pattern=f"^{_PART}(/{_PART}){{0,7}}$")]
+OutputName = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,7}}$")]
 """An output's name, relative to their folder: parts of plain letters, digits, points, hyphens and underscores."""
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_LABEL, pattern=PLAIN_TEXT)]

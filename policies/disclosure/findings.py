@@ -36,7 +36,7 @@ from policies.disclosure.finding_parts import Count, OutputName
 from policies.errors import InvalidInputError
 from policies.statements.schema import StrictModel, parse_model
 
-MAXIMUM_FINDINGS_BYTES = 1024 * 1024
+MAXIMUM_FINDINGS_BYTES = 4 * 1024 * 1024
 MAXIMUM_FINDINGS = 200
 MAXIMUM_OUTPUTS = 1000
 

@@ -158,7 +158,7 @@ def inspection_errand(
             for name, files in opened.items()
             for known, file in files
         ),
-        working_folder="/work",
+        working_folder="/job",
         collected="/findings",
         environment=_ENVIRONMENT,
         limits=_INSPECTION_LIMITS,

@@ -8,9 +8,13 @@ from datasites.execution.jobs.inspect_job import inspect_job
 from datasites.execution.jobs.run_job import STOPPED, begin_next_job, end_without_outputs, run_job
 from datasites.execution.jobs.try_job import try_job
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.execution.second_export import export_again
 from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
+from datasites.requests.records import Status as StudyStatus
+from datasites.requests.records import find_request
+from datasites.requests.second_exports import next_to_export
 from datasites.sandbox.errand import Cancel
 from datasites.serving.lifecycle import report
 from datasites.site import Site
@@ -40,17 +44,17 @@ class JobWorker:
             end_without_outputs(self._site, job, "interrupted", STOPPED)
 
     def try_next(self) -> bool:
-        """Try the oldest job that was received; False if there is none."""
+        """Try the oldest job that was received, or export a study's source again; False if there is neither."""
         with reading(self._site.engine) as connection:
             waiting = jobs_in(connection, Status.RECEIVED)[:1]
         for job in waiting:
             try:
-                with self._cancellable(job, Status.RECEIVED) as cancel:
+                with self._cancellable(job.digest) as cancel:
                     try_job(self._site, job, self._zygotes, cancel)
             except CloisterError as error:
                 report(f"Job {job.number} could not be tried: {error}")
                 refuse_job(self._site, job)
-        return bool(waiting)
+        return bool(waiting) or self._export_next()
 
     def run_next(self) -> bool:
         """Inspect the oldest job that ended, or run the oldest that was approved; False if there is neither."""
@@ -58,13 +62,13 @@ class JobWorker:
             ended = [it for it in jobs_in(connection, Status.RUNNING) if _has_ended(it)][:1]
         for job in ended:
             if job.run is not None:
-                with self._cancellable(job, Status.RUNNING) as cancel:
+                with self._cancellable(job.digest) as cancel:
                     inspect_job(self._site, job, job.run, self._zygotes, cancel)
             return True
         begun = begin_next_job(self._site)
         if begun is None:
             return False
-        with self._cancellable(begun.job, Status.RUNNING) as cancel:
+        with self._cancellable(begun.job.digest) as cancel:
             run_job(self._site, begun, self._zygotes, cancel)
         return True
 
@@ -87,10 +91,8 @@ class JobWorker:
             running = set(self._running)
         if not running:
             return
-        with reading(self._site.engine) as connection:
-            found = {digest: find_job(connection, digest) for digest in running}
-        for digest, job in found.items():
-            if job is None or job.status not in (Status.RECEIVED, Status.RUNNING):
+        for digest in running:
+            if not self._is_wanted(digest):
                 self._stop(digest)
 
     def stop_all(self) -> None:
@@ -106,20 +108,34 @@ class JobWorker:
             if digest in self._running:
                 self._running[digest].cancel()
 
+    def _export_next(self) -> bool:
+        with reading(self._site.engine) as connection:
+            digest = next_to_export(connection)
+        if digest is None:
+            return False
+        with self._cancellable(digest) as cancel:
+            export_again(self._site, digest, cancel)
+        return True
+
     @contextmanager
-    def _cancellable(self, job: Job, status: Status) -> Iterator[Cancel]:
+    def _cancellable(self, digest: str) -> Iterator[Cancel]:
         cancel = Cancel()
         with self._lock:
-            self._running[job.digest] = cancel
+            self._running[digest] = cancel
         try:
-            with reading(self._site.engine) as connection:
-                stored = find_job(connection, job.digest)
-            if stored is None or stored.status is not status:
+            if not self._is_wanted(digest):
                 cancel.cancel()  # it was closed before anybody could have stopped it
             yield cancel
         finally:
             with self._lock:
-                self._running.pop(job.digest).close()
+                self._running.pop(digest).close()
+
+    def _is_wanted(self, digest: str) -> bool:
+        """Whether anything may go on for a request: a job that is tried or runs, or a study that is not decided on."""
+        with reading(self._site.engine) as connection:
+            job, study = find_job(connection, digest), find_request(connection, digest)
+        going = job is not None and job.status in (Status.RECEIVED, Status.RUNNING)
+        return going or (study is not None and study.status is StudyStatus.PENDING)
 
 
 def _has_ended(job: Job) -> bool:

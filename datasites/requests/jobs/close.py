@@ -3,7 +3,15 @@
 from sqlalchemy import Connection, func, select, update
 
 from datasites.protocol.job_messages import JobCancel
-from datasites.requests.jobs.records import Job, Status, find_job, find_senders_job, job_by_number, set_job_status
+from datasites.requests.jobs.records import (
+    Job,
+    Status,
+    find_job,
+    find_senders_job,
+    job_by_number,
+    jobs_in,
+    set_job_status,
+)
 from datasites.requests.jobs.tell import tell
 from datasites.store.tables import jobs
 from policies.errors import ConflictError, RefusedError
@@ -11,6 +19,7 @@ from policies.log.entries import LogEntry, RequestClosed
 from policies.log.journal import append
 from policies.statements.schema import as_text
 
+_SET_BACK = "The site was set back to an older state while the job ran; its owner may let it run again."
 _CLOSABLE = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING, Status.HELD)
 
 
@@ -50,6 +59,19 @@ def close_expired_jobs(connection: Connection, now: int) -> None:
             _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
     forgotten = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.code_file.is_not(None)
     connection.execute(update(jobs).where(forgotten).values(code_file=None))
+
+
+def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
+    """After a set-back: approved jobs wait for their owner anew; gives the numbers of those that were running."""
+    for job in jobs_in(connection, Status.APPROVED):
+        set_job_status(connection, job.digest, Status.PENDING, "The owner has not decided yet.")
+        tell(connection, find_job(connection, job.digest) or job, now)
+    running = jobs_in(connection, Status.RUNNING)
+    for job in running:
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(run=None, outputs_file=None))
+        set_job_status(connection, job.digest, Status.FAILED, _SET_BACK)
+        tell(connection, find_job(connection, job.digest) or job, now)
+    return tuple(job.number for job in running)
 
 
 def next_job_expiry(connection: Connection) -> int | None:

@@ -56,6 +56,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("file_set", "contact", name=op.f("pk_file_set_shares")),
     )
     op.create_table(
+        "second_exports",
+        sa.Column("request", sa.String(length=64), nullable=False),
+        sa.Column(
+            "result", sa.String(length=16), nullable=False, comment="agrees, differs or failed: source against programs"
+        ),
+        sa.Column("error", sa.String(length=100), nullable=False, comment="the class of the error, if it failed"),
+        sa.ForeignKeyConstraint(["request"], ["requests.digest"], name=op.f("fk_second_exports_request_requests")),
+        sa.PrimaryKeyConstraint("request", name=op.f("pk_second_exports")),
+    )
+    op.create_table(
         "jobs",
         sa.Column("digest", sa.String(length=64), nullable=False, comment="the digest of the terms"),
         sa.Column("number", sa.Integer(), nullable=False, comment="counted together with the requests'"),

@@ -20,6 +20,7 @@ from policies.disclosure.file_findings import TooLarge
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES, Findings, believed, collect
 from policies.disclosure.rules import DisclosureRules
 from policies.errors import CloisterError
+from policies.jobs.endings import told_milliseconds
 from policies.log.entries import LogEntry
 from policies.log.job_entries import OutputsInspected
 from policies.log.journal import append
@@ -123,7 +124,9 @@ def _settle(site: Site, job: Job, run: Run, findings: Findings) -> None:
             clean=findings.clean,
         )
         append(connection, entry)
-        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(findings=text.decode()))
+        elapsed = told_milliseconds(site.clock() * 1000 - run.started_at)
+        values = {"findings": text.decode(), "tell_at": run.started_at + elapsed}
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))
         goes = findings.clean and job.decision is not None and job.decision.decision.release == "clean"
         if run.ending != "finished":
             detail = _FAILED.get(run.ending) or as_text(f"Its code failed with an error of kind {run.error}.")

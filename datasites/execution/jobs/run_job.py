@@ -156,6 +156,7 @@ def _end(site: Site, begun: Begun, outcome: Outcome, sha256_of_bytes: bytes, out
         files=facts,
         left_out=outcome.left_out,
         commitment=commitment,
+        started_at=int(begun.started * 1000),
         wall_seconds=outcome.wall_seconds,
         cpu_seconds=outcome.cpu_seconds,
         peak_memory_bytes=outcome.peak_memory_bytes,
@@ -176,9 +177,5 @@ def _end(site: Site, begun: Begun, outcome: Outcome, sha256_of_bytes: bytes, out
         stored = find_job(connection, job.digest)
         if stored is None or stored.status is not Status.RUNNING or stored.attempt != job.attempt:
             return  # it was cancelled: what it wrote is forgotten
-        values = {
-            "run": run.canonical().decode(),
-            "outputs_file": outputs_file,
-            "tell_at": int(begun.started * 1000) + elapsed,
-        }
+        values = {"run": run.canonical().decode(), "outputs_file": outputs_file}
         connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))

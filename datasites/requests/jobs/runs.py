@@ -48,7 +48,6 @@ class Run(StrictModel):
     files: Facts
     left_out: LeftOut
     commitment: Digest | None
-    started_at: Annotated[int, Field(ge=0, le=2**50, description="milliseconds since 1970")]
     wall_seconds: Seconds
     cpu_seconds: Seconds
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53 - 1)]

@@ -11,6 +11,7 @@ from syft_rds import SyftRDSClient
 from datasites.protocol.private_files import make_private_folder
 from datasites.syft_bridge.engine import Engine, open_client
 from datasites.syft_bridge.job_views import Jobs
+from datasites.syft_bridge.owner_session import login_do
 from policies.errors import InvalidInputError
 from policies.jobs.names import Email
 from policies.jobs.terms import JobLimits
@@ -19,6 +20,8 @@ from researcher.job_state import bind_address, claim_account
 from researcher.syft_box import Box
 from researcher.syft_desk import ResearcherDesk
 from researcher.syft_submission import Stated
+
+__all__ = ["login_do", "login_ds"]
 
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 

@@ -1,36 +1,21 @@
-"""Shows each registered data set as a PySyft data set: mock in the box, private file referenced outside it."""
+"""Shows each registered data set, and each set of files, as a PySyft data set; private files are only named."""
 
 import os
 import re
 import stat
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
-from uuid import UUID
 
-from pydantic import Field, ValidationError
-from syft_datasets import Dataset, DatasetRef, DatasetStorage, PrivateDatasetConfig
-from syft_datasets.migrations.registry import DATASET_PROTOCOL_VERSION
-from syft_datasets.url import SyftBoxURL
+from pydantic import ValidationError
 
+from datasites.syft_bridge.description import DataSetCard, private_files, private_folder, public_files, public_folder
 from datasites.syft_bridge.folder import SyftFolder
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import InvalidInputError
-from policies.statements.digests import digest_bytes
-from policies.statements.schema import Name, StrictModel, Text, describe_validation_error
+from policies.statements.schema import describe_validation_error
 
 MAXIMUM_MOCK_BYTES = 64 * 1024 * 1024
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,16})?")
-_README = "README.md"
-
-
-class DataSetCard(StrictModel):
-    """What Syft shows of a data set; all of it is public and in the owner's own words."""
-
-    name: Name
-    summary: Text
-    readme: Annotated[str, Field(max_length=256 * 1024)]
-    registered_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
 
 
 def publish_data_set(
@@ -53,22 +38,52 @@ def publish_data_set(
         ConflictError: a link in the box leads out of it.
     """
     try:
-        card = DataSetCard(name=name, summary=summary, readme=readme, registered_at=registered_at)
-        DatasetStorage.validate_dataset_name(card.name)
+        card = DataSetCard(
+            name=name,
+            summary=summary,
+            readme=readme,
+            tags=(),
+            mock_files=("mock" + _suffix(mock),),
+            registered_at=registered_at,
+        )
     except ValidationError as error:
         raise InvalidInputError(f"The data set cannot be shown: {describe_validation_error(error)}.") from error
-    except ValueError as error:
-        raise InvalidInputError(f"Syft keeps the name {name} for itself; choose another for the data set.") from error
     private_file = private.resolve()
     if not private_file.is_file() or folder.lies_in_box(private_file):
         raise InvalidInputError(
             f"The private file {private} is not a file outside the SyftBox folder {folder.box}; keep it outside."
         )
-    mock_bytes = _read_mock(mock, private_file)
+    mock_files = {card.mock_files[0]: _read_mock(mock, private_file)}
+    publish_files(folder, card, mock=mock_files, private={"private" + _suffix(private_file): private_file})
+
+
+def publish_files(
+    folder: SyftFolder, card: DataSetCard, *, mock: Mapping[str, bytes], private: Mapping[str, Path]
+) -> None:
+    """Make Syft show these mock files under the data set's name, and beside them links to the private ones.
+
+    Args:
+        mock: the content of each of the card's mock files, by name.
+        private: where each private file lies, outside the box, by name; none is read.
+
+    Raises:
+        InvalidInputError: a private file lies in the box.
+        ConflictError: a link in the box leads out of it.
+    """
+    inside = [str(path) for path in private.values() if folder.lies_in_box(path)]
+    if inside:
+        raise InvalidInputError(f"The private file {inside[0]} lies in the SyftBox folder {folder.box}; move it out.")
     with building(folder) as twin:
-        ref = DatasetRef(folder.owner_email, card.name, DATASET_PROTOCOL_VERSION)
-        staged_private = _stage_private(folder, twin, ref, private_file)
-        staged_public = _stage_public(twin, ref, card, mock_bytes, "mock" + _suffix(mock))
+        staged_private = _stage(
+            _private_folder(twin, card.name),
+            private_files(folder.owner_email, card.name, _private_folder(folder, card.name)),
+        )
+        for file_name, path in private.items():
+            (staged_private / file_name).symlink_to(path)
+        staged_public = _stage(
+            public_folder(twin.box, folder.owner_email, card.name),
+            {**public_files(folder.box, folder.owner_email, card), **mock},
+        )
         for staged, twin_root, root in (
             (staged_private, twin.private_root, folder.private_root),
             (staged_public, twin.box, folder.box),
@@ -77,44 +92,17 @@ def publish_data_set(
                 place(staged, twin_root=twin_root, root=root)
 
 
-def _stage_public(twin: SyftFolder, ref: DatasetRef, card: DataSetCard, mock: bytes, mock_name: str) -> Path:
-    storage = DatasetStorage(twin.data_set_config())
-    public: Path = storage.public_dataset_dir(ref)
-    public.mkdir(parents=True, mode=0o700)
-    (public / mock_name).write_bytes(mock)
-    (public / _README).write_text(card.readme, encoding="utf-8")
-    registered = datetime.fromtimestamp(card.registered_at, UTC)
-    url = f"syft://{public.relative_to(twin.box).as_posix()}"
-    storage.write_dataset_metadata(
-        ref,
-        Dataset(
-            uid=_identifier(ref),
-            created_at=registered,
-            updated_at=registered,
-            name=card.name,
-            summary=card.summary,
-            mock_url=SyftBoxURL(url),
-            # Upstream spells every private URL so, wherever the file lies; it tells nothing about this machine.
-            private_url=SyftBoxURL(url.replace("/public/", "/private/", 1)),
-            readme_url=SyftBoxURL(f"{url}/{_README}"),
-            mock_files_urls=[SyftBoxURL(f"{url}/{mock_name}")],
-        ),
-    )
-    return public
+def _stage(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    folder.mkdir(parents=True, mode=0o700)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
 
 
-def _stage_private(folder: SyftFolder, twin: SyftFolder, ref: DatasetRef, private_file: Path) -> Path:
-    storage = DatasetStorage(twin.data_set_config())
-    staged: Path = storage.private_dataset_dir(ref)
-    staged.mkdir(parents=True, mode=0o700)
-    (staged / ("private" + _suffix(private_file))).symlink_to(private_file)
-    final = counterpart(staged, twin_root=twin.private_root, root=folder.private_root)
-    storage.write_private_config(ref, PrivateDatasetConfig(uid=_identifier(ref), data_dir=final))
-    return staged
-
-
-def _identifier(ref: DatasetRef) -> UUID:
-    return UUID(bytes=digest_bytes("syft-data-set", ref.owner.encode(), ref.name.encode())[:16])
+def _private_folder(folder: SyftFolder, name: str) -> Path:
+    """Where Syft looks for private files below the private root; upstream's own layout, without its «private»."""
+    inside = private_folder(folder.box, folder.owner_email, name)
+    return folder.private_root / folder.owner_email / inside.relative_to(folder.box / folder.owner_email / "private")
 
 
 def _read_mock(mock: Path, private_file: Path) -> bytes:

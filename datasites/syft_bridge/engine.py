@@ -8,6 +8,7 @@ from syft.sync.file_writer import FileWriter
 from syft.sync.peers.peer import Peer, PeerState
 from syft.sync.platforms.base_platform import BasePlatform
 from syft.sync.syftbox_manager import SyftboxManager
+from syft.sync.sync.datasite_owner_syncer import DatasiteOwnerSyncer
 from syft.sync.utils.print_utils import print_peer_request_sent
 from syft.sync.version.peer_manager import PeerManager, PeerManagerConfig
 from syft.sync.version.version_info import VersionInfo
@@ -69,6 +70,7 @@ class Engine(SyftboxManager):  # type: ignore[misc]  # syft carries no types
                 email=email,
                 has_do_role=owner,
                 has_ds_role=not owner,
+                force_ignore_peer_version=True,
                 suppress_version_warnings=True,
             )
         )
@@ -77,6 +79,7 @@ class Engine(SyftboxManager):  # type: ignore[misc]  # syft carries no types
             syftbox_folder=box,
             email=email,
             peer_manager=peer_manager,
+            datasite_owner_syncer=_NoSyncer.model_construct() if owner else None,
             has_do_role=owner,
             has_ds_role=not owner,
         )
@@ -154,6 +157,13 @@ class Engine(SyftboxManager):  # type: ignore[misc]  # syft carries no types
             f"The folder {self.syftbox_folder} shows what was sent and received, and is not deleted from here; remove "
             "it by hand when no session and no service uses it."
         )
+
+
+class _NoSyncer(DatasiteOwnerSyncer):  # type: ignore[misc]  # syft carries no types
+    """Stands where upstream's client expects its own way of sending; there is nothing left for it to do."""
+
+    def register_any_shared_collection(self, tag: str, content_hash: str) -> None:
+        """Who may see a data set stands in the database."""
 
 
 def open_client(

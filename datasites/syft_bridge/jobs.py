@@ -1,4 +1,4 @@
-"""Shows each received request as one frozen PySyft job, with its status kept in step; asks Syft nothing."""
+"""Shows each received study as one frozen PySyft job, with its status kept in step; asks Syft nothing."""
 
 import re
 import unicodedata
@@ -27,6 +27,7 @@ SOURCE_FILE = "source.py"
 ALLOWED_FILES = frozenset({SOURCE_FILE, "terms.json", "loss_program.json", "metrics_program.json"})
 """The only names that a file of a job can have; they are ours, never the researcher's."""
 
+_LABEL_DOMAIN = "@researcher.invalid"
 MAXIMUM_FILES_BYTES = 16 * 1024 * 1024
 
 _RUN_SCRIPT = """#!/bin/sh
@@ -181,8 +182,10 @@ def _stage_state(twin: SyftFolder, ref: JobRef, status: RequestStatus) -> Path:
 
 
 def _find(folder: SyftFolder, name: str) -> JobRef | None:
+    # Only below our own labels: elsewhere a researcher may have given this very name to a job of its own.
     storage = JobStorage(folder.job_config())
-    return next((ref for ref in storage.iter_submission_refs(folder.owner_email) if ref.job_name == name), None)
+    found = (ref for ref in storage.iter_submission_refs(folder.owner_email) if ref.ds_email.endswith(_LABEL_DOMAIN))
+    return next((ref for ref in found if ref.job_name == name), None)
 
 
 def _check_files(files: Mapping[str, bytes]) -> None:
@@ -204,4 +207,4 @@ def _researcher_label(name: str) -> str:
     """The «address» that Syft shows, and names a folder by: a few of the name's letters, and a digest of all of it."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     letters = "-".join(re.findall(r"[a-z0-9]+", plain))[:40].strip("-") or "researcher"
-    return f"{letters}-{digest('syft-researcher', name.encode())[:12]}@researcher.invalid"
+    return f"{letters}-{digest('syft-researcher', name.encode())[:12]}{_LABEL_DOMAIN}"

@@ -1,15 +1,25 @@
-"""Keeps PySyft's picture in step with the database: every data set and request, written again wherever it differs."""
+"""Keeps PySyft's picture in step with the database: data sets, files, studies and jobs, written where they differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
+from datasites.execution.jobs.errands import mock_contents
+from datasites.requests.contacts import accepted_contact, all_contacts
+from datasites.requests.jobs.code import code_of
+from datasites.requests.jobs.grounds import released_outputs
+from datasites.requests.jobs.outputs import output_pieces
+from datasites.requests.jobs.records import Job, all_jobs, job_states
 from datasites.requests.records import Request, all_requests, statuses
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets, data_set_names
 from datasites.store.engine import reading
+from datasites.store.file_sets import FileSet, all_file_sets
 from datasites.store.peers import require_card
-from datasites.syft_bridge.data_sets import publish_data_set
+from datasites.syft_bridge.analysis_jobs import ShownJob, show_job, show_outputs, unaccepted_address
+from datasites.syft_bridge.data_sets import publish_data_set, publish_files
+from datasites.syft_bridge.description import DataSetCard
 from datasites.syft_bridge.folder import SyftFolder
 from datasites.syft_bridge.jobs import record_request, set_status
 from policies.errors import CloisterError
@@ -26,23 +36,48 @@ class Mirror:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._folder = syft_folder(site)
-        self._shown: dict[str, str] = {}
+        self._shown: dict[str, object] = {}
         self._picture: object = None
 
     def refresh(self) -> None:
         """Write what changed since the last call; after a start, everything."""
         with reading(self._site.engine) as connection:
-            picture = (statuses(connection), data_set_names(connection))
+            file_sets = all_file_sets(connection)
+            picture = (
+                statuses(connection),
+                data_set_names(connection),
+                [(it.name, it.registered_at, it.commitment) for it in file_sets],
+                job_states(connection),
+                all_contacts(connection),
+            )
             if picture == self._picture:
                 return
             data_sets = all_data_sets(connection)
             requests = [(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
-        shown = [self._once(f"data set {it.name}", "registered", partial(self._publish, it)) for it in data_sets] + [
-            self._once(f"request {it.digest}", it.status, partial(self._record, it, name)) for it, name in requests
+            jobs = [
+                (it, accepted_contact(connection, it.sender) or unaccepted_address(it.sender))
+                for it in all_jobs(connection)
+            ]
+        shown = [
+            *(self._once(f"data set {it.name}", "registered", partial(self._publish, it)) for it in data_sets),
+            *(self._once(f"request {it.digest}", it.status, partial(self._record, it, name)) for it, name in requests),
+            *(
+                self._once(f"files {it.name}", (it.registered_at, it.commitment), partial(self._publish_files, it))
+                for it in file_sets
+            ),
+            *(
+                self._once(f"job {it.digest}", (it.status, it.detail, who), partial(self._show_job, it, who))
+                for it, who in jobs
+            ),
+            *(
+                self._once(f"outputs {it.digest}", (it.status, it.attempt, who), partial(self._show_outputs, it, who))
+                for it, who in jobs
+                if it.release is not None or it.status == "released"
+            ),
         ]
         self._picture = picture if all(shown) else None
 
-    def _once(self, what: str, state: str, show: Callable[[], None]) -> bool:
+    def _once(self, what: str, state: object, show: Callable[[], None]) -> bool:
         if self._shown.get(what) == state:
             return True
         try:
@@ -67,6 +102,19 @@ class Mirror:
             registered_at=data_set.registered_at,
         )
 
+    def _publish_files(self, file_set: FileSet) -> None:
+        card = file_set.card
+        mock = mock_contents(self._site, file_set)
+        shown = DataSetCard(
+            name=file_set.name,
+            summary=card.summary,
+            readme=card.readme,
+            tags=card.tags,
+            registered_at=file_set.registered_at,
+            mock_files=tuple(mock),
+        )
+        publish_files(self._folder, shown, mock=mock, private={it.name: Path(it.path) for it in card.private})
+
     def _record(self, request: Request, researcher: str) -> None:
         files = {
             "source.py": request.source.encode(),
@@ -83,3 +131,13 @@ class Mirror:
             received_at=request.received_at,
         )
         set_status(self._folder, request.digest, request.status.value)
+
+    def _show_job(self, job: Job, researcher: str) -> None:
+        code: Mapping[str, bytes] | None = None if job.code_file is None else code_of(self._site, job)
+        show_job(self._folder, ShownJob(job.terms, researcher, job.status.value, job.detail, code, job.received_at))
+
+    def _show_outputs(self, job: Job, researcher: str) -> None:
+        release = released_outputs(self._site, job)
+        if release is not None:
+            pieces = output_pieces(self._site, job, release.files)
+            show_outputs(self._folder, researcher, job.terms, release.files, pieces)

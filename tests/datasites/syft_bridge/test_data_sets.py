@@ -180,7 +180,7 @@ def test_a_hostile_owner_address_is_refused(tmp_path, address):
         SyftFolder(tmp_path / "box", tmp_path / "private", address)
 
 
-@pytest.mark.parametrize("name", ["../../evil", "v1", "a/b", "", "<script>", "Upper", ".", "a" * 64, "x\n"])
+@pytest.mark.parametrize("name", ["../../evil", "v1", "a/b", "", "<script>", ".", "a" * 64, "x\n"])
 def test_a_hostile_data_set_name_is_refused(place, name):
     with pytest.raises(InvalidInputError):
         place.publish(name)

@@ -46,7 +46,8 @@ def test_csv_with_any_separator_and_short_rows():
     for separator in ",;\t":
         content = read_csv("a.csv", f"a{separator}b{separator}c\n1{separator}2{separator}3\n4\n".encode())
         assert _seen(content) == [(("a", "b", "c"), (("1", "2", "3"), ("4", None, None)))]
-    assert read_csv("a.csv", b"").tables == ()
+    for empty in (b"", b"\n\n\r\n"):
+        assert read_csv("a.csv", empty).tables == ()
 
 
 def test_levels_of_names_that_pandas_writes_are_one_header():

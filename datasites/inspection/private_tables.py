@@ -107,7 +107,7 @@ def _json(path: Path) -> Iterator[Chunk]:
 def _parquet(path: Path) -> Iterator[Chunk]:
     with parquet.ParquetFile(path, memory_map=False, buffer_size=_PAGE_BUFFER, pre_buffer=False) as file:
         for batch in file.iter_batches(batch_size=_rows(len(file.schema_arrow)), use_threads=False):
-            yield _frame(batch.to_pandas())
+            yield _frame(batch.to_pandas(use_threads=False))
 
 
 def _numpy(path: Path) -> Iterator[Chunk]:

@@ -1,5 +1,6 @@
 """What of this machine a sandboxed process sees: the system's libraries, Python, and the packages installed here."""
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 OWN_PACKAGES = Path(__file__).resolve().parents[2]
 """The folder that holds `policies`, `datasites` and `researcher`."""
 
+_OWN_DISTRIBUTION = "cloister"
 _OWN_NAMES = ("policies", "datasites", "researcher")
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/usr/share/fonts", "/usr/share/zoneinfo",
@@ -60,9 +62,14 @@ def own_packages() -> tuple[str, ...]:
 
 @cache
 def offered_packages() -> tuple[str, ...]:
-    """What the environment offers to jobs: `name==version` of each installed distribution, sorted."""
-    found = {(package.metadata["Name"] or "").lower().replace("_", "-"): package.version for package in distributions()}
-    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name)
+    """What the environment offers to jobs: `name==version` of each distribution but Cloister's own, sorted."""
+    found = {canonicalised(package.metadata["Name"] or ""): package.version for package in distributions()}
+    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name not in ("", _OWN_DISTRIBUTION))
+
+
+def canonicalised(name: str) -> str:
+    """A distribution's name as it is compared: in lower case, with single hyphens (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _outermost(folders: Iterable[str]) -> tuple[str, ...]:

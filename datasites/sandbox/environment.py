@@ -41,14 +41,14 @@ class View:
 
 def standing_view() -> View:
     """The system's libraries, Python with its packages, and the least of /etc and /dev. Nothing of ours."""
-    folders = [Path(folder) for folder in _SYSTEM]
+    paths = [Path(place) for place in _SYSTEM]
     for prefix in {sys.prefix, sys.base_prefix}:
-        folders += [Path(prefix) / name for name in ("bin", "lib", "lib64")]
-    folders += [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS]
-    folders += [Path(top) for top in _TOP if not Path(top).is_symlink()]
+        paths += [Path(prefix) / name for name in ("bin", "lib", "lib64", "pyvenv.cfg")]
+    paths += [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS]
+    paths += [Path(top) for top in _TOP if not Path(top).is_symlink()]
     files = dict(_MADE) | {name: Path(name).read_bytes() for name in _COPIED if Path(name).is_file()}
     return View(
-        bound=_outermost(str(folder) for folder in folders if folder.is_dir()),
+        bound=outermost(str(path) for path in paths if path.exists()),
         links=tuple((top, str(Path(top).readlink())) for top in _TOP if Path(top).is_symlink()),
         files=tuple(files.items()),
         devices=tuple(device for device in _DEVICES if Path(device).exists()),
@@ -72,7 +72,7 @@ def canonicalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _outermost(folders: Iterable[str]) -> tuple[str, ...]:
+def outermost(paths: Iterable[str]) -> tuple[str, ...]:
     """Without those that lie in another one."""
-    wanted = sorted(set(folders))
+    wanted = sorted(set(paths))
     return tuple(one for one in wanted if not any(one.startswith(f"{other}/") for other in wanted))

@@ -1,6 +1,5 @@
 """The probe: which layers of the sandbox hold on this machine, tried for real, and what to do where they do not."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -8,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasites.sandbox import control_group
 from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.errand import Cancel, Errand, Limits
 from datasites.sandbox.system_calls import ARCHITECTURES
@@ -91,7 +91,7 @@ def _advice() -> list[str]:
         if _setting(name) == value:
             instead = "" if shutil.which("bwrap") else ", or install bubblewrap (apt install bubblewrap)"
             found.append(f"This machine restricts user namespaces, which separate a job from it: {advice}{instead}.")
-    if os.geteuid() == 0:
+    if control_group.needed():
         found.append(
             "For root, only a control group bounds a job's threads: make /sys/fs/cgroup writable with its pids "
             "controller, or run the datasite as an ordinary user."

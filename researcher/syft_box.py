@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from syft_job import JobState, JobStatus, SyftJobConfig
-from syft_job.job_storage import JobRef, JobStorage
+from syft_job.job_storage import JobRef
 from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
 from datasites.protocol.private_files import make_private_folder
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.description import DataSetCard, public_files, public_folder
+from datasites.syft_bridge.job_storage import job_storage
 from policies.jobs.release import OutputFact
 from researcher.job_state import Job
 
@@ -100,9 +101,8 @@ class Box:
         )
         with self._staged() as staged:
             ref = self._ref(address, job)
-            written = JobStorage(SyftJobConfig(syftbox_folder=staged, current_user_email=self.email)).write_state(
-                ref, state
-            )
+            storage = job_storage(SyftJobConfig(syftbox_folder=staged, current_user_email=self.email), self.email)
+            written = storage.write_state(ref, state)
             final = self._review(address, job) / written.name
             if not final.is_file() or final.read_bytes() != written.read_bytes():
                 final.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ class Box:
         return JobRef(address, self.email, job.terms.name, JOB_PROTOCOL_VERSION)
 
     def _review(self, address: str, job: Job) -> Path:
-        storage = JobStorage(SyftJobConfig(syftbox_folder=self.folder, current_user_email=self.email))
+        storage = job_storage(SyftJobConfig(syftbox_folder=self.folder, current_user_email=self.email))
         review: Path = storage.review_dir(self._ref(address, job))
         return review
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from syft_job import JobState, JobStatus, JobSubmissionMetadata
-from syft_job.job_storage import JobRef, JobStorage
+from syft_job.job_storage import JobRef
 from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.folder import SyftFolder
+from datasites.syft_bridge.job_storage import job_storage
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import ConflictError
 from policies.jobs.release import OutputFact
@@ -94,7 +95,7 @@ def show_outputs(
         ConflictError: a link in the box leads out of it.
     """
     with building(folder) as twin:
-        review: Path = JobStorage(twin.job_config()).review_dir(_ref(folder, researcher, terms))
+        review: Path = job_storage(twin.job_config()).review_dir(_ref(folder, researcher, terms))
         (review / "outputs").mkdir(parents=True, mode=0o700)
         unpack(content, [(review / ("outputs" if it.kind == "output" else ".") / it.path, it.size) for it in files])
         for staged in review.iterdir():
@@ -111,7 +112,7 @@ def _settle(folder: SyftFolder, twin: SyftFolder, staged: Path) -> None:
 
 
 def _stage_submission(twin: SyftFolder, ref: JobRef, shown: ShownJob, code: Mapping[str, bytes]) -> Path:
-    storage = JobStorage(twin.job_config())
+    storage = job_storage(twin.job_config(), ref.datasite_email)
     submission: Path = storage.submission_dir(ref)
     for path, content in code.items():
         file = submission / "code" / path
@@ -149,14 +150,14 @@ def _stage_state(twin: SyftFolder, ref: JobRef, shown: ShownJob) -> Path:
         rejected_by=ref.datasite_email if status is JobStatus.REJECTED else None,
         review_reason=shown.detail,
     )
-    path: Path = JobStorage(twin.job_config()).write_state(ref, state)
+    path: Path = job_storage(twin.job_config(), ref.ds_email).write_state(ref, state)
     path.chmod(0o400)
     return path
 
 
 def _others(folder: SyftFolder, ref: JobRef, request: str) -> list[JobRef]:
     """Where else this request is shown: under the address that its researcher had before."""
-    storage = JobStorage(folder.job_config())
+    storage = job_storage(folder.job_config())
     named = (it for it in storage.iter_submission_refs(folder.owner_email) if it.job_name == ref.job_name)
     return [
         it
@@ -166,7 +167,7 @@ def _others(folder: SyftFolder, ref: JobRef, request: str) -> list[JobRef]:
 
 
 def _move(folder: SyftFolder, old: JobRef, new: JobRef) -> None:
-    storage = JobStorage(folder.job_config())
+    storage = job_storage(folder.job_config())
     for place_of in (storage.review_dir, storage.submission_dir):
         source, target = place_of(old), place_of(new)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -79,7 +79,7 @@ class Engine(SyftboxManager):  # type: ignore[misc]  # syft carries no types
             syftbox_folder=box,
             email=email,
             peer_manager=peer_manager,
-            datasite_owner_syncer=_NoSyncer.model_construct() if owner else None,
+            datasite_owner_syncer=_NoSyncer.model_construct(event_cache=None) if owner else None,
             has_do_role=owner,
             has_ds_role=not owner,
         )

@@ -10,6 +10,7 @@ from syft_job import JobClient, JobInfo, JobsList
 from syft_job.job_repr import StderrViewer
 from syft_job.job_stdout import StdoutViewer
 
+from datasites.syft_bridge.job_storage import present_schema
 from policies.errors import InvalidInputError, RefusedError
 from policies.jobs.names import JobName
 
@@ -68,6 +69,7 @@ class Jobs(JobClient):  # type: ignore[misc]  # syft_job carries no types
             raise InvalidInputError(
                 "No site accepts this name for a job; use at most 100 letters, digits, spaces and _.- after a letter."
             ) from error
+        self.manager.peer_schemas[user] = present_schema()
         job_dir: Path = super().submit_python_job(user, code_path, job_name, **arguments)
         return job_dir
 

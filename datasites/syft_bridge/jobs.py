@@ -9,10 +9,11 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, ValidationError
 from syft_job import JobState, JobStatus, JobSubmissionMetadata
-from syft_job.job_storage import JobRef, JobStorage
+from syft_job.job_storage import JobRef
 from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
 from datasites.syft_bridge.folder import SyftFolder
+from datasites.syft_bridge.job_storage import job_storage
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import ConflictError, InvalidInputError
 from policies.statements.digests import digest
@@ -108,7 +109,7 @@ def record_request(
             if not same_tree(staged, final):
                 raise ConflictError(
                     f"The job {name} has other contents than the request; a job never changes. If somebody edited "
-                    f"{JobStorage(folder.job_config()).submission_dir(standing)}, remove that folder."
+                    f"{job_storage(folder.job_config()).submission_dir(standing)}, remove that folder."
                 )
             return name
         # The state goes first: a job without one would be taken by upstream's own inbox scan.
@@ -140,7 +141,7 @@ def set_status(folder: SyftFolder, request_digest: str, status: RequestStatus) -
 
 
 def _stage_submission(twin: SyftFolder, ref: JobRef, card: RequestCard, files: Mapping[str, bytes]) -> Path:
-    storage = JobStorage(twin.job_config())
+    storage = job_storage(twin.job_config(), ref.datasite_email)
     submission: Path = storage.submission_dir(ref)
     (submission / "code").mkdir(parents=True, mode=0o700)
     for file_name, content in files.items():
@@ -175,7 +176,7 @@ def _stage_state(twin: SyftFolder, ref: JobRef, status: RequestStatus) -> Path:
         rejected_by=ref.datasite_email if status == "denied" else None,
         review_reason=_REASON,
     )
-    path: Path = JobStorage(twin.job_config()).write_state(ref, state)
+    path: Path = job_storage(twin.job_config(), ref.ds_email).write_state(ref, state)
     # Read-only, so that Syft's own approve() fails rather than claim a success that nobody heeds.
     path.chmod(0o400)
     return path
@@ -183,7 +184,7 @@ def _stage_state(twin: SyftFolder, ref: JobRef, status: RequestStatus) -> Path:
 
 def _find(folder: SyftFolder, name: str) -> JobRef | None:
     # Only below our own labels: elsewhere a researcher may have given this very name to a job of its own.
-    storage = JobStorage(folder.job_config())
+    storage = job_storage(folder.job_config())
     found = (ref for ref in storage.iter_submission_refs(folder.owner_email) if ref.ds_email.endswith(_LABEL_DOMAIN))
     return next((ref for ref in found if ref.job_name == name), None)
 

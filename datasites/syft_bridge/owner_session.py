@@ -1,7 +1,7 @@
 """PySyft's own session for a data owner, in a notebook beside the running service: `login_do`."""
 
 import getpass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def login_do(
         email: the datasite's contact address, as it was named when the datasite was made.
         home: the datasite's folder.
         owner: the owner's own folder, with the decision key.
-        passphrase_file: a file with the key's passphrase; without one it is asked for at each decision.
+        passphrase_file: a file with the key's passphrase; without one it is asked for at the first decision. The key
+            is opened then, and stays open for this session.
 
     Raises:
         InvalidInputError: there is no datasite, or it has another contact address.
@@ -50,7 +51,7 @@ def login_do(
             f"This datasite's contact address is {site.settings.contact}, not {email}; log in as that."
         )
     folder = syft_folder(site)
-    desk = OwnerDesk(site, partial(_owner_key, Path(owner).expanduser(), passphrase_file))
+    desk = OwnerDesk(site, cache(partial(_owner_key, Path(owner).expanduser(), passphrase_file)))
     config = SyftJobConfig(syftbox_folder=folder.box, current_user_email=email, has_do_role=True)
     (folder.box / email).mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = Engine.over(desk, box=folder.box, email=email, owner=True)

@@ -5,6 +5,8 @@ import pytest
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 from policies.manifest import Manifest, parse_manifest
 
+pytest_plugins = ("tests.job_fixtures",)
+
 CLINIC = """
 name = "clinic-a"
 title = "Clinic A"

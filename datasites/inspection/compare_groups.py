@@ -4,9 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from datasites.inspection.group_query import GroupQuery
-from policies.disclosure.cells import Cell, Table, fold, plain
+from policies.disclosure.cells import Cell, Table, plain
 from policies.disclosure.findings import Finding
-from policies.disclosure.groups import Shared, check_combinations, check_dominance, check_groups, shared_columns
+from policies.disclosure.groups import (
+    Shared,
+    check_combinations,
+    check_dominance,
+    check_groups,
+    names_sum,
+    shared_columns,
+)
 from policies.disclosure.rules import DisclosureRules
 
 _MOST_INDEXED = 200
@@ -83,9 +90,10 @@ def _has_small(keys: GroupQuery, rules: DisclosureRules) -> bool:
 
 def _summed(table: Table, shared: Shared, private: Sequence[str]) -> list[str]:
     """The private columns of which the table may hold totals or means: its columns are named after them."""
-    names = [fold(name) for place, name in enumerate(table.columns) if place not in shared.places[: shared.keys]]
+    keys = shared.places[: shared.keys]
+    names = [name for place, name in enumerate(table.columns) if place not in keys and not table.is_index(place)]
     return [
         column
         for column in private
-        if column not in shared.private[: shared.keys] and any(fold(column) in name for name in names)
+        if column not in shared.private[: shared.keys] and any(names_sum(name, column) for name in names)
     ]

@@ -34,6 +34,7 @@ class Content:
 
     def all_texts(self) -> Iterator[str]:
         """Everything in the output as text, its name too."""
+        yield self.output.replace("/", " ").replace(".", " ")
         yield self.output
         yield from self.texts
         for table in self.tables:

@@ -26,24 +26,25 @@ def read_csv(output: str, data: bytes) -> Content:
         lines = io.StringIO(data.decode("utf-8-sig"), newline="").readlines()
     except UnicodeDecodeError as error:
         raise InvalidInputError("The output is not UTF-8.") from error
-    if not lines:
-        return Content(output)
-    if max(map(len, lines)) > _LONGEST_LINE:
+    if max(map(len, lines), default=0) > _LONGEST_LINE:
         raise LimitsError
-    separator = max(_SEPARATORS, key=lines[0].count)
+    separator = max(_SEPARATORS, key=lines[0].count) if lines else ","
     cells, rows = 0, []
     try:
         for row in csv.reader(lines, delimiter=separator, strict=True):
             cells += len(row)
             if cells > MOST_CELLS:
                 raise LimitsError
-            rows.append(tuple(row))
+            if row:
+                rows.append(tuple(row))
     except csv.Error as error:
         raise InvalidInputError("The output is no CSV.") from error
+    if not rows:
+        return Content(output, values=at_least(0, data))
     width = max(map(len, rows))
     if width * len(rows) > 2 * MOST_CELLS:
         raise LimitsError
-    header, *body = (row + (None,) * (width - len(row)) for row in rows if row)
+    header, *body = (row + (None,) * (width - len(row)) for row in rows)
     columns, first = _header(header, body)
     table = Table(output, columns, tuple(body[first:]))
     return Content(output, (table,), values=at_least(table_values(table), data))

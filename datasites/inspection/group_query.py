@@ -60,6 +60,8 @@ class GroupQuery:
             place = np.searchsorted(known, joined).clip(0, max(0, known.size - 1))
             group = np.where(known[place] == joined, place, -1) if known.size else np.full(size, -1)
         found = np.flatnonzero(group >= 0)
+        if not found.size:
+            return
         self._counts += np.bincount(group[found], minlength=self._counts.size)
         for name in self.summed:
             values = np.nan_to_num(chunk[name].numbers[found])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError, at_least
-from policies.disclosure.cells import INDEX, Cell, Table
+from policies.disclosure.cells import INDEX, VALUE, Cell, Table
 from policies.disclosure.volume import cell_values
 from policies.errors import InvalidInputError
 
@@ -96,7 +96,7 @@ def _of_object(output: str, item: dict[str, Any]) -> Iterator[Table]:
         return
     if all(_is_leaf(value) for value in values):
         yield Table(output, names, (tuple(values),))
-        yield Table(output, (INDEX, "value"), tuple(item.items()))
+        yield Table(output, (INDEX, VALUE), tuple(item.items()))
     elif names == ("columns", "index", "data") and isinstance(item["data"], list):
         columns = tuple(str(name) for name in item["columns"]) if isinstance(item["columns"], list) else ()
         yield from _named(output, columns, item["data"])

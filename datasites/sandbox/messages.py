@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from datasites.sandbox.environment import outermost
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 
-MOST_OUTPUTS = 1000
+MOST_OUTPUTS = 400
 MOST_PARTS = 8
 MOST_SHOWN = 200
 
@@ -25,8 +26,11 @@ Layers = Annotated[tuple[Layer, ...], Field(max_length=24)]
 Size = Annotated[int, Field(ge=0, le=2**53)]
 Positive = Annotated[int, Field(ge=1, le=2**53)]
 Error = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{0,40}$")]
-_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-OutputName = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,{MOST_PARTS - 1}}}$")]
+LONGEST_NAME = 200
+_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+OutputName = Annotated[
+    str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,{MOST_PARTS - 1}}}$", max_length=LONGEST_NAME)
+]
 
 
 class File(StrictModel):
@@ -63,8 +67,12 @@ class Task(StrictModel):
     @property
     def writable(self) -> tuple[str, ...]:
         """The folders that the script may write to, none below another."""
-        wanted = sorted({self.working_folder, self.collected, "/tmp", "/dev/shm"})  # noqa: S108 – inside the sandbox
-        return tuple(one for one in wanted if not any(one.startswith(f"{other}/") for other in wanted))
+        return outermost((self.working_folder, self.collected, "/tmp", "/dev/shm"))  # noqa: S108 – inside the sandbox
+
+    @property
+    def sees_own_packages(self) -> bool:
+        """Whether Cloister's own packages can be imported."""
+        return self.packages or self.program == "inspection"
 
 
 class Locked(StrictModel):

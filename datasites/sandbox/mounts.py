@@ -35,15 +35,20 @@ def build_standing(view: View) -> None:
     devices = {place: detached_copy(place, READ_ONLY | NO_SUID) for place in view.devices}
     mount_memory(_ROOT, f"size={_STANDING_BYTES},nr_inodes={_MOST_FILES},mode=0755")
     for place, tree in trees.items():
-        _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(tree, str(_inside(place)))
+        _attach(tree, place)
     for place, target in view.links:
         _inside(place).symlink_to(target)
     for place, content in view.files:
         _write(_inside(place), content)
     for place, tree in devices.items():
-        _write(_inside(place), b"")
-        attach(tree, str(_inside(place)))
+        _attach(tree, place)
+
+
+def try_out() -> None:
+    """Make a new root and go there, as a trial; raises OSError if this machine does not let it."""
+    keep_mounts_to_itself()
+    mount_memory(_ROOT, "size=4096")
+    make_root(_ROOT)
 
 
 def complete(
@@ -69,11 +74,7 @@ def complete(
     for place, content in files.items():
         _write(_inside(place), content)
     for place, tree in trees.items():
-        if place in shown:
-            _write(_inside(place), b"")
-        else:
-            _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(tree, str(_inside(place)))
+        _attach(tree, place)
     make_root(_ROOT)
     set_mount_attributes("/", READ_ONLY | NO_SUID | NO_DEVICES)
     for place in shown:
@@ -100,10 +101,18 @@ def _make_writable(places: tuple[str, ...], size: int) -> None:
     for number, place in enumerate(places):
         part = _inside(_WRITABLE) / str(number)
         part.mkdir()
-        _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(detached_copy(str(part), NO_SUID | NO_DEVICES), str(_inside(place)))
+        _attach(detached_copy(str(part), NO_SUID | NO_DEVICES), place)
     unmount(str(_inside(_WRITABLE)))
     _inside(_WRITABLE).rmdir()
+
+
+def _attach(tree: int, place: str) -> None:
+    """Mount a file or folder on an empty one that is made for it."""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        _inside(place).mkdir(parents=True, exist_ok=True)
+    else:
+        _write(_inside(place), b"")
+    attach(tree, str(_inside(place)))
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:

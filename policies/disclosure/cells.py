@@ -11,6 +11,9 @@ Cell = str | int | float | bool | None
 INDEX = "(index)"
 """What a column is called that holds the names of a JSON object's fields."""
 
+VALUE = "value"
+"""What a column is called that holds their values."""
+
 EXACT = 7
 """The decimals from which on a number counts as not rounded."""
 
@@ -30,6 +33,10 @@ class Table:
     def column(self, place: int) -> tuple[Cell, ...]:
         """The cells of the column at `place`, in the order of the rows."""
         return tuple(row[place] for row in self.rows)
+
+    def is_index(self, place: int) -> bool:
+        """Whether the column names or numbers the rows: the first one, if it has no name of its own but others have."""
+        return place == 0 and (self.columns[0] == INDEX or (not self.columns[0] and any(self.columns)))
 
 
 def plain(cell: Cell) -> float | str | None:
@@ -82,6 +89,4 @@ def is_whole(cell: Cell) -> bool:
 
 def is_integer(cell: Cell) -> bool:
     """Whether the cell holds a whole number written without decimals."""
-    return (
-        isinstance(cell, int) and not isinstance(cell, bool) if not isinstance(cell, str) else cell.strip().isdecimal()
-    )
+    return cell.strip().isdecimal() if isinstance(cell, str) else isinstance(cell, int) and not isinstance(cell, bool)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 
-from policies.disclosure.cells import INDEX, Cell, Table, fold, is_integer, is_whole, plain
+from policies.disclosure.cells import Cell, Table, fold, is_integer, is_whole, plain
 from policies.disclosure.content_findings import SmallCounts
 from policies.disclosure.finding_parts import Severity, as_label
 from policies.disclosure.rules import DisclosureRules
@@ -35,7 +35,7 @@ def check_counts(
     others = [
         place
         for place in _filled(table, is_integer)
-        if place not in named and fold(table.columns[place]) not in known and not _is_index(table, place)
+        if place not in named and fold(table.columns[place]) not in known and not table.is_index(place)
     ]
     sums = {place: sum(_whole(table, place)) for place in others}
     together = len(others) > 1 and sum(sums.values()) in totals
@@ -69,10 +69,6 @@ def _filled(table: Table, accepted: Callable[[Cell], bool]) -> list[int]:
         for place in range(len(table.columns))
         if (cells := [cell for cell in table.column(place) if plain(cell) is not None]) and all(map(accepted, cells))
     ]
-
-
-def _is_index(table: Table, place: int) -> bool:
-    return place == 0 and (table.columns[0] == INDEX or (not table.columns[0] and any(table.columns)))
 
 
 def _is_named_count(name: str) -> bool:

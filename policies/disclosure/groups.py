@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.disclosure.cells import INDEX, Cell, Table, fold, is_whole, plain, tolerance
+from policies.disclosure.cells import INDEX, VALUE, Cell, Table, fold, is_whole, plain, tolerance
 from policies.disclosure.content_findings import Dominance, RareCombinations, SmallGroups
 from policies.disclosure.finding_parts import as_label
 from policies.disclosure.rules import DisclosureRules
@@ -62,6 +62,11 @@ def _is_word(cell: Cell) -> bool:
 
 def _is_word_or_whole(cell: Cell) -> bool:
     return _is_word(cell) or is_whole(cell)
+
+
+def names_sum(name: str, column: str) -> bool:
+    """Whether an output's column of this name may hold totals or means of a private column: named after it, or not."""
+    return name in ("", VALUE) or fold(column) in fold(name)
 
 
 def check_groups(
@@ -126,7 +131,7 @@ def check_dominance(table: Table, all_sums: Sequence[Sums], rules: DisclosureRul
     for sums in all_sums:
         share = np.divide(sums.largest, sums.sizes, out=np.zeros_like(sums.sizes), where=sums.sizes > 0)
         over = (sums.counts >= rules.minimum_group) & (share > rules.dominant_share)
-        places = [place for place, name in enumerate(table.columns) if fold(sums.column) in fold(name)]
+        places = [place for place, name in enumerate(table.columns) if names_sum(name, sums.column)]
         told = [
             row for row in np.flatnonzero(over).tolist() if _tells([table.rows[row][it] for it in places], sums, row)
         ]

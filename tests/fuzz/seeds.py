@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from datasites.catalog.parquet_messages import Decoded, FileColumn
 from datasites.catalog.snapshot_layout import layout_of
 from datasites.execution.trainer_messages import Load, Loaded, Prepare, Prepared, Ready, Result, Round
+from datasites.inspection.question import BoundedColumn, PrivateData, Question
 from datasites.protocol import envelope
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, in_letter
@@ -35,6 +36,10 @@ from datasites.protocol.messages import (
 )
 from datasites.secure_averaging.advertisement import create
 from policies.decision import sign_decision
+from policies.disclosure.content_findings import Dominance, SmallCounts
+from policies.disclosure.file_findings import Image, LeftOut
+from policies.disclosure.findings import collect
+from policies.disclosure.rules import DisclosureRules
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.manifest import parse_manifest
 from policies.statements.canonical import canonical_bytes
@@ -180,6 +185,33 @@ DECODED_ROWS = save(
         "2": np.array([0.5, np.nan, -1e300]),
         "2.null": np.array([False, False, False]),
     }
+)
+FINDINGS = collect(
+    ["a/result.json", "stdout.txt"],
+    [
+        Image(output="a/plot.png", width=640, height=480),
+        SmallCounts(output="a/result.json", severity="note", column="n", rows=1, smallest=3, minimum=10),
+        Dominance(output="a/result.json", columns=("income",), rows=1, contributors=1, share=0.75, most=0.5),
+        LeftOut(what="2 links"),
+    ],
+)
+QUESTION = Question(
+    outputs=("a/result.json", "stdout.txt"),
+    declared=("a/result.json",),
+    left_out=("2 links",),
+    rules=DisclosureRules(),
+    data_sets=(
+        PrivateData(
+            data_set="clinic-a",
+            files=("data.csv", "more/scan.npy"),
+            unit_column="patient",
+            columns=(BoundedColumn(name="age", minimum=18, maximum=98),),
+        ),
+    ),
+)
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000002000000020800000000"
+    "57dd52f80000000b49444154789c636000010000060001fe8c67c80000000049454e44ae426082"
 )
 PARAMETERS = INITIAL
 MODEL = np.linspace(-1, 1, 6).astype("<f4").tobytes()

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from datasites.inspection.question import MAXIMUM_QUESTION_BYTES, parse_question
 from datasites.protocol import envelope
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, parse_card
 from datasites.protocol.messages import MAXIMUM_MESSAGE_BYTES, parse_message
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES
+from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
 from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
 from policies.log.bundle import MAXIMUM_BUNDLE_BYTES, read_bundle
@@ -22,7 +24,7 @@ from policies.statements.canonical import parse_json
 from policies.terms import MAXIMUM_TERMS_BYTES
 from tests.attacks.honest_log import HONEST, note
 from tests.conftest import CLINIC
-from tests.fuzz import parsers, seeds
+from tests.fuzz import output_parsers, parsers, seeds
 from tests.fuzz.forms import BYTES, ENVELOPE, JSON, LINES, SAFETENSORS, TOML, Form
 
 _LONGEST_SENTENCE = 4000
@@ -150,5 +152,12 @@ TARGETS: tuple[Target, ...] = (
     Target("decoded-rows", parsers.try_decoded_rows, SAFETENSORS, (seeds.DECODED_ROWS,)),
     Target("table", parsers.try_table, BYTES, (seeds.CSV,), share=0.5),
     Target("mock", parsers.try_mock, BYTES, (seeds.CSV,), share=0.2),
+    Target("findings", output_parsers.try_findings, JSON, (seeds.FINDINGS.canonical(),), limit=MAXIMUM_FINDINGS_BYTES),
+    Target("question", parse_question, JSON, (seeds.QUESTION.canonical(),), limit=MAXIMUM_QUESTION_BYTES),
+    Target("output-json", output_parsers.try_json, JSON, seeds.JSON_TEXTS, share=0.5),
+    Target("output-csv", output_parsers.try_csv, BYTES, (seeds.CSV,), share=0.5),
+    Target("output-text", output_parsers.try_text, BYTES, (seeds.CSV,), share=0.5),
+    Target("output-png", output_parsers.try_png, BYTES, (seeds.PNG,)),
+    Target("output-safetensors", output_parsers.try_tensors, SAFETENSORS, (seeds.PARAMETERS,)),
     Target("wake", parsers.try_wake, BYTES, (b"\0",), share=0.2),
 )

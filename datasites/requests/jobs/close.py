@@ -57,8 +57,9 @@ def close_expired_jobs(connection: Connection, now: int) -> None:
         job = find_job(connection, digest)
         if job is not None:
             _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
-    forgotten = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.code_file.is_not(None)
-    connection.execute(update(jobs).where(forgotten).values(code_file=None))
+    ended = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.tell_at.is_(None)
+    kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
+    connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
 
 
 def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
@@ -88,7 +89,7 @@ def _close(connection: Connection, job: Job, status: Status, reason: str, now: i
     connection.execute(
         update(jobs)
         .where(jobs.c.digest == job.digest)
-        .values(code_file=None, outputs_file=None, findings=None, tell_at=None)
+        .values(code_file=None, run=None, outputs_file=None, findings=None, findings_seal=None, tell_at=None)
     )
     entry: LogEntry = RequestClosed(at=now, request=job.digest, reason=detail)
     append(connection, entry)

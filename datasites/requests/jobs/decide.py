@@ -46,7 +46,7 @@ def approve_job(connection: Connection, site: Site, digest: str, owner_key: Ed25
     connection.execute(
         update(jobs)
         .where(jobs.c.digest == meant.digest)
-        .values(run=None, outputs_file=None, findings=None, release=None, tell_at=None)
+        .values(run=None, outputs_file=None, findings=None, findings_seal=None, release=None, tell_at=None)
     )
     return _decide(connection, site, meant, owner_key, "approve", "approved as shown", "The owner approved.")
 
@@ -85,8 +85,10 @@ def _decide(
         now=now,
     )
     signed = sign_job_decision(owner_key, decision)
-    values: dict[str, str | None] = {"decision": signed.canonical().decode()}
-    if verdict == "deny":
+    values: dict[str, object] = {"decision": signed.canonical().decode()}
+    if verdict == "approve":
+        values["approved_at"] = int(site.clock() * 1000)
+    else:
         values["code_file"] = None
     connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))
     set_job_status(connection, job.digest, Status.APPROVED if verdict == "approve" else Status.DENIED, detail)

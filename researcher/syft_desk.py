@@ -8,9 +8,10 @@ from pathlib import Path
 
 from syft.sync.peers.peer import Peer, PeerState
 
-from datasites.protocol.job_messages import FileSetRequest, JobSubmission, PeerRequest
+from datasites.protocol.job_messages import FileSetRequest, JobCancel, JobSubmission, PeerRequest
 from datasites.syft_bridge.engine import describe_peer
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.statements.schema import as_text
 from researcher.correspondence import Correspondence
 from researcher.job_state import Address, add_job, addresses, all_jobs, mark_sent, set_standing, unsent_jobs
 from researcher.syft_box import Box
@@ -103,6 +104,22 @@ class ResearcherDesk:
         except UnavailableError as error:
             warnings.warn(f"The job is kept and goes out with the next sync(): {error}", stacklevel=2)
 
+    def cancel(self, address: str, name: str, reason: str) -> None:
+        """Ask a site to stop this researcher's job of that name, or not to begin it.
+
+        Raises:
+            ConflictError: no such job was submitted to it.
+            UnavailableError: the relay cannot be reached.
+        """
+        site = self._pinned(address).site
+        named = [
+            it.terms for it in all_jobs(self.correspondence.state) if (it.terms.site, it.terms.name) == (site, name)
+        ]
+        if not named:
+            raise ConflictError(f"No job called «{name}» was submitted to {address}.")
+        self._send_jobs()
+        self.correspondence.send([site], JobCancel(job=named[0].job, reason=as_text(reason)), self.patience_seconds)
+
     def share_data_set(self, name: str, users: list[str] | None) -> None:
         """Raises RefusedError: it is not this researcher's."""
         raise RefusedError(_NOT_YOURS)
@@ -133,7 +150,7 @@ class ResearcherDesk:
             and now - self._asked_at.get(it.site, -_ASK_AGAIN_SECONDS) >= _ASK_AGAIN_SECONDS
         ]
         if due:
-            self.correspondence.send(due, FileSetRequest(), self.patience_seconds)
+            self.correspondence.send(due, FileSetRequest(), 0)
             self.inbox.awaited |= set(due)
             self._asked_at |= dict.fromkeys(due, now)
 

@@ -57,6 +57,10 @@ class OwnerJob(Job):
         """Release the held outputs, and what the job printed, to the researcher who asked."""
         self._release(users, logs=True)
 
+    def cancel(self, reason: str = "No reason was given.") -> None:
+        """Stop the job, or let it not begin; its researcher reads the reason."""
+        self._desk.cancel(self._request, reason)
+
     def accept_by_depositing_result(self, path: str) -> Path:
         """Raises RefusedError: what leaves is what the approved code wrote, and nothing else."""
         raise RefusedError("A result is what the approved code wrote; a file made by hand is not sent in its place.")

@@ -1,5 +1,6 @@
 """PySyft's own client for a data owner: its words for data sets, peers and jobs, each the owner's signed word."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -225,6 +226,27 @@ def test_clean_outputs_are_shared_when_asked_to(scene: JobScene, client: SyftRDS
     with serving(scene):
         client.process_approved_jobs(share_outputs_with_submitter=True)
     assert scene.job(kept.digest).status == "held", "what was processed before is not shared by a later call"
+
+
+def test_cancelling(scene: JobScene, client: SyftRDSClient) -> None:
+    job = scene.tried(name="cancelling")
+    listed(client, job).cancel("The ward closed.")
+    assert scene.job(job.digest).detail == "The owner cancelled: The ward closed."
+    assert listed(client, job).status == "failed"
+
+
+def test_nothing_printed_or_shown_names_another_service(
+    scene: JobScene, client: SyftRDSClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asks(scene)
+    job = listed(client, scene.tried(name="shown"))
+    job.approve()
+    jobs, peers, data_sets = client.jobs, client.peers, client.datasets
+    shown = [jobs, jobs["shown"], peers, data_sets, data_sets.get("visits")]
+    printed = capsys.readouterr()
+    assert "approved successfully" in printed.out
+    for text in (printed.out, printed.err, *(it._repr_html_() + repr(it) + str(it) for it in shown)):
+        assert not re.search(r"google|gmail|\bdrive\b|gdrive|\btokens?\b", text, re.IGNORECASE)
 
 
 def test_waiting_ends_where_nothing_serves(scene: JobScene, client: SyftRDSClient) -> None:

@@ -43,7 +43,7 @@ class ResearcherDesk:
         Raises:
             UnavailableError: the relay cannot be reached.
         """
-        self._send_jobs()
+        self._send_jobs(0)
         deadline = time.monotonic() + _WAIT_SECONDS
         self._take_mail(0)
         while self.inbox.awaited and (left := deadline - time.monotonic()) > 0:
@@ -99,10 +99,7 @@ class ResearcherDesk:
             shutil.rmtree(job_dir)
             raise
         add_job(state, terms, code)
-        try:
-            self._send_jobs()
-        except UnavailableError as error:
-            warnings.warn(f"The job is kept and goes out with the next sync(): {error}", stacklevel=2)
+        self._send_jobs(self.patience_seconds)
 
     def cancel(self, address: str, name: str, reason: str) -> None:
         """Ask a site to stop this researcher's job of that name, or not to begin it.
@@ -117,7 +114,7 @@ class ResearcherDesk:
         ]
         if not named:
             raise ConflictError(f"No job called «{name}» was submitted to {address}.")
-        self._send_jobs()
+        self._send_jobs(self.patience_seconds)
         self.correspondence.send([site], JobCancel(job=named[0].job, reason=as_text(reason)), self.patience_seconds)
 
     def share_data_set(self, name: str, users: list[str] | None) -> None:
@@ -133,12 +130,17 @@ class ResearcherDesk:
         self.inbox.act()
         self._ask_for_data_sets()
 
-    def _send_jobs(self) -> None:
+    def _send_jobs(self, seconds: float) -> None:
+        """Send the jobs that no relay has taken, trying each for `seconds`; one that cannot go now waits on."""
         for terms, code in unsent_jobs(self.correspondence.state):
-            content = self.correspondence.upload(code, self.patience_seconds)
-            submission = JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=content)
-            self.correspondence.send([terms.site], submission, self.patience_seconds)
-            mark_sent(self.correspondence.state, terms.job)
+            try:
+                content = self.correspondence.upload(code, seconds)
+                submission = JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=content)
+                self.correspondence.send([terms.site], submission, seconds)
+            except UnavailableError as error:
+                warnings.warn(f"«{terms.name}» is kept and goes out with the next sync(): {error}", stacklevel=2)
+            else:
+                mark_sent(self.correspondence.state, terms.job)
 
     def _ask_for_data_sets(self) -> None:
         """Ask the sites that accepted for their data sets, each so often at most."""

@@ -43,7 +43,7 @@ def login_ds(
 
     Args:
         email: the address to be shown under; a label, proof of nothing. One folder is one address's for good.
-        home: the researcher's own folder; it may be the one that `connect` uses.
+        home: the researcher's own folder; `connect` may use the same one, at another time.
         name: whom the keys are made for, on first use.
         relay: the relay's URL.
         sites: for each address of the researcher's own choice a site's card file and the fingerprint that the site's

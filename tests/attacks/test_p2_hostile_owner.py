@@ -278,5 +278,5 @@ def test_markup_is_shown_and_never_acts(scene: SyftScene, client: SyftRDSClient)
     assert (job.status, data_set.summary, str(job.stdout)) == ("done", MARKUP, MARKUP)
     for quoting in (job, job.stdout, job.stderr, data_set):
         assert "alert(1)" in quoting._repr_html_(), "the text is shown"
-    for shown in (jobs, job, job.stdout, job.stderr, data_sets, data_set, client.peers):
+    for shown in (jobs, job, job.stdout, job.stderr, data_sets, data_sets.get_all(), data_set, client.peers):
         assert not re.search(r"<img|<script>alert", shown._repr_html_()), type(shown)

@@ -7,6 +7,7 @@ from datasites.inspection.compare_groups import compare_groups
 from datasites.inspection.compare_likeness import compare_likeness
 from datasites.inspection.content import Content
 from datasites.inspection.formats import read_output
+from datasites.inspection.group_query import Counting
 from datasites.inspection.private_tables import PrivateTable, private_tables
 from datasites.inspection.question import STREAMS, PrivateData, Question
 from datasites.inspection.survey import Survey, column_names, survey
@@ -75,7 +76,9 @@ def _look(
 ) -> Survey:
     """Read a private table once, and add what that tells of groups and names."""
     columns = column_names(table)
-    groups = [it for content in contents for one in content.tables if (it := compare_groups(one, columns, rules))]
+    unit = next((name for name in columns if data.unit_column and fold(name) == fold(data.unit_column)), None)
+    counting = Counting(unit, rules.minimum_group, rules.dominant_contributors)
+    groups = [it for content in contents for one in content.tables if (it := compare_groups(one, columns, counting))]
     queries = [query for group in groups for query in group.queries()]
     looked = survey(table, queries, set().union(*names.values()), data.unit_column, data.columns)
     for group in groups:

@@ -28,9 +28,14 @@ class PrivateColumn:
 
     def values(self) -> NDArray[np.object_]:
         """Each record's canonical cell, None where empty."""
-        values: NDArray[np.object_] = np.array([*self.words, None], dtype=object)[self.codes]
-        filled = ~np.isnan(self.numbers)
-        values[filled] = self.numbers[filled]
+        return self.values_at(np.arange(self.codes.size))
+
+    def values_at(self, records: NDArray[np.int64]) -> NDArray[np.object_]:
+        """The canonical cells of some records."""
+        values: NDArray[np.object_] = np.array([*self.words, None], dtype=object)[self.codes[records]]
+        numbers = self.numbers[records]
+        filled = ~np.isnan(numbers)
+        values[filled] = numbers[filled]
         return values
 
 

@@ -151,6 +151,14 @@ def test_groups_that_are_too_small_are_found_without_any_count_column(inspected,
         assert "small-groups" in checks(inspect(tmp_path / folder, {"c.json": content}, private))
 
 
+def test_many_records_of_few_people_are_a_small_group(tmp_path):
+    visits = pd.DataFrame({"patient": ["a1", "b2", "c3"] * 20 + [f"d{number}" for number in range(60)]})
+    visits = visits.assign(ward=["x"] * 60 + ["y"] * 60, cost=np.arange(120.0))
+    outputs = {"a.csv": visits.groupby("ward")["cost"].agg(["mean", "count"]).to_csv()}
+    assert checks(inspect(tmp_path, outputs, {"data.csv": visits}, unit_column="patient")) == {"small-groups"}
+    assert inspect(tmp_path, outputs, {"data.csv": visits}).clean, "without a unit only the records can be counted"
+
+
 def test_small_counts_are_found_under_their_name_or_by_their_sum(inspected):
     assert "small-counts" in checks(inspected("a.csv", "group,n\na,57\nb,3\n"))
     table = pd.crosstab(PATIENTS["age"] // 5 * 5, PATIENTS["region"])

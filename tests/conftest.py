@@ -1,9 +1,12 @@
-"""A small clinic: its manifest, and tables that agree with it."""
+"""A small clinic: its manifest, and tables that agree with it; and a sandbox at work."""
+
+from collections.abc import Iterator
 
 import pytest
 
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 from policies.manifest import Manifest, parse_manifest
+from tests.sandbox_client import USERS, Sandbox, sandbox_of
 
 CLINIC = """
 name = "clinic-a"
@@ -75,3 +78,10 @@ def visits() -> list[str]:
         for patient in range(100)
         if visit <= patient % 5
     ]
+
+
+@pytest.fixture(scope="session", params=USERS)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A sandbox at work, as root and as an ordinary user; as the latter alone if the tests do not run as root."""
+    with sandbox_of(request.param) as made:
+        yield made

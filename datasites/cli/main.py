@@ -2,7 +2,7 @@
 
 import typer
 
-from datasites.cli import data, decisions, log, peers, recover, relay, requests, site
+from datasites.cli import data, decisions, doctor, log, peers, recover, relay, requests, site
 
 app = typer.Typer(
     name="datasite",
@@ -19,6 +19,7 @@ decisions.add_to(app)
 app.add_typer(log.app, name="log")
 log.add_to(app)
 recover.add_to(app)
+doctor.add_to(app)
 app.add_typer(relay.app, name="relay")
 
 

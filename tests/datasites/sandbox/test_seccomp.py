@@ -5,18 +5,22 @@ import struct
 
 import pytest
 
-from datasites.sandbox.seccomp import build_filter
-from datasites.sandbox.system_calls import AARCH64, ALLOWED, ARCHITECTURES, FATAL, REFUSED, X86_64, Architecture
+from datasites.sandbox.call_rules import COMPUTING, FATAL, FILES, job_rules, trainer_rules
+from datasites.sandbox.seccomp import Rules, build_filter
+from datasites.sandbox.system_calls import AARCH64, ARCHITECTURES, X86_64, Architecture
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 PROCESS = 4711
+TRAINER, JOB = trainer_rules(PROCESS), job_rules(PROCESS)
 BOTH = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
 
 
-def verdict(architecture: Architecture, number: int, *arguments: int, audit: int | None = None) -> int:
+def verdict(
+    architecture: Architecture, number: int, *arguments: int, audit: int | None = None, rules: Rules = TRAINER
+) -> int:
     """What the kernel's interpreter of classic BPF would answer (linux/bpf_common.h)."""
     data = struct.pack("<IIQ6Q", number, audit or architecture.audit, 0, *arguments, *[0] * (6 - len(arguments)))
-    code = build_filter(architecture, PROCESS)
+    code = build_filter(architecture, rules)
     program = [struct.unpack_from("=HBBI", code, offset) for offset in range(0, len(code), 8)]
     place, accumulator = 0, 0
     while True:
@@ -39,22 +43,24 @@ def verdict(architecture: Architecture, number: int, *arguments: int, audit: int
 
 @BOTH
 def test_each_named_call_gets_its_answer(architecture: Architecture) -> None:
-    for names, answer in ((ALLOWED, ALLOW), (REFUSED, ERRNO | errno.EACCES), (FATAL, KILL)):
+    for names, answer in ((COMPUTING, ALLOW), (FILES, ERRNO | errno.EACCES), (FATAL, KILL)):
         for name in names:
             if name in architecture.numbers:
                 assert verdict(architecture, architecture.numbers[name]) == answer, name
 
 
 @BOTH
-def test_no_call_is_in_two_lists_and_every_other_number_does_not_exist(architecture: Architecture) -> None:
-    assert len({*ALLOWED, *REFUSED, *FATAL}) == len(ALLOWED) + len(REFUSED) + len(FATAL)
-    special = {"clone", "tgkill", "ioctl", "fcntl", "prctl", "prlimit64"}
-    named = {
-        architecture.numbers[name] for name in (*ALLOWED, *REFUSED, *FATAL, *special) if name in architecture.numbers
-    }
+@pytest.mark.parametrize("rules", [TRAINER, JOB], ids=["trainer", "job"])
+def test_no_call_is_in_two_lists_and_every_other_number_does_not_exist(
+    architecture: Architecture, rules: Rules
+) -> None:
+    named = [*rules.conditions, *(name for names, _ in rules.answers for name in names)]
+    assert len(named) == len(set(named))
+    assert set(named) <= {*X86_64.numbers, *AARCH64.numbers}
+    numbers = {architecture.numbers[name] for name in named if name in architecture.numbers}
     for number in range(600):
-        if number not in named:
-            assert verdict(architecture, number) == ERRNO | errno.ENOSYS, number
+        if number not in numbers:
+            assert verdict(architecture, number, rules=rules) == ERRNO | errno.ENOSYS, number
 
 
 @BOTH
@@ -100,3 +106,50 @@ def test_descriptors_may_be_marked_and_not_made_to_signal_others(architecture: A
     assert verdict(architecture, numbers["ioctl"], 0, 0x5412) == ERRNO | errno.EPERM  # TIOCSTI
     assert verdict(architecture, numbers["prctl"], 15) == ALLOW
     assert verdict(architecture, numbers["prctl"], 4, 1) == ERRNO | errno.EPERM  # dumpable again
+
+
+@BOTH
+def test_a_job_makes_threads_and_pairs_of_sockets_and_neither_processes_nor_other_sockets(
+    architecture: Architecture,
+) -> None:
+    numbers = architecture.numbers
+    unix, stream, datagram, close_on_exec = 1, 1, 2, 0o2000000
+
+    def answer(name: str, *arguments: int) -> int:
+        return verdict(architecture, numbers[name], *arguments, rules=JOB)
+
+    assert answer("clone", 0x3D0F00) == ALLOW
+    assert answer("clone", 17) == answer("clone", 0x4111) == ERRNO | errno.EPERM  # fork, and as posix_spawn asks
+    assert answer("clone3") == ERRNO | errno.ENOSYS
+    assert answer("execve") == answer("execveat") == ERRNO | errno.EACCES
+    assert answer("socketpair", unix, stream | close_on_exec) == ALLOW
+    assert answer("socketpair", unix, datagram) == answer("socketpair", 2, stream) == ERRNO | errno.EACCES
+    for family in range(50):
+        assert answer("socket", family, stream) == ERRNO | errno.EACCES
+    assert answer("sendto", 4, 0x1000, 1, 0, 0) == ALLOW
+    assert answer("sendto", 4, 0x1000, 1, 0, 0x7FFF_0000_0000) == ERRNO | errno.EACCES
+
+
+@BOTH
+def test_a_job_signals_and_looks_at_nobody_else(architecture: Architecture) -> None:
+    for name in ("kill", "tgkill"):
+        assert verdict(architecture, architecture.numbers[name], PROCESS, PROCESS, rules=JOB) == ALLOW
+        for other in (0, 1, PROCESS + 1, 2**32 - 1):
+            assert verdict(architecture, architecture.numbers[name], other, rules=JOB) == ERRNO | errno.EPERM
+    for name in (
+        "ptrace",
+        "process_vm_readv",
+        "pidfd_open",
+        "tkill",
+        "mount",
+        "unshare",
+        "bpf",
+        "memfd_create",
+        "kcmp",
+    ):
+        assert verdict(architecture, architecture.numbers[name], rules=JOB) == ERRNO | errno.EPERM
+
+
+def test_the_x32_form_and_foreign_architectures_kill_a_job() -> None:
+    assert verdict(X86_64, 0x40000000 | X86_64.numbers["read"], rules=JOB) == KILL
+    assert verdict(X86_64, X86_64.numbers["read"], audit=0x40000003, rules=JOB) == KILL

@@ -1,0 +1,125 @@
+"""An errand's file tree: a root of its own in memory, on which what may be seen is mounted, read-only."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasites.sandbox.environment import View
+from datasites.sandbox.kernel import (
+    NO_DEVICES,
+    NO_SUID,
+    READ_ONLY,
+    attach,
+    detached_copy,
+    keep_mounts_to_itself,
+    make_root,
+    mount_memory,
+    set_mount_attributes,
+    unmount,
+)
+from datasites.sandbox.messages import Task
+from policies.errors import RefusedError
+
+# The new root is built on a folder that exists everywhere, and in which nothing lies that is to be shown.
+_ROOT = "/proc"
+_WRITABLE = "/.writable"
+_STANDING_BYTES, _PAGE = 2**21, 2**12
+_MOST_FILES = 20_000
+
+
+def build_standing(view: View) -> None:
+    """In a new mount namespace: make the new root with what every errand sees. The old root is still there."""
+    keep_mounts_to_itself()
+    trees = {place: detached_copy(place, READ_ONLY | NO_SUID | NO_DEVICES) for place in view.bound}
+    devices = {place: detached_copy(place, READ_ONLY | NO_SUID) for place in view.devices}
+    mount_memory(_ROOT, f"size={_STANDING_BYTES},nr_inodes={_MOST_FILES},mode=0755")
+    for place, tree in trees.items():
+        _attach(tree, place)
+    for place, target in view.links:
+        _inside(place).symlink_to(target)
+    for place, content in view.files:
+        _write(_inside(place), content)
+    for place, tree in devices.items():
+        _attach(tree, place)
+
+
+def try_out() -> None:
+    """Make a new root and go there, as a trial; raises OSError if this machine does not let it."""
+    keep_mounts_to_itself()
+    mount_memory(_ROOT, "size=4096")
+    make_root(_ROOT)
+
+
+def complete(
+    task: Task, files: Mapping[str, bytes | memoryview], shown: Mapping[str, int], more: tuple[str, ...]
+) -> None:
+    """Add what this errand sees and may write, and let the old root go.
+
+    Args:
+        files: content by place.
+        shown: for each shown place, the descriptor that the file there must be.
+        more: further folders, at their own places.
+
+    Raises:
+        RefusedError: a shown file is another one than was checked, or cannot be read.
+    """
+    room = sum(len(content) + 2 * _PAGE for content in files.values())
+    mount_memory(_ROOT, f"size={_STANDING_BYTES + room},nr_inodes={2 * _MOST_FILES + len(files)}", again=True)
+    trees = {place: detached_copy(place, READ_ONLY | NO_SUID | NO_DEVICES) for place in more}
+    trees |= {file.place: _checked(file.path, shown[file.place]) for file in task.shown}
+    _make_writable(task.writable, task.disk_bytes + room)
+    for place in (task.working_folder, task.collected):
+        _inside(place).mkdir(parents=True, exist_ok=True)
+    for place, content in files.items():
+        _write(_inside(place), content)
+    for place, tree in trees.items():
+        _attach(tree, place)
+    make_root(_ROOT)
+    set_mount_attributes("/", READ_ONLY | NO_SUID | NO_DEVICES)
+    for place in shown:
+        if not os.access(place, os.R_OK):
+            raise RefusedError("A file of the data set cannot be read by the datasite's own user; give the file to it.")
+
+
+def _checked(path: str, descriptor: int) -> int:
+    try:
+        tree = detached_copy(path, READ_ONLY | NO_SUID | NO_DEVICES)
+    except OSError as error:
+        raise RefusedError("A file of the data set cannot be opened any more where it was checked.") from error
+    found, checked = os.fstat(tree), os.fstat(descriptor)
+    if (found.st_dev, found.st_ino) != (checked.st_dev, checked.st_ino) or not stat.S_ISREG(found.st_mode):
+        os.close(tree)
+        raise RefusedError("A file of the data set was replaced by another one after it was checked.")
+    return tree
+
+
+def _make_writable(places: tuple[str, ...], size: int) -> None:
+    """One file system, so that one limit holds for all of it, seen at several places."""
+    _inside(_WRITABLE).mkdir()
+    mount_memory(str(_inside(_WRITABLE)), f"size={size},nr_inodes={_MOST_FILES},mode=0755")
+    for number, place in enumerate(places):
+        part = _inside(_WRITABLE) / str(number)
+        part.mkdir()
+        _attach(detached_copy(str(part), NO_SUID | NO_DEVICES), place)
+    unmount(str(_inside(_WRITABLE)))
+    _inside(_WRITABLE).rmdir()
+
+
+def _attach(tree: int, place: str) -> None:
+    """Mount a file or folder on an empty one that is made for it."""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        _inside(place).mkdir(parents=True, exist_ok=True)
+    else:
+        _write(_inside(place), b"")
+    attach(tree, str(_inside(place)))
+
+
+def _write(path: Path, content: bytes | memoryview) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o444)) as file:
+        file.write(content)
+
+
+def _inside(place: str) -> Path:
+    return Path(_ROOT + place)

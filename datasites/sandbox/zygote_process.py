@@ -1,0 +1,155 @@
+"""The zygote: imports what jobs import, once, and forks; it reads nothing of what an errand is about.
+
+It has one thread, knows no key, and ends with the datasite. Whenever it is idle and warm, the processes of the next
+errand stand ready, waiting for it in namespaces of their own.
+"""
+
+import gc
+import importlib
+import os
+import select
+import shutil
+import signal
+import socket
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Never
+
+from datasites.sandbox import control_group, kernel
+from datasites.sandbox.bubblewrap import become_bubblewrap
+from datasites.sandbox.keeper import keep, try_out
+from datasites.sandbox.messages import MOST_SHOWN
+
+_WARM = (
+    "numpy", "pandas", "pyarrow", "pyarrow.parquet", "torch", "syft", "matplotlib.pyplot", "sklearn",
+    "sklearn.linear_model", "sklearn.ensemble", "safetensors.numpy", "datasites.inspection.main",
+)  # fmt: skip
+_NEEDS_CACHE = "matplotlib.pyplot"
+STARTED, SEVERAL_THREADS, NO_NAMESPACES, NO_BOUND = b"s", b"t", b"n", b"b"
+"""What the zygote answers to a request; beside the first, the descriptor of the keeper's process."""
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """A keeper that waits: its id, a descriptor of its process, and the line to it."""
+
+    process: int
+    end: int
+    line: socket.socket
+
+
+class _CannotForkError(Exception):
+    """No keeper can be made; the answer says why."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+
+class _Zygote:
+    def __init__(self, datasite: socket.socket) -> None:
+        self._datasite = datasite
+        self._cold = deque(name for name in _WARM if name != _NEEDS_CACHE or "MPLCONFIGDIR" in os.environ)
+        self._ready: _Keeper | None = None
+        self._busy: dict[int, int] = {}  # the end's descriptor → process
+        self._needs_bound = control_group.needed()
+        self._bound = control_group.make() if self._needs_bound else None
+        self._outside = (os.geteuid(), os.getegid())
+        self._bubblewrap = None if self._own_namespaces_hold() else shutil.which("bwrap")
+        self._ready_ahead = self._bubblewrap is None
+        if self._bubblewrap is not None:
+            self._cold.clear()  # its errands start cold
+
+    def _own_namespaces_hold(self) -> bool:
+        """Whether this machine lets us build a sandbox by system calls."""
+        try:
+            process = kernel.clone(kernel.ALL_NAMESPACES)
+        except OSError:
+            return False
+        if process == 0:
+            try_out(self._outside)
+        return os.waitpid(process, 0)[1] == 0
+
+    def serve(self) -> None:
+        """Until the datasite closes its end."""
+        while True:
+            if self._ready_ahead and not (self._cold or self._busy or self._ready):
+                with suppress(_CannotForkError):
+                    self._ready = self._make()
+            poll = select.poll()
+            poll.register(self._datasite, select.POLLIN)
+            for end in self._busy:
+                poll.register(end, select.POLLIN)
+            events = {descriptor for descriptor, _ in poll.poll(0 if self._cold else None)}
+            for end in events & self._busy.keys():
+                os.waitpid(self._busy.pop(end), 0)
+                os.close(end)
+            if self._datasite.fileno() in events and not self._answer():
+                return
+            if self._cold and not events:
+                self._import_next()
+
+    def _import_next(self) -> None:
+        with suppress(Exception):  # a package that fails to load here fails in the job that asks for it
+            importlib.import_module(self._cold.popleft())
+        if not self._cold:
+            gc.collect()
+            gc.freeze()
+
+    def _answer(self) -> bool:
+        """Hand what came to a keeper; whether the datasite is still there."""
+        _, descriptors, _, _ = socket.recv_fds(self._datasite, 1, 3 + MOST_SHOWN)
+        if not descriptors:
+            return False
+        try:
+            keeper = self._take()
+        except _CannotForkError as error:
+            self._datasite.send(error.answer)
+        else:
+            with suppress(BrokenPipeError):  # it was killed: the datasite sees that at once
+                socket.send_fds(keeper.line, [b"\0"], descriptors)
+            socket.send_fds(self._datasite, [STARTED], [keeper.end])
+            keeper.line.close()
+            self._busy[keeper.end] = keeper.process
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
+
+    def _take(self) -> _Keeper:
+        ready, self._ready = self._ready, None
+        if ready is not None and os.waitpid(ready.process, os.WNOHANG) == (0, 0):
+            return ready
+        return self._make()
+
+    def _make(self) -> _Keeper:
+        if self._needs_bound and self._bound is None:
+            raise _CannotForkError(NO_BOUND)
+        if len(list(Path("/proc/self/task").iterdir())) != 1:
+            raise _CannotForkError(SEVERAL_THREADS)
+        ours, its = socket.socketpair()
+        process = os.fork() if self._bubblewrap is not None else self._clone()
+        if process == 0:
+            try:
+                if self._bubblewrap is not None:
+                    become_bubblewrap(self._bubblewrap, its, self._bound)
+                keep(its, self._outside, self._bound)
+            finally:
+                os._exit(1)
+        its.close()
+        return _Keeper(process, os.pidfd_open(process), ours)
+
+    def _clone(self) -> int:
+        try:
+            return kernel.clone(kernel.ALL_NAMESPACES)
+        except OSError as error:
+            raise _CannotForkError(NO_NAMESPACES) from error
+
+
+def main(descriptor: int) -> Never:
+    """Serve the datasite at the other end of the socket `descriptor`, then end with everything that was forked."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _Zygote(socket.socket(fileno=descriptor)).serve()
+    finally:
+        os._exit(0)

@@ -18,7 +18,9 @@ Ids = NDArray[np.int64]
 
 Item = TypeVar("Item")
 
-_FEWEST_CELLS = 3
+FEWEST_CELLS = 3
+"""What has fewer different values is never taken for a record."""
+
 _LEAST_SHARE = 0.5
 _CHANCE_OF_ONE = 0.01
 _CHANCE_OF_MANY = 0.05
@@ -42,7 +44,7 @@ def could_be_record(row: Ids, bits: NDArray[np.float64], records: int) -> bool:
     """Whether so many values of a row are values of the private data that it may be one of its records."""
     known = bits[row]
     agreeing = int((known > 0).sum())
-    return agreeing >= max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * row.size)) and float(known.sum()) >= math.log2(
+    return agreeing >= max(FEWEST_CELLS, math.ceil(_LEAST_SHARE * row.size)) and float(known.sum()) >= math.log2(
         records + 1
     )
 
@@ -55,7 +57,7 @@ def agreement(worth: float, cells: int, size: int) -> float:
         cells: how many they are.
         size: how many values the row has.
     """
-    if cells < max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * size)):
+    if cells < max(FEWEST_CELLS, math.ceil(_LEAST_SHARE * size)):
         return 0.0
     return max(0.0, worth - math.log2(math.comb(size, cells)))
 

@@ -62,6 +62,13 @@ def test_a_record_is_found_in_another_form(inspected, form):
     assert "record-rows" in checks(inspected("table.csv", pd.concat([noise, changed]).to_csv(index=False)))
 
 
+def test_a_record_padded_with_foreign_values_is_found(inspected):
+    record = NUMBERS.iloc[33].tolist()
+    padded = [*record, *np.random.default_rng(1).uniform(1000, 9000, len(record)).round(3).tolist()]
+    np.random.default_rng(2).shuffle(padded)
+    assert "record-rows" in checks(inspected("a.json", json.dumps(padded)))
+
+
 def test_one_person_in_a_json_object_is_found(inspected):
     person = PATIENTS.iloc[5][["age", "sex", "region", "mean radius"]].to_dict()
     assert "rare-combinations" in checks(inspected("a.json", json.dumps({"summary": person}, default=str)))

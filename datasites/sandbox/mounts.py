@@ -16,14 +16,14 @@ from datasites.sandbox.kernel import (
     make_root,
     mount_memory,
     set_mount_attributes,
-    unmount,
 )
 from datasites.sandbox.messages import Task
 from policies.errors import RefusedError
 
 # The new root is built on a folder that exists everywhere, and in which nothing lies that is to be shown.
 _ROOT = "/proc"
-_WRITABLE = "/.writable"
+# And what can be written is held by another one, of the old root, until all of it has its place in the new one.
+_HOLD = "/usr"
 _STANDING_BYTES, _PAGE = 2**21, 2**12
 _MOST_FILES = 20_000
 
@@ -96,14 +96,11 @@ def _checked(path: str, descriptor: int) -> int:
 
 def _make_writable(places: tuple[str, ...], size: int) -> None:
     """One file system, so that one limit holds for all of it, seen at several places."""
-    _inside(_WRITABLE).mkdir()
-    mount_memory(str(_inside(_WRITABLE)), f"size={size},nr_inodes={_MOST_FILES},mode=0755")
+    mount_memory(_HOLD, f"size={size},nr_inodes={_MOST_FILES},mode=0755")
     for number, place in enumerate(places):
-        part = _inside(_WRITABLE) / str(number)
+        part = Path(_HOLD, str(number))
         part.mkdir()
         _attach(detached_copy(str(part), NO_SUID | NO_DEVICES), place)
-    unmount(str(_inside(_WRITABLE)))
-    _inside(_WRITABLE).rmdir()
 
 
 def _attach(tree: int, place: str) -> None:

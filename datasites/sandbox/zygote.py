@@ -36,8 +36,8 @@ _ENVIRONMENT = {
 _ANSWER_SECONDS = 60.0
 _REFUSALS = {
     b"t": "The sandbox's process has several threads, which a fork would not survive; report this.",
-    b"n": "This machine lets the datasite make no namespaces of its own; `datasite doctor` says what to do.",
-    b"b": "Nothing bounds the threads of a job on this machine; `datasite doctor` says what to do.",
+    b"n": "This machine lets the datasite make no namespaces of its own; ask `datasite doctor`.",
+    b"b": "Nothing bounds the threads of a job on this machine; ask `datasite doctor`.",
 }
 
 

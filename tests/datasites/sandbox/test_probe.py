@@ -33,8 +33,9 @@ def test_what_keeps_jobs_from_running_is_said_with_what_to_do(
     monkeypatch.setattr("shutil.which", lambda name: None)
     layers = probe()
     assert not layers.enough
-    assert advice in layers.missing[0]
-    assert "apt install bubblewrap" in layers.missing[0]
+    assert layers.missing[0] == "refused"
+    assert advice in layers.missing[1]
+    assert "apt install bubblewrap" in layers.missing[1]
 
 
 def test_one_without_the_other_is_not_enough() -> None:

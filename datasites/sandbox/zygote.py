@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from datasites.sandbox import control_group
-from datasites.sandbox.attendance import Attendance, Line
+from datasites.sandbox.attendance import Attendance
 from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.errand import Cancel, Errand, Outcome
+from datasites.sandbox.line import Line
 from datasites.sandbox.messages import MOST_SHOWN
 from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from datasites.sandbox.attendance import Attendance, Line
+from datasites.sandbox.attendance import Attendance
 from datasites.sandbox.errand import Cancel, Errand, Limits, Outcome
+from datasites.sandbox.line import Line
 from datasites.sandbox.messages import Complete, Content, Ended, Locked
 from policies.errors import RefusedError, UnavailableError
 

@@ -104,4 +104,6 @@ def sandbox_of(user: str, *, by_bubblewrap: bool = False) -> Iterator[Sandbox]:
             try:
                 yield Sandbox(process, Path(folder), **json.loads(process.stdout.readline()))
             finally:
-                process.communicate(timeout=30)
+                if process.stdin is not None and not process.stdin.closed:
+                    process.stdin.close()
+                process.wait(timeout=30)

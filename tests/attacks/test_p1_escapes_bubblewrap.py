@@ -95,6 +95,7 @@ import os
 os.environ["PATH"] = {path!r}
 from datasites.sandbox import zygote
 zygote._ENVIRONMENT["PATH"] = {path!r}
+from datasites.sandbox.probe import probe
 layers = probe()
 print(layers.enough, layers.jobs[:1], layers.missing)
 """

@@ -15,7 +15,7 @@ from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 from datasites.protocol.private_files import make_private_folder
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.description import DataSetCard, public_files, public_folder
-from datasites.syft_bridge.job_storage import job_storage
+from datasites.syft_bridge.job_storage import job_storage, shown_reason
 from policies.jobs.release import OutputFact
 from researcher.job_state import Job
 
@@ -97,7 +97,7 @@ class Box:
             approved_by=address if approved else None,
             approval_method="manual" if approved else None,
             rejected_by=address if shown is JobStatus.REJECTED else None,
-            review_reason=job.detail,
+            review_reason=shown_reason(job.detail),
         )
         with self._staged() as staged:
             ref = self._ref(address, job)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from syft.sync.peers.peer import Peer, PeerState
 
-from datasites.protocol.job_messages import FileSetRequest, JobSubmission, PeerRequest
+from datasites.protocol.job_messages import FileSetRequest, JobCancel, JobSubmission, PeerRequest
 from datasites.syft_bridge.engine import describe_peer
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.statements.schema import as_text
 from researcher.correspondence import Correspondence
 from researcher.job_state import Address, add_job, addresses, all_jobs, mark_sent, set_standing, unsent_jobs
 from researcher.syft_box import Box
@@ -42,7 +43,7 @@ class ResearcherDesk:
         Raises:
             UnavailableError: the relay cannot be reached.
         """
-        self._send_jobs()
+        self._send_jobs(0)
         deadline = time.monotonic() + _WAIT_SECONDS
         self._take_mail(0)
         while self.inbox.awaited and (left := deadline - time.monotonic()) > 0:
@@ -98,10 +99,23 @@ class ResearcherDesk:
             shutil.rmtree(job_dir)
             raise
         add_job(state, terms, code)
-        try:
-            self._send_jobs()
-        except UnavailableError as error:
-            warnings.warn(f"The job is kept and goes out with the next sync(): {error}", stacklevel=2)
+        self._send_jobs(self.patience_seconds)
+
+    def cancel(self, address: str, name: str, reason: str) -> None:
+        """Ask a site to stop this researcher's job of that name, or not to begin it.
+
+        Raises:
+            ConflictError: no such job was submitted to it.
+            UnavailableError: the relay cannot be reached.
+        """
+        site = self._pinned(address).site
+        named = [
+            it.terms for it in all_jobs(self.correspondence.state) if (it.terms.site, it.terms.name) == (site, name)
+        ]
+        if not named:
+            raise ConflictError(f"No job called «{name}» was submitted to {address}.")
+        self._send_jobs(self.patience_seconds)
+        self.correspondence.send([site], JobCancel(job=named[0].job, reason=as_text(reason)), self.patience_seconds)
 
     def share_data_set(self, name: str, users: list[str] | None) -> None:
         """Raises RefusedError: it is not this researcher's."""
@@ -116,12 +130,17 @@ class ResearcherDesk:
         self.inbox.act()
         self._ask_for_data_sets()
 
-    def _send_jobs(self) -> None:
+    def _send_jobs(self, seconds: float) -> None:
+        """Send the jobs that no relay has taken, trying each for `seconds`; one that cannot go now waits on."""
         for terms, code in unsent_jobs(self.correspondence.state):
-            content = self.correspondence.upload(code, self.patience_seconds)
-            submission = JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=content)
-            self.correspondence.send([terms.site], submission, self.patience_seconds)
-            mark_sent(self.correspondence.state, terms.job)
+            try:
+                content = self.correspondence.upload(code, seconds)
+                submission = JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=content)
+                self.correspondence.send([terms.site], submission, seconds)
+            except UnavailableError as error:
+                warnings.warn(f"«{terms.name}» is kept and goes out with the next sync(): {error}", stacklevel=2)
+            else:
+                mark_sent(self.correspondence.state, terms.job)
 
     def _ask_for_data_sets(self) -> None:
         """Ask the sites that accepted for their data sets, each so often at most."""
@@ -133,7 +152,7 @@ class ResearcherDesk:
             and now - self._asked_at.get(it.site, -_ASK_AGAIN_SECONDS) >= _ASK_AGAIN_SECONDS
         ]
         if due:
-            self.correspondence.send(due, FileSetRequest(), self.patience_seconds)
+            self.correspondence.send(due, FileSetRequest(), 0)
             self.inbox.awaited |= set(due)
             self._asked_at |= dict.fromkeys(due, now)
 

@@ -1,16 +1,15 @@
 """PySyft's own sessions over our post: `login_ds` for a researcher, `login_do` for a data owner."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
-from syft_datasets.dataset_manager import SyftDatasetManager
 from syft_job import SyftJobConfig
 from syft_rds import SyftRDSClient
 
 from datasites.protocol.private_files import make_private_folder
 from datasites.syft_bridge.engine import Engine, open_client
-from datasites.syft_bridge.job_views import Jobs
 from datasites.syft_bridge.owner_session import login_do
 from policies.errors import InvalidInputError
 from policies.jobs.names import Email
@@ -20,6 +19,7 @@ from researcher.job_state import bind_address, claim_account
 from researcher.syft_box import Box
 from researcher.syft_desk import ResearcherDesk
 from researcher.syft_submission import Stated
+from researcher.syft_views import ResearcherDataSets, ResearcherJobs
 
 __all__ = ["login_do", "login_ds"]
 
@@ -43,7 +43,7 @@ def login_ds(
 
     Args:
         email: the address to be shown under; a label, proof of nothing. One folder is one address's for good.
-        home: the researcher's own folder; it may be the one that `connect` uses.
+        home: the researcher's own folder; `connect` may use the same one, at another time.
         name: whom the keys are made for, on first use.
         relay: the relay's URL.
         sites: for each address of the researcher's own choice a site's card file and the fingerprint that the site's
@@ -67,6 +67,7 @@ def login_ds(
     for address, (card_file, fingerprint) in (sites or {}).items():
         bind_address(state, address, federation.pin(card_file, fingerprint).party)
     box = Box(folder / f"SyftBox_{email}", folder / "syft-staging", email)
+    shutil.rmtree(box.staging, ignore_errors=True)  # what a kernel left that ended in the middle
     make_private_folder(box.folder)
     (box.folder / email).mkdir(exist_ok=True)
     desk = ResearcherDesk(
@@ -74,8 +75,8 @@ def login_ds(
     )
     client = open_client(
         Engine.over(desk, box=box.folder, email=email, owner=False),
-        Jobs(SyftJobConfig(syftbox_folder=box.folder, current_user_email=email)),
-        SyftDatasetManager(box.folder, email),
+        ResearcherJobs(SyftJobConfig(syftbox_folder=box.folder, current_user_email=email), desk),
+        ResearcherDataSets(box.folder, email),
         None,
     )
     desk.inbox.show_states()

@@ -76,6 +76,12 @@ def all_file_sets(connection: Connection) -> list[FileSet]:
     return [_file_set(connection, row) for row in rows]
 
 
+def file_set_states(connection: Connection) -> tuple[tuple[str, int, str, str], ...]:
+    """Every set's name, time of registration, commitment and mock content, by name, without reading the rest."""
+    columns = file_sets.c.name, file_sets.c.registered_at, file_sets.c.commitment, file_sets.c.mock_file
+    return tuple(connection.execute(select(*columns).order_by(file_sets.c.name)).tuples())
+
+
 def _file_set(connection: Connection, row: Row[tuple[object, ...]]) -> FileSet:
     columns = row._mapping
     shares = select(file_set_shares.c.contact).where(file_set_shares.c.file_set == columns["name"])

@@ -11,7 +11,7 @@ from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.folder import SyftFolder
-from datasites.syft_bridge.job_storage import job_storage
+from datasites.syft_bridge.job_storage import job_storage, shown_reason
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import ConflictError
 from policies.jobs.release import OutputFact
@@ -148,7 +148,7 @@ def _stage_state(twin: SyftFolder, ref: JobRef, shown: ShownJob) -> Path:
         approved_by=ref.datasite_email if granted else None,
         approval_method="manual" if granted else None,
         rejected_by=ref.datasite_email if status is JobStatus.REJECTED else None,
-        review_reason=shown.detail,
+        review_reason=shown_reason(shown.detail),
     )
     path: Path = job_storage(twin.job_config(), ref.ds_email).write_state(ref, state)
     path.chmod(0o400)

@@ -1,6 +1,5 @@
-"""PySyft's client for jobs: names are checked before a folder is made, and pages escape what upstream does not."""
+"""PySyft's client for jobs: names are checked before a folder is made, and what a job printed is shown escaped."""
 
-from copy import copy
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class Stderr(StderrViewer):  # type: ignore[misc]  # syft_job carries no types
 
 
 class Job(JobInfo):  # type: ignore[misc]  # syft_job carries no types
-    """A job whose page shows every text as it was written, and lets none of them act."""
+    """A job whose printed text is shown as it was written, and never acts."""
 
     @property
     def stdout(self) -> Stdout:
@@ -44,14 +43,6 @@ class Job(JobInfo):  # type: ignore[misc]  # syft_job carries no types
     def stderr(self) -> Stderr:
         """A viewer of what the job printed of errors."""
         return Stderr(self)
-
-    def _repr_html_(self) -> str:
-        shown = copy(self)
-        reason = self._state.review_reason
-        if reason is not None:
-            shown._state = self._state.model_copy(update={"review_reason": escape(reason)})
-        page: str = super(Job, shown)._repr_html_()
-        return page
 
 
 class Jobs(JobClient):  # type: ignore[misc]  # syft_job carries no types

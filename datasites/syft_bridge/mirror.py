@@ -15,7 +15,7 @@ from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, all_data_sets, data_set_names
 from datasites.store.engine import reading
-from datasites.store.file_sets import FileSet, all_file_sets
+from datasites.store.file_sets import FileSet, all_file_sets, file_set_states
 from datasites.store.peers import require_card
 from datasites.syft_bridge.analysis_jobs import ShownJob, show_job, show_outputs, unaccepted_address
 from datasites.syft_bridge.data_sets import publish_data_set, publish_files
@@ -42,17 +42,16 @@ class Mirror:
     def refresh(self) -> None:
         """Write what changed since the last call; after a start, everything."""
         with reading(self._site.engine) as connection:
-            file_sets = all_file_sets(connection)
             picture = (
                 statuses(connection),
                 data_set_names(connection),
-                [(it.name, it.registered_at, it.commitment) for it in file_sets],
+                file_set_states(connection),
                 job_states(connection),
                 all_contacts(connection),
             )
             if picture == self._picture:
                 return
-            data_sets = all_data_sets(connection)
+            data_sets, file_sets = all_data_sets(connection), all_file_sets(connection)
             requests = [(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
             jobs = [
                 (it, accepted_contact(connection, it.sender) or unaccepted_address(it.sender))
@@ -62,7 +61,11 @@ class Mirror:
             *(self._once(f"data set {it.name}", "registered", partial(self._publish, it)) for it in data_sets),
             *(self._once(f"request {it.digest}", it.status, partial(self._record, it, name)) for it, name in requests),
             *(
-                self._once(f"files {it.name}", (it.registered_at, it.commitment), partial(self._publish_files, it))
+                self._once(
+                    f"files {it.name}",
+                    (it.registered_at, it.commitment, it.mock_file),
+                    partial(self._publish_files, it),
+                )
                 for it in file_sets
             ),
             *(

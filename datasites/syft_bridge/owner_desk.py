@@ -13,6 +13,7 @@ from syft.sync.peers.peer import Peer, PeerState
 
 from datasites.catalog.file_sets import register_file_set, share_file_set
 from datasites.requests.contacts import accept_contact, all_contacts, refuse_contact
+from datasites.requests.jobs.close import cancel_job
 from datasites.requests.jobs.decide import approve_job, deny_job
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.release import outputs_of, release_digest, release_outputs
@@ -158,6 +159,15 @@ class OwnerDesk:
         """
         key, number = self.key(), self.find(request).number
         self._decide(lambda connection: deny_job(connection, self.site, number, reason, key))
+
+    def cancel(self, request: str, reason: str) -> None:
+        """End a job by the owner's word; an execution that runs is stopped.
+
+        Raises:
+            ConflictError: it has ended already.
+        """
+        number = self.find(request).number
+        self._decide(lambda connection: cancel_job(connection, number, reason, self.site.now))
 
     def release(self, request: str, *, logs: bool) -> None:
         """Let a job's outputs go to its researcher, with what it printed if `logs` is true: the owner's signed word.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from syft_job import JobInfo, JobsList, SyftJobConfig
+from syft_job import JobInfo, JobsList, JobStatus, SyftJobConfig
 from syft_job.job_ref import JobRef
 from syft_job.job_runner import SyftJobRunner, get_job_timeout_seconds
 from syft_job.job_storage import JobStorage
@@ -33,13 +33,16 @@ class OwnerJob(Job):
 
         Raises:
             RefusedError: something has changed since it was listed, or a rule forbids it.
+            ValueError: it was not pending when it was listed.
         """
-        self._desk.approve(self._request, self._approval_digest)
+        if self._state.status is JobStatus.PENDING:
+            self._desk.approve(self._request, self._approval_digest)
         super().approve(reason, approval_method)
 
     def reject(self, reason: str | None = None) -> None:
         """Deny the job, with the owner's key; its researcher reads the reason."""
-        self._desk.deny(self._request, reason or "No reason was given.")
+        if self._state.status is JobStatus.PENDING:
+            self._desk.deny(self._request, reason or "No reason was given.")
         super().reject(reason)
 
     def rerun(self) -> None:
@@ -53,6 +56,10 @@ class OwnerJob(Job):
     def share_logs(self, users: list[str]) -> None:
         """Release the held outputs, and what the job printed, to the researcher who asked."""
         self._release(users, logs=True)
+
+    def cancel(self, reason: str = "No reason was given.") -> None:
+        """Stop the job, or let it not begin; its researcher reads the reason."""
+        self._desk.cancel(self._request, reason)
 
     def accept_by_depositing_result(self, path: str) -> Path:
         """Raises RefusedError: what leaves is what the approved code wrote, and nothing else."""

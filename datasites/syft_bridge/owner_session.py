@@ -1,6 +1,7 @@
 """PySyft's own session for a data owner, in a notebook beside the running service: `login_do`."""
 
 import getpass
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from syft_rds import SyftRDSClient
 
 from datasites.protocol.owner_key import load_owner_key
 from datasites.protocol.private_files import read_private_file
-from datasites.site import open_site
+from datasites.site import Site, open_site
 from datasites.store.home import Home
 from datasites.syft_bridge.engine import Engine, open_client
 from datasites.syft_bridge.folder import SyftFolder
@@ -50,11 +51,16 @@ def login_do(
         raise InvalidInputError(
             f"This datasite's contact address is {site.settings.contact}, not {email}; log in as that."
         )
+    return open_session(site, cache(partial(_owner_key, Path(owner).expanduser(), passphrase_file)))
+
+
+def open_session(site: Site, key: Callable[[], Ed25519PrivateKey]) -> SyftRDSClient:
+    """PySyft's own client over a datasite; `key` opens the owner's decision key."""
     folder = syft_folder(site)
-    desk = OwnerDesk(site, cache(partial(_owner_key, Path(owner).expanduser(), passphrase_file)))
-    config = SyftJobConfig(syftbox_folder=folder.box, current_user_email=email, has_do_role=True)
-    (folder.box / email).mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = Engine.over(desk, box=folder.box, email=email, owner=True)
+    desk = OwnerDesk(site, key)
+    config = SyftJobConfig(syftbox_folder=folder.box, current_user_email=folder.owner_email, has_do_role=True)
+    (folder.box / folder.owner_email).mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = Engine.over(desk, box=folder.box, email=folder.owner_email, owner=True)
     client = open_client(engine, OwnerJobs(config, desk), OwnerDataSets(folder, desk), OwnerRunner(config, desk))
     client.sync()
     return client

@@ -2,9 +2,9 @@
 
 from syft_datasets import DatasetStorage
 from syft_datasets.dataset_manager import SyftDatasetManager
-from syft_job import JobClient
 
 from datasites.syft_bridge.folder import SyftFolder
+from datasites.syft_bridge.job_views import Jobs
 
 
 def data_sets_view(folder: SyftFolder) -> SyftDatasetManager:
@@ -18,11 +18,11 @@ def data_sets_view(folder: SyftFolder) -> SyftDatasetManager:
     return manager
 
 
-def jobs_view(folder: SyftFolder) -> JobClient:
+def jobs_view(folder: SyftFolder) -> Jobs:
     """PySyft's client over the recorded requests: `.jobs` lists them, newest first.
 
     What is approved or rejected here is not heeded: decisions are taken with the datasite's own commands.
     """
     # Upstream prints when it makes this folder itself.
     (folder.box / folder.owner_email).mkdir(parents=True, exist_ok=True, mode=0o700)
-    return JobClient(folder.job_config())
+    return Jobs(folder.job_config())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import syft as sy
 
-from datasites.protocol.job_messages import FileSetReply
+from datasites.protocol.job_messages import FileSetReply, JobCancel
 from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 from tests.researcher.syft_scene import ADA, ANALYSIS, ANNA, BERN, SyftScene, open_scene
 
@@ -154,6 +154,25 @@ def test_a_job_waits_for_the_relay(scene: SyftScene) -> None:
     scene.start_relay()
     scene.talk(scene.login(sites=None))
     assert [terms.name for terms in scene.anna.jobs] == ["count"]
+
+
+def test_a_job_is_cancelled(scene: SyftScene) -> None:
+    client = scene.acquainted()
+    terms = scene.submit(client)
+    client.jobs["count"].cancel("I found a mistake.")
+    (heard,) = [it for it in scene.anna.hears() if isinstance(it, JobCancel)]
+    assert (heard.job, heard.reason) == (terms.job, "I found a mistake.")
+
+
+def test_a_data_set_is_found_by_its_name_where_one_site_has_it(scene: SyftScene) -> None:
+    client = scene.acquainted()
+    assert client.datasets.get("diabetes").owner == ANNA
+    client.add_peer(BERN, verbose=False)
+    scene.bern.offers = {"diabetes": {"d.csv": b"1"}}
+    scene.talk(client)
+    with pytest.raises(FileNotFoundError, match="diabetes"):
+        client.datasets.get("diabetes")
+    assert client.datasets.get("diabetes", datasite=BERN).owner == BERN
 
 
 def test_what_a_researcher_cannot_do_is_said_in_one_sentence(scene: SyftScene) -> None:

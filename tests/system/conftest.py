@@ -7,6 +7,7 @@ import pytest
 from researcher.export import ExportedPlan, export
 from tests.system.federation import LiveFederation, open_federation
 from tests.system.plans import SmallPlan
+from tests.system.pysyft_scene import PySyftScene, open_pysyft_scene
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +16,14 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveFederation]:
     federation = open_federation(tmp_path_factory.mktemp("live"))
     yield federation
     federation.close()
+
+
+@pytest.fixture(scope="session")
+def pysyft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PySyftScene]:
+    """A data owner's and a researcher's PySyft sessions, acquainted."""
+    with open_pysyft_scene(tmp_path_factory.mktemp("pysyft")) as scene:
+        scene.make_acquaintance()
+        yield scene
 
 
 @pytest.fixture(scope="session")

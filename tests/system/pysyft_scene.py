@@ -42,11 +42,26 @@ class PySyftScene:
     def mock(self) -> Path:
         return self.folder / "mock" / "tumours.csv"
 
+    def make_acquaintance(self) -> None:
+        """Offer the data set to everybody, and let ada be accepted."""
+        self.owner.create_dataset(
+            name="tumours",
+            mock_path=self.mock,
+            private_path=self.private,
+            summary="Breast tumours under the microscope.",
+            users="any",
+        )
+        self.ada.add_peer(OWNER)
+        eventually(lambda: ADA in [it.email for it in self.owner.peers], "ada's request")
+        self.owner.approve_peer_request(ADA)
+        eventually(lambda: [it.is_approved for it in self.ada.peers] == [True], "anna's acceptance")
+        eventually(lambda: [it.name for it in self.ada.datasets] == ["tumours"], "the data set")
+
     def table(self) -> pd.DataFrame:
         return pd.read_csv(self.private)
 
     def submit(self, path: str, name: str, **arguments: object) -> None:
-        """Ada submits a job; when this returns, the owner can decide on it."""
+        """Ada submits a job of `pysyft_jobs`, or any; when this returns, the owner can decide on it."""
         self.ada.submit_python_job(OWNER, str(JOBS / path), job_name=name, **arguments)
         eventually(lambda: _status(self.owner, name) == "pending", f"«{name}» tried on mock data")
 

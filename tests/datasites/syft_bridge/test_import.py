@@ -7,6 +7,7 @@ _SCRIPT = """
 import sys, time
 started = time.process_time()
 import datasites.syft_bridge.data_sets, datasites.syft_bridge.jobs, datasites.syft_bridge.views
+import datasites.syft_bridge.analysis_jobs, datasites.syft_bridge.job_box
 print(time.process_time() - started)
 heavy = {"torch", "opacus", "google", "googleapiclient", "google_auth_oauthlib", "syft", "syft_rds", "numpy", "pandas"}
 print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))

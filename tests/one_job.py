@@ -140,10 +140,10 @@ class JobScene:
         with self.scene.site.engine.begin() as connection:
             cancel_own_job(connection, sender or self.scene.researcher.party, message, self.scene.now)
 
-    def register(self, name: str = "visits", private: str | None = None, **changes: Any) -> FileSet:
+    def register(self, name: str = "visits", content: str | None = None, **changes: Any) -> FileSet:
         """Register a set of one file, with other private content if it is given."""
-        if private is not None:
-            self.private.write_text(private)
+        if content is not None:
+            self.private.write_text(content)
         usual: dict[str, Any] = {
             "summary": "One row a visit.",
             "readme": "",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from datasites.inspection.group_query import GroupQuery
+from datasites.inspection.group_query import Counting, GroupQuery
 from policies.disclosure.cells import Cell, Table, plain
 from policies.disclosure.findings import Finding
 from policies.disclosure.groups import (
@@ -51,26 +51,27 @@ class GroupComparison:
         return max(fitting, key=lambda query: int(query.counts().min()), default=None)
 
 
-def compare_groups(table: Table, private: Sequence[str], rules: DisclosureRules) -> GroupComparison | None:
+def compare_groups(table: Table, private: Sequence[str], counting: Counting) -> GroupComparison | None:
     """Prepare the queries for a table with named columns; None if it has nothing in common with the private columns."""
     if not table.columns or not table.rows:
         return None
     shared = shared_columns(table, private)
     plain_rows = [tuple(map(plain, row)) for row in table.rows]
-    n = rules.dominant_contributors
     keys = combinations = None
     if shared.keys or len(table.rows) == 1:
         summed = _summed(table, shared, private)
         rows = [tuple(row[place] for place in shared.places[: shared.keys]) for row in plain_rows]
         if shared.keys or summed:
-            keys = GroupQuery(shared.private[: shared.keys], rows, summed, n)
+            keys = GroupQuery(shared.private[: shared.keys], rows, counting, summed)
     if len(shared.places) > max(1, shared.keys):
-        combinations = GroupQuery(shared.private, [tuple(row[place] for place in shared.places) for row in plain_rows])
+        combinations = GroupQuery(
+            shared.private, [tuple(row[place] for place in shared.places) for row in plain_rows], counting
+        )
     indexes: tuple[GroupQuery, ...] = ()
     if keys is None and _is_index(plain_rows) and 0 not in shared.places:
         rows = [(row[0],) for row in plain_rows]
         indexes = tuple(
-            GroupQuery((name,), rows, [it for it in _summed(table, shared, private) if it != name], n)
+            GroupQuery((name,), rows, counting, [it for it in _summed(table, shared, private) if it != name])
             for name in private[:_MOST_INDEXED]
         )
     if keys is None and combinations is None and not indexes:

@@ -14,7 +14,7 @@ from policies.disclosure.cells import Cell, plain
 from policies.disclosure.content_findings import CopiedColumn, RecordRows
 from policies.disclosure.finding_parts import as_label
 from policies.disclosure.findings import Finding
-from policies.disclosure.likeness import Ids, could_be_record, information, is_copy, record_rows, spread
+from policies.disclosure.likeness import FEWEST_CELLS, Ids, could_be_record, information, is_copy, record_rows, spread
 from policies.disclosure.rules import DisclosureRules
 from policies.disclosure.sequences import possible_columns, possible_records
 
@@ -120,7 +120,8 @@ def _chances(survey: Survey, vocabulary: Vocabulary, column: str) -> NDArray[np.
 
 
 def _sequences(content: Content, width: int, shortest: int, index: _Index) -> _Sequences:
-    rows = [row for table in content.tables for row in possible_records(table, width)]
+    records = (row for table in content.tables for row in possible_records(table, width))
+    rows = [row for row in records if len(row) >= FEWEST_CELLS]
     lists = [pair for table in content.tables for pair in possible_columns(table, shortest)]
     chosen = spread(rows, _MOST_ROWS)
     return _Sequences(

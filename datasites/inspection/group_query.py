@@ -1,6 +1,7 @@
-"""One question put to a private table while it passes by: the records of each row's group, and their largest values."""
+"""One question put to a private table while it passes by: how many each row's group has, and their largest values."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -13,24 +14,36 @@ from policies.disclosure.groups import Sums
 _Number = TypeVar("_Number", np.int64, np.float64)
 
 
+@dataclass(frozen=True)
+class Counting:
+    """How groups are counted: by `unit`, the column that names people, if the table has it; else by records.
+
+    Units are told apart only up to `minimum`: in a group that has so many, its records are counted.
+    """
+
+    unit: str | None
+    minimum: int
+    contributors: int
+    """How many of the largest values are added up."""
+
+
 class GroupQuery:
-    """Counts, for each row of an output, the private records with the row's values in some columns."""
+    """Counts, for each row of an output, the people or records in the private data with its values in some columns."""
 
     def __init__(
         self,
         columns: Sequence[str],
         rows: Sequence[Sequence[float | str | None]],
+        counting: Counting,
         summed: Sequence[str] = (),
-        contributors: int = 1,
     ) -> None:
         """Ask for the records that agree in all `columns` with each of `rows` (canonical cells; None agrees with none).
 
         Args:
             columns: private columns; none: every record belongs to every row.
             summed: private columns of which each group's total and largest absolute values are wanted.
-            contributors: how many of the largest are added up.
         """
-        self.columns, self.summed = tuple(columns), tuple(summed)
+        self.columns, self.summed, self._counting = tuple(columns), tuple(summed), counting
         self._vocabularies = []
         self._steps: list[NDArray[np.int64]] = []
         group = np.zeros(len(rows), np.int64)
@@ -48,7 +61,9 @@ class GroupQuery:
         self._counts = np.zeros(groups, np.int64)
         self._totals = {name: np.zeros(groups) for name in self.summed}
         self._sizes = {name: np.zeros(groups) for name in self.summed}
-        self._largest = {name: np.zeros((groups, contributors)) for name in self.summed}
+        self._largest = {name: np.zeros((groups, counting.contributors)) for name in self.summed}
+        self._units: list[set[float | str | None]] = [set() for _ in range(groups)]
+        self._open = np.ones(groups, np.bool_)
 
     def update(self, chunk: Chunk) -> None:
         """Take in further records."""
@@ -63,6 +78,8 @@ class GroupQuery:
         if not found.size:
             return
         self._counts += np.bincount(group[found], minlength=self._counts.size)
+        if self._counting.unit is not None:
+            self._count_units(group, found[self._open[group[found]]], chunk[self._counting.unit])
         for name in self.summed:
             values = np.nan_to_num(chunk[name].numbers[found])
             self._totals[name] += np.bincount(group[found], values, minlength=self._counts.size)
@@ -70,8 +87,10 @@ class GroupQuery:
             self._keep_largest(name, group[found], np.abs(values))
 
     def counts(self) -> NDArray[np.int64]:
-        """The records of each row's group [rows]."""
-        return self._by_row(self._counts)
+        """The people or records of each row's group [rows]."""
+        if self._counting.unit is None:
+            return self._by_row(self._counts)
+        return self._by_row(np.where(self._open, [len(units) for units in self._units], self._counts))
 
     def sums(self) -> list[Sums]:
         """What each summed column adds up to in each row's group."""
@@ -85,6 +104,12 @@ class GroupQuery:
             )
             for name in self.summed
         ]
+
+    def _count_units(self, group: NDArray[np.int64], records: NDArray[np.int64], units: PrivateColumn) -> None:
+        for place, unit in zip(group[records].tolist(), units.values_at(records), strict=True):
+            self._units[place].add(unit)
+        for place in np.unique(group[records]).tolist():
+            self._open[place] = len(self._units[place]) < self._counting.minimum
 
     def _by_row(self, of_groups: NDArray[_Number]) -> NDArray[_Number]:
         return np.append(of_groups, np.zeros(1, of_groups.dtype))[self._group]

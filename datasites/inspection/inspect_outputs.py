@@ -1,12 +1,13 @@
 """The inspection: read all outputs, compare them with all private tables, and say what was found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from datasites.inspection.compare_groups import compare_groups
 from datasites.inspection.compare_likeness import compare_likeness
 from datasites.inspection.content import Content
 from datasites.inspection.formats import read_output
+from datasites.inspection.group_query import Counting
 from datasites.inspection.private_tables import PrivateTable, private_tables
 from datasites.inspection.question import STREAMS, PrivateData, Question
 from datasites.inspection.survey import Survey, column_names, survey
@@ -38,12 +39,13 @@ def inspect_outputs(question: Question, outputs: Path, private: Path) -> Finding
     for content in contents:
         found.extend(content.found)
         found.extend(check_runs(content.output, content.all_texts(), rules))
+    names = {content.output: possible_names(content.all_texts()) for content in contents}
     surveys: list[Survey] = []
     for data in question.data_sets:
         for file in data.files:
             try:
                 for table in _tables(data, file, private):
-                    looked = _look(table, data, contents, rules, found)
+                    looked = _look(table, data, contents, names, rules, found)
                     found.extend(compare_likeness(looked, contents, rules))
                     surveys.append(looked)
             except InvalidInputError:
@@ -65,12 +67,18 @@ def _unread(file: str) -> UnreadData:
 
 
 def _look(
-    table: PrivateTable, data: PrivateData, contents: Sequence[Content], rules: DisclosureRules, found: list[Finding]
+    table: PrivateTable,
+    data: PrivateData,
+    contents: Sequence[Content],
+    names: Mapping[str, set[float | str]],
+    rules: DisclosureRules,
+    found: list[Finding],
 ) -> Survey:
     """Read a private table once, and add what that tells of groups and names."""
     columns = column_names(table)
-    groups = [it for content in contents for one in content.tables if (it := compare_groups(one, columns, rules))]
-    names = {content.output: possible_names(content.all_texts()) for content in contents}
+    unit = next((name for name in columns if data.unit_column and fold(name) == fold(data.unit_column)), None)
+    counting = Counting(unit, rules.minimum_group, rules.dominant_contributors)
+    groups = [it for content in contents for one in content.tables if (it := compare_groups(one, columns, counting))]
     queries = [query for group in groups for query in group.queries()]
     looked = survey(table, queries, set().union(*names.values()), data.unit_column, data.columns)
     for group in groups:

@@ -28,9 +28,14 @@ class PrivateColumn:
 
     def values(self) -> NDArray[np.object_]:
         """Each record's canonical cell, None where empty."""
-        values: NDArray[np.object_] = np.array([*self.words, None], dtype=object)[self.codes]
-        filled = ~np.isnan(self.numbers)
-        values[filled] = self.numbers[filled]
+        return self.values_at(np.arange(self.codes.size))
+
+    def values_at(self, records: NDArray[np.int64]) -> NDArray[np.object_]:
+        """The canonical cells of some records."""
+        values: NDArray[np.object_] = np.array([*self.words, None], dtype=object)[self.codes[records]]
+        numbers = self.numbers[records]
+        filled = ~np.isnan(numbers)
+        values[filled] = numbers[filled]
         return values
 
 
@@ -43,7 +48,7 @@ def private_column(series: "pd.Series[Any]") -> PrivateColumn:
     if pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype):
         return number_column(series.to_numpy(dtype=np.float64, na_value=np.nan))
     places, distinct = pd.factorize(series.astype(str).where(series.notna(), None))
-    spelled = [plain_text(text) for text in distinct]
+    spelled = [plain_text(text) for text in np.asarray(distinct, dtype=object).tolist()]
     words = tuple(dict.fromkeys(value for value in spelled if isinstance(value, str)))
     index = {word: place for place, word in enumerate(words)}
     codes = np.array([index[value] if isinstance(value, str) else -1 for value in spelled] + [-1], np.int64)

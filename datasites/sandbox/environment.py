@@ -64,7 +64,7 @@ def own_packages() -> tuple[str, ...]:
 def offered_packages() -> tuple[str, ...]:
     """What the environment offers to jobs: `name==version` of each distribution but Cloister's own, sorted."""
     found = {canonicalised(package.metadata["Name"] or ""): package.version for package in distributions()}
-    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name not in ("", _OWN_DISTRIBUTION))
+    return tuple(sorted(f"{name}=={version}" for name, version in found.items() if name not in ("", _OWN_DISTRIBUTION)))
 
 
 def canonicalised(name: str) -> str:

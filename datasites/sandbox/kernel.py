@@ -98,16 +98,11 @@ def set_mount_attributes(path: str, attributes: int, tree: int = _AT_HERE) -> No
     _check(_library.syscall(*call), "mount_setattr")
 
 
-def unmount(place: str) -> None:
-    """Take away a mount, at once for all who look for it."""
-    _check(_library.umount2(os.fsencode(place), _DETACH), f"umount {place}")
-
-
 def make_root(place: str) -> None:
     """Make the mount at `place` the root of everything, and let the old root go."""
     os.chdir(place)
     _check(_library.pivot_root(b".", b"."), "pivot_root")
-    unmount(".")
+    _check(_library.umount2(b".", _DETACH), "umount")
     os.chdir("/")
 
 

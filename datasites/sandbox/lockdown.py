@@ -41,7 +41,7 @@ def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
     version = landlock.restrict()
     if version:
         layers.append(f"landlock-{version}")
-    seccomp.install(trainer_rules(os.getpid(), door))
+    seccomp.install(seccomp.compiled(trainer_rules(os.getpid(), door)))
     return (*layers, "seccomp")
 
 

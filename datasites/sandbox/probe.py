@@ -19,6 +19,15 @@ _LOCK_DOWN = (
     "from datasites.sandbox.lockdown import lock_down; print(*lock_down(2**30))"
 )
 _SECONDS = 60
+_SETTINGS = (
+    ("user/max_user_namespaces", "0", "set user.max_user_namespaces to 10000 by sysctl"),
+    ("kernel/unprivileged_userns_clone", "0", "set kernel.unprivileged_userns_clone to 1 by sysctl"),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "set kernel.apparmor_restrict_unprivileged_userns to 0 by sysctl",
+    ),
+)
 _SCRIPT = "/job/probe.py"
 _SMALL = Limits(
     memory_bytes=2**28, disk_bytes=2**20, cpu_seconds=10, wall_seconds=10.0, threads=2, text_bytes=2**10
@@ -47,7 +56,7 @@ def probe() -> Layers:
     if not training:
         missing.append("Training needs Linux on x86-64 or 64-bit ARM, with seccomp switched on in its kernel.")
     if not jobs:
-        missing += _advice() or [refusal]
+        missing += [refusal, *_advice()]
     return Layers(jobs, training, tuple(missing))
 
 
@@ -79,18 +88,15 @@ def _advice() -> list[str]:
     found = []
     if platform.system() != "Linux" or platform.machine() not in ARCHITECTURES:
         found.append("Jobs run on Linux on x86-64 or 64-bit ARM only; run the datasite on such a machine.")
-    for name, value, advice in (
-        ("user/max_user_namespaces", "0", "set user.max_user_namespaces to 10000 by sysctl"),
-        ("kernel/unprivileged_userns_clone", "0", "set kernel.unprivileged_userns_clone to 1 by sysctl"),
-        (
-            "kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-            "set kernel.apparmor_restrict_unprivileged_userns to 0 by sysctl",
-        ),
-    ):
+    instead = "" if shutil.which("bwrap") else ", or install bubblewrap (apt install bubblewrap)"
+    for name, value, advice in _SETTINGS:
         if _setting(name) == value:
-            instead = "" if shutil.which("bwrap") else ", or install bubblewrap (apt install bubblewrap)"
             found.append(f"This machine restricts user namespaces, which separate a job from it: {advice}{instead}.")
+    if not found and instead:
+        found.append(
+            "User namespaces, which separate a job from this machine, cannot be made: allow them (for a container, in "
+            f"its security options){instead}."
+        )
     if control_group.needed():
         found.append(
             "For root, only a control group bounds a job's threads: make /sys/fs/cgroup writable with its pids "

@@ -18,6 +18,7 @@ EXACT = 7
 """The decimals from which on a number counts as not rounded."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_BEGIN_NUMBER = frozenset("0123456789.+-")
 _LONGEST_NUMBER = 40
 _EMPTY = frozenset({"", "nan", "none", "null", "na", "<na>", "nat"})
 
@@ -55,7 +56,7 @@ def plain(cell: Cell) -> float | str | None:
 def plain_text(text: str) -> float | str | None:
     """As `plain`, of text: numbers are recognised, case, width and spaces around do not count."""
     folded = text.strip() if text.isascii() else unicodedata.normalize("NFKC", text).strip()
-    if len(folded) <= _LONGEST_NUMBER and _NUMBER.fullmatch(folded):
+    if folded[:1] in _BEGIN_NUMBER and len(folded) <= _LONGEST_NUMBER and _NUMBER.fullmatch(folded):
         number = float(folded)
         return number if math.isfinite(number) else folded
     folded = folded.casefold().removesuffix(" 00:00:00")

@@ -28,7 +28,7 @@ class SmallCounts(StrictModel):
 
 
 class SmallGroups(OfOutput):
-    """Rows stand for groups that have too few records in the private data."""
+    """Rows stand for groups that have too few people, or records, in the private data."""
 
     check: Literal["small-groups"] = "small-groups"
     columns: Labels
@@ -39,9 +39,9 @@ class SmallGroups(OfOutput):
     @property
     def sentence(self) -> str:
         return (
-            f"Grouped by {listed(self.columns)}, {self.rows:,} rows stand for fewer than {self.minimum} private "
-            f"records each (the smallest: {self.smallest}), counted in your data. Ask for coarser groups, or for these "
-            "rows to be left out."
+            f"Grouped by {listed(self.columns)}, {self.rows:,} rows stand for fewer than {self.minimum} people "
+            f"or records each (the smallest: {self.smallest}), counted in your data. Ask for coarser groups, or for "
+            "these rows to be left out."
         )
 
 

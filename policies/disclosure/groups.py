@@ -75,7 +75,7 @@ def check_groups(
     """Rows whose group has some, but fewer than `minimum_group`, private records.
 
     Args:
-        counts: private records of each row's group [rows].
+        counts: people or records of each row's group in the private data [rows].
     """
     small = counts[(counts > 0) & (counts < rules.minimum_group)]
     if not small.size:

@@ -17,7 +17,7 @@ _DISTINCT = 0.95
 _WORD = re.compile(r"[^\s,;:|\"'`()\[\]{}<>=]+")
 _PIECE = re.compile(r"[^\W_]+")
 _WORDS_A_NAME = 3
-_MOST_WORDS = 2_000_000
+_MOST_WORDS = 500_000
 
 
 def identifying(values: NDArray[np.object_]) -> bool:
@@ -40,12 +40,17 @@ def could_be_name(value: float | str) -> bool:
 
 
 def possible_names(texts: Iterable[str]) -> set[float | str]:
-    """All canonical words, pieces of words, and up to three words in a row, that could be an identifier."""
+    """All canonical words, pieces of words, and up to three words in a row, that could be an identifier.
+
+    Of an output with very many only the first: it is held for its size alone.
+    """
     names: set[float | str] = set()
     for text in texts:
-        names.update(name for name in _names(text) if could_be_name(name))
-        if len(names) > _MOST_WORDS:
-            break
+        for name in _names(text):
+            if len(names) == _MOST_WORDS:
+                return names
+            if could_be_name(name):
+                names.add(name)
     return names
 
 

@@ -3,7 +3,8 @@
 A value that many records have says little, one that few have much: each counts as many bits as it halves the number of
 records that have it. A row is taken for a record's when its agreeing values, taken together, would by chance agree in
 less than one record in a hundred such outputs. What is computed from a record by other means than rounding, choice and
-order of columns, or a common rescaling (an encryption, a sum with other numbers) is not seen.
+order of columns, or a common rescaling (an encryption, a sum with other numbers) is not seen, nor a record among more
+than half again as many foreign values.
 """
 
 import math
@@ -18,11 +19,13 @@ Ids = NDArray[np.int64]
 
 Item = TypeVar("Item")
 
-_FEWEST_CELLS = 3
-_LEAST_SHARE = 0.5
+FEWEST_CELLS = 3
+"""What has fewer different values is never taken for a record."""
+
+_LEAST_SHARE = 0.4
 _CHANCE_OF_ONE = 0.01
 _CHANCE_OF_MANY = 0.05
-_FEWEST_ROWS = 5
+_FEWEST_ROWS, _SHARE_OF_ROWS = 5, 0.5
 _COPY_SHARE = 0.9
 _COPY_BITS = 20.0
 
@@ -42,7 +45,7 @@ def could_be_record(row: Ids, bits: NDArray[np.float64], records: int) -> bool:
     """Whether so many values of a row are values of the private data that it may be one of its records."""
     known = bits[row]
     agreeing = int((known > 0).sum())
-    return agreeing >= max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * row.size)) and float(known.sum()) >= math.log2(
+    return agreeing >= max(FEWEST_CELLS, math.ceil(_LEAST_SHARE * row.size)) and float(known.sum()) >= math.log2(
         records + 1
     )
 
@@ -55,7 +58,7 @@ def agreement(worth: float, cells: int, size: int) -> float:
         cells: how many they are.
         size: how many values the row has.
     """
-    if cells < max(_FEWEST_CELLS, math.ceil(_LEAST_SHARE * size)):
+    if cells < max(FEWEST_CELLS, math.ceil(_LEAST_SHARE * size)):
         return 0.0
     return max(0.0, worth - math.log2(math.comb(size, cells)))
 
@@ -73,7 +76,7 @@ def record_rows(best: NDArray[np.float64], rows: int, records: int) -> int:
     chance = records * np.exp2(-best)
     alone = int((chance * max(1, best.size) < _CHANCE_OF_ONE).sum())
     together = int((chance < _CHANCE_OF_MANY).sum())
-    return max(alone, together if together >= max(_FEWEST_ROWS, _LEAST_SHARE * rows) else 0)
+    return max(alone, together if together >= max(_FEWEST_ROWS, _SHARE_OF_ROWS * rows) else 0)
 
 
 def is_copy(counts: NDArray[np.int64], chances: NDArray[np.float64], minimum_group: int) -> bool:

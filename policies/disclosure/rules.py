@@ -18,7 +18,7 @@ class DisclosureRules(StrictModel):
     """
 
     minimum_group: Annotated[int, Field(ge=2, le=10_000)] = 10
-    """The fewest records that a row of a table, or a number in it, may stand for."""
+    """The fewest people (records, if no column names people) that a row of a table may stand for."""
 
     dominant_contributors: Annotated[int, Field(ge=1, le=10)] = 1
     """n of the (n, k) rule: so many largest contributors are looked at together."""

@@ -62,6 +62,13 @@ def test_a_record_is_found_in_another_form(inspected, form):
     assert "record-rows" in checks(inspected("table.csv", pd.concat([noise, changed]).to_csv(index=False)))
 
 
+def test_a_record_padded_with_foreign_values_is_found(inspected):
+    record = NUMBERS.iloc[33].tolist()
+    padded = [*record, *np.random.default_rng(1).uniform(1000, 9000, len(record)).round(3).tolist()]
+    np.random.default_rng(2).shuffle(padded)
+    assert "record-rows" in checks(inspected("a.json", json.dumps(padded)))
+
+
 def test_one_person_in_a_json_object_is_found(inspected):
     person = PATIENTS.iloc[5][["age", "sex", "region", "mean radius"]].to_dict()
     assert "rare-combinations" in checks(inspected("a.json", json.dumps({"summary": person}, default=str)))
@@ -76,7 +83,8 @@ def test_records_in_a_tensor_are_found_as_they_are_or_rescaled(inspected, scale,
         "min-max": (values - values.min(0)) / np.ptp(values, axis=0),
         "z-score": (values - values.mean(0)) / values.std(0),
     }[scale]
-    some = scaled[40:48, np.random.default_rng(2).permutation(values.shape[1])].astype(np.float32)
+    order = np.random.default_rng(2).permutation(values.shape[1])
+    some = np.ascontiguousarray(scaled[40:48, order], np.float32)  # safetensors writes memory as it lies
     tensor = some if shape == "matrix" else some.ravel()
     assert "record-rows" in checks(inspected("model.safetensors", save({"layer.weight": tensor})))
 
@@ -148,6 +156,14 @@ def test_groups_that_are_too_small_are_found_without_any_count_column(inspected,
         ("d", json.dumps({"north": 41.0, "south": 52.1})),
     ):
         assert "small-groups" in checks(inspect(tmp_path / folder, {"c.json": content}, private))
+
+
+def test_many_records_of_few_people_are_a_small_group(tmp_path):
+    visits = pd.DataFrame({"patient": ["a1", "b2", "c3"] * 20 + [f"d{number}" for number in range(60)]})
+    visits = visits.assign(ward=["x"] * 60 + ["y"] * 60, cost=np.arange(120.0))
+    outputs = {"a.csv": visits.groupby("ward")["cost"].agg(["mean", "count"]).to_csv()}
+    assert checks(inspect(tmp_path, outputs, {"data.csv": visits}, unit_column="patient")) == {"small-groups"}
+    assert inspect(tmp_path, outputs, {"data.csv": visits}).clean, "without a unit only the records can be counted"
 
 
 def test_small_counts_are_found_under_their_name_or_by_their_sum(inspected):

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, update
 from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
 from datasites.requests.jobs.review import draft_job_decision, job_approval_digest, release_rule, review_job
-from datasites.requests.jobs.tell import tell
+from datasites.requests.jobs.tell import APPROVED, tell
 from datasites.site import Site
 from datasites.store.tables import jobs
 from datasites.witnesses.hear import require_not_set_back
@@ -48,7 +48,7 @@ def approve_job(connection: Connection, site: Site, digest: str, owner_key: Ed25
         .where(jobs.c.digest == meant.digest)
         .values(run=None, outputs_file=None, findings=None, findings_seal=None, release=None, tell_at=None)
     )
-    return _decide(connection, site, meant, owner_key, "approve", "approved as shown", "The owner approved.")
+    return _decide(connection, site, meant, owner_key, "approve", "approved as shown", APPROVED)
 
 
 def deny_job(connection: Connection, site: Site, number: int, reason: str, owner_key: Ed25519PrivateKey) -> Job:

@@ -24,7 +24,7 @@ from policies.log.journal import append
 _NOT_SENT = "This site could not send the outputs; its owner knows why."
 _NOT_TRIED = "This site could not try the job on mock data; its owner knows why."
 _TOLD_WHEN_ENDED = (Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
-_APPROVED = "The owner approved; it runs when it is its turn."
+APPROVED = "The owner approved; it runs when it is its turn."
 
 
 def tell_time(site: Site, job: Job) -> int:
@@ -47,7 +47,7 @@ def tell(connection: Connection, job: Job, now: int) -> None:
     status = JobStatus(
         job=job.terms.job,
         status=(Status.APPROVED if hidden else job.status).value,
-        detail=_APPROVED if hidden else job.detail,
+        detail=APPROVED if hidden else job.detail,
         decision=job.decision,
         ending=None if run is None else run.ending,
         milliseconds=None if run is None else run.milliseconds,

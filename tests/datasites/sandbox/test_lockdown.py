@@ -141,7 +141,7 @@ def test_landlock_and_the_network_namespace_hold_without_the_filter(tmp_path: Pa
     code = """
 import encodings.idna
 from datasites.sandbox import seccomp
-seccomp.install = lambda rules: None
+seccomp.install = lambda code: None
 layers = lock_down(2**30)
 def denied(attempt):
     try:
@@ -172,7 +172,7 @@ print("held", *layers)
 def test_the_mount_namespace_holds_without_the_filter_and_landlock(tmp_path: Path) -> None:
     code = """
 from datasites.sandbox import landlock, seccomp
-seccomp.install, landlock.restrict = (lambda rules: None), (lambda: 0)
+seccomp.install, landlock.restrict = (lambda code: None), (lambda: 0)
 layers = lock_down(2**30)
 if "mount-namespace" in layers:
     assert os.listdir("/") == []

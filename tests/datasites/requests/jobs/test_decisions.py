@@ -29,7 +29,7 @@ def dry_run(jobs: JobScene, job: Job) -> None:
 
 
 CHANGES: dict[str, Callable[[JobScene, Job], object]] = {
-    "the files are registered again with other content": lambda jobs, _: jobs.register(private=PRIVATE + "p999,20,0\n"),
+    "the files are registered again with other content": lambda jobs, _: jobs.register(content=PRIVATE + "p999,20,0\n"),
     "the house rules let clean outputs go": lambda jobs, _: jobs.rule("release_clean = true"),
     "the dry run wrote something else": dry_run,
     "it is the next execution": lambda jobs, _: jobs.scene.tamper("UPDATE jobs SET attempt = 1"),

@@ -174,7 +174,7 @@ def test_outputs_that_cannot_be_inspected_wait(jobs: JobScene) -> None:
     assert jobs.job(job.digest).status is Status.HELD
     jobs.rule("maximum_minutes = 60")
     assert jobs.worker.run_next()
-    jobs.register(private="patient,age,ill\nx,1,0\n")
+    jobs.register(content="patient,age,ill\nx,1,0\n")
     assert jobs.worker.run_next()
     assert jobs.job(other.digest).status is Status.HELD
 

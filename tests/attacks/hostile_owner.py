@@ -1,4 +1,4 @@
-"""What attacks on a researcher's desk share: jobs to lie about, content too large to fetch, and that nothing changed."""
+"""What attacks on a researcher's desk share: jobs to lie about, content too large to fetch, and a box unchanged."""
 
 from typing import Any
 

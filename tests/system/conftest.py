@@ -6,6 +6,7 @@ import pytest
 
 from researcher.export import ExportedPlan, export
 from tests.system.federation import LiveFederation, open_federation
+from tests.system.live_jobs import LiveJobs, open_live_jobs
 from tests.system.plans import SmallPlan
 from tests.system.pysyft_scene import PySyftScene, open_pysyft_scene
 
@@ -30,3 +31,10 @@ def pysyft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PySyftScene]:
 def exported() -> ExportedPlan:
     """The small plan's programs, for tests that craft their own submissions."""
     return export(SmallPlan(), 30, "int64", categories=2)
+
+
+@pytest.fixture(scope="session")
+def live_jobs() -> Iterator[LiveJobs]:
+    """One site that offers files to jobs. A test leaves it serving, and nothing running."""
+    with open_live_jobs() as made:
+        yield made

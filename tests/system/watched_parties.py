@@ -27,6 +27,12 @@ _TRANSACTIONS_OF_A_SITE = {
     "witness-heard": "serving.incoming.hear_witness",
     "sent": "serving.outgoing.sent",
     "begun": "service.begin_anew",
+    "job-received": "serving.incoming.receive_job",
+    "job-tried": "execution.jobs.try_job.set_job_status",
+    "job-begun": "execution.jobs.run_job._begin",
+    "job-ended": "execution.jobs.run_job.facts_of",
+    "job-settled": "execution.jobs.inspect_job.findings_seal",
+    "job-told": "requests.jobs.tell.set_job_status",
 }
 
 

@@ -1,13 +1,10 @@
-"""What leaves of a job's outputs: what the owner signed, or what an approval lets go; and when it is told."""
-
-import json
+"""What leaves of a job's outputs: what the owner signed, or what an approval lets go."""
 
 import pytest
 
 from datasites.protocol.content import LetterContent
 from datasites.requests.jobs.records import Status
 from datasites.requests.jobs.release import outputs_of, release_digest
-from datasites.requests.jobs.tell import tell_time
 from policies.errors import ConflictError, RefusedError
 from policies.log.job_entries import JobEnded, OutputsInspected, OutputsReleased, ReleaseDecided
 from tests.one_job import JobScene
@@ -179,45 +176,10 @@ def test_outputs_that_cannot_be_inspected_wait(jobs: JobScene) -> None:
     assert jobs.job(other.digest).status is Status.HELD
 
 
-def test_nothing_is_told_before_its_time(jobs: JobScene) -> None:
-    job = jobs.run(jobs.approve(jobs.tried()))
-    assert (job.status, job.approved_at) == (Status.HELD, jobs.scene.now * 1000)
-    assert job.tell_at == jobs.scene.now * 1000 + 100
-    told = len(jobs.statuses())
-    jobs.worker.tell_next()
-    jobs.receive(terms=job.terms)
-    (asked,) = jobs.statuses()[told:]
-    assert (asked.status, asked.ending, asked.milliseconds) == ("approved", None, None)
-    jobs.scene.clock.seconds += 0.101
-    jobs.worker.tell_next()
-    assert (jobs.statuses()[-1].status, jobs.statuses()[-1].milliseconds) == ("held", 100)
-
-
-def test_an_early_release_is_told_no_earlier(jobs: JobScene) -> None:
-    jobs.release(jobs.ran())
-    jobs.worker.tell_next()
-    assert jobs.outputs() == []
-    assert jobs.statuses()[-1].status == "approved"
-    jobs.scene.clock.seconds += 0.101
-    jobs.worker.tell_next()
-    assert len(jobs.outputs()) == 1
-
-
-def test_when_the_next_job_begins_is_not_told(jobs: JobScene) -> None:
-    """It is when the one before has ended, to the millisecond."""
-    first, second = (jobs.approve(jobs.tried(name=name)) for name in ("first", "second"))
-    told = len(jobs.statuses())
-    jobs.scene.clock.seconds += 1.234
-    jobs.run(first)
-    assert len(jobs.statuses()) == told
-    ends = [jobs.job(it.digest).tell_at for it in (first, second)]
-    assert ends[0] == ends[1] == tell_time(jobs.scene.site, second)
-
-
-def test_outputs_of_two_jobs_are_told_of_apart(jobs: JobScene) -> None:
-    first, second = jobs.ran(), jobs.ran(name="again")
-    jobs.release(second)
-    jobs.tell()
-    (message,) = jobs.outputs()
-    assert message.request == second.digest != first.digest
-    assert json.loads(message.content.plain()) == {"rows": 200}  # type: ignore[union-attr]
+def test_outputs_that_are_too_large_to_be_sent_are_not_released(
+    jobs: JobScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.ran()
+    monkeypatch.setattr("datasites.requests.jobs.release.MAXIMUM_OUTPUT_BYTES", 3)
+    with pytest.raises(RefusedError, match="at most 3 can be sent"):
+        jobs.release(job)

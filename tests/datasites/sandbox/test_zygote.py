@@ -199,6 +199,21 @@ def test_one_errand_at_a_time_and_none_after_the_end() -> None:
         run(zygote, "")
 
 
+def test_two_errands_of_a_warm_sandbox_draw_different_numbers(zygote: Zygote) -> None:
+    script = """
+import sys
+print(*(name for name in ("numpy", "torch") if name in sys.modules))
+import numpy, random, torch
+print(random.random(), numpy.random.random(), torch.rand(1).item())
+"""
+    deadline = time.monotonic() + 60
+    while (first := run(zygote, script)[0].stdout.decode().splitlines())[0] != "numpy torch":
+        assert time.monotonic() < deadline, "the sandbox did not become warm"
+        time.sleep(0.5)
+    second = run(zygote, script)[0].stdout.decode().splitlines()
+    assert not set(first[1].split()) & set(second[1].split())
+
+
 def test_a_bell_rung_before_it_begins_lets_nothing_run(zygote: Zygote) -> None:
     errand = Errand(
         "script", SCRIPT, {SCRIPT: b"open('outputs/x', 'w')"}, (), "/job/code", "/job/code/outputs", {}, LIMITS

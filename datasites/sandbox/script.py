@@ -48,7 +48,7 @@ def wait_and_run(keeper: socket.socket, address_space: int) -> Never:
     """Wait for the keeper's task, lock this process down, and run it.
 
     Args:
-        address_space: what this process took when it was made, which does not count against the errand's memory.
+        address_space: what does not count against the errand's memory.
     """
     ready = _get_ready()
     _, descriptors, _, _ = socket.recv_fds(keeper, 1, 2)

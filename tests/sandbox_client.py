@@ -13,11 +13,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tests.ordinary_user import ROOT, USER
 from tests.sandbox_server import SCRIPT
 
 USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 """As whom the sandbox can be tried here."""
+
+_HOLDS: set[tuple[str, bool]] = set()
 
 
 @dataclass
@@ -102,7 +106,13 @@ def sandbox_of(user: str, *, by_bubblewrap: bool = False) -> Iterator[Sandbox]:
         ) as process:
             assert process.stdout is not None
             try:
-                yield Sandbox(process, Path(folder), **json.loads(process.stdout.readline()))
+                made = Sandbox(process, Path(folder), **json.loads(process.stdout.readline()))
+                if (user, by_bubblewrap) not in _HOLDS:
+                    refusal = made.run("").refusal
+                    if refusal is not None:
+                        pytest.skip(f"this machine cannot hold a job: {refusal}")
+                    _HOLDS.add((user, by_bubblewrap))
+                yield made
             finally:
                 if process.stdin is not None and not process.stdin.closed:
                     process.stdin.close()

@@ -16,6 +16,7 @@ from datasites.sandbox.control_group import Bound
 from datasites.sandbox.environment import OWN_PACKAGES, View, own_packages, standing_view
 from datasites.sandbox.frames import Frame, read_frame, write_frame
 from datasites.sandbox.keeper import attend, close_others, make_script
+from datasites.sandbox.limits import PACKAGES_BYTES
 from datasites.sandbox.messages import Task, parse
 from datasites.sandbox.request import Request, contents, read_task, refusing, wait_for_request
 from policies.errors import RefusedError
@@ -27,7 +28,6 @@ _START = (
 _LAYERS = (
     "bubblewrap", "mount-namespace", "pid-namespace", "network-namespace", "ipc-namespace", "uts-namespace",
 )  # fmt: skip
-_COLD_BYTES = 2**27
 _OWN_TASKS = 2
 
 
@@ -76,7 +76,7 @@ def main(header: int, is_bound: int, channel: int, output: int, errors: int, *sh
         task = parse(Task, read_frame(header, maximum_body=0).header)
         os.close(header)
         resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        script = make_script(_COLD_BYTES, resident)
+        script = make_script(PACKAGES_BYTES, resident)
         for file, descriptor in zip(task.shown, shown, strict=True):
             found, checked = Path(file.place).stat(), os.fstat(descriptor)
             if (found.st_dev, found.st_ino) != (checked.st_dev, checked.st_ino):

@@ -23,7 +23,7 @@ ERRORS = (
 class Limits:
     """What an errand may use.
 
-    memory_bytes: address space, beyond what the interpreter and the packages at hand take before the script begins.
+    memory_bytes: address space, beyond 1.5 GiB for the interpreter and packages (more if these took more beforehand).
     disk_bytes: everything written: temporary files, working folder, outputs.
     threads: of the one process that there is.
     text_bytes: of standard output and of standard error each; more ends the run.

@@ -17,7 +17,7 @@ from datasites.sandbox.control_group import Bound
 from datasites.sandbox.environment import own_packages, standing_view
 from datasites.sandbox.frames import Frame, read_frame, write_frame, write_stream
 from datasites.sandbox.kernel import die_with_parent, drop_capabilities, give_up_privileges, map_own_user
-from datasites.sandbox.limits import memory_in_use
+from datasites.sandbox.limits import PACKAGES_BYTES, memory_in_use
 from datasites.sandbox.messages import Content, Ended, HowEnded, Locked, Raised, Task, parse
 from datasites.sandbox.outputs import Collection, pieces
 from datasites.sandbox.request import Request, contents, read_task, refusing, tell, wait_for_request
@@ -61,7 +61,7 @@ def keep(door: socket.socket, outside: tuple[int, int], bound: Bound | None) -> 
         space, resident = memory_in_use()
         mounts.build_standing(standing_view())
         os.chdir("/")
-        script = make_script(space, resident)
+        script = make_script(max(space, PACKAGES_BYTES), resident)
     except (CloisterError, OSError) as error:
         refusal = f"The sandbox could not be built: {error}."
     request = wait_for_request(door)
@@ -103,7 +103,7 @@ def make_script(space: int, resident: int) -> Script:
     """Fork the process that will be the script's; it waits for its task.
 
     Args:
-        space: this process's address space.
+        space: the address space that does not count against the errand's memory.
         resident: its memory.
     """
     ours, its = socket.socketpair()
@@ -192,7 +192,8 @@ def _last_word(script: Script) -> str:
 
 def _ending(status: int, out_of_time: bool, error: str) -> tuple[HowEnded, str]:
     if os.WIFSIGNALED(status):
-        by_clock = os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) and out_of_time
+        number = os.WTERMSIG(status)
+        by_clock = number == signal.SIGXCPU or (number == signal.SIGKILL and out_of_time)
         return ("timed-out" if by_clock else "killed"), ""
     if error == "MemoryError":
         return "out-of-memory", ""

@@ -4,6 +4,9 @@ import ctypes
 import resource
 from pathlib import Path
 
+PACKAGES_BYTES = 3 * 2**29
+"""Address space for the interpreter and the packages that jobs import, whether they were imported ahead or not yet."""
+
 _MOST_ARENAS = -8
 
 

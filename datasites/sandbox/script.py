@@ -7,7 +7,6 @@ import importlib
 import io
 import logging
 import os
-import random
 import socket
 import sys
 import tempfile
@@ -49,7 +48,7 @@ def wait_and_run(keeper: socket.socket, address_space: int) -> Never:
     """Wait for the keeper's task, lock this process down, and run it.
 
     Args:
-        address_space: what this process took when it was made, which does not count against the errand's memory.
+        address_space: what does not count against the errand's memory.
     """
     ready = _get_ready()
     _, descriptors, _, _ = socket.recv_fds(keeper, 1, 2)
@@ -83,8 +82,9 @@ def _get_ready() -> _Ready:
     tempfile.tempdir = None
     atexit._clear()  # what packages registered in the zygote took longer than most scripts
     atexit.register(logging.shutdown)
-    random.seed()  # forks of one zygote would otherwise draw the same numbers
-    if "numpy" in sys.modules:
+    if (
+        "numpy" in sys.modules
+    ):  # forks of one zygote would otherwise draw the same numbers; Python itself sees to its own
         sys.modules["numpy"].random.seed()
     if "torch" in sys.modules:
         sys.modules["torch"].seed()

@@ -1,7 +1,8 @@
-"""The zygote: imports what jobs import, once, and forks; it reads nothing of what an errand is about.
+"""The zygote: forks a keeper for each errand; it reads nothing of what an errand is about.
 
-It has one thread, knows no key, and ends with the datasite. Whenever it is idle and warm, the processes of the next
-errand stand ready, waiting for it in namespaces of their own.
+It has one thread, knows no key, and ends with the datasite. It begins lean, and answers at once. Meanwhile a fork of it
+imports what jobs import, and then takes its place; whenever that one is idle, the processes of the next errand stand
+ready, waiting for it in namespaces of their own.
 """
 
 import gc
@@ -11,7 +12,6 @@ import select
 import shutil
 import signal
 import socket
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,16 +50,46 @@ class _CannotForkError(Exception):
 class _Zygote:
     def __init__(self, datasite: socket.socket) -> None:
         self._datasite = datasite
-        self._cold = deque(name for name in _WARM if name != _NEEDS_CACHE or "MPLCONFIGDIR" in os.environ)
         self._ready: _Keeper | None = None
+        self._ready_ahead = False
         self._busy: dict[int, int] = {}  # the end's descriptor → process
         self._needs_bound = control_group.needed()
         self._bound = control_group.make() if self._needs_bound else None
         self._outside = (os.geteuid(), os.getegid())
         self._bubblewrap = None if self._own_namespaces_hold() else shutil.which("bwrap")
-        self._ready_ahead = self._bubblewrap is None
-        if self._bubblewrap is not None:
-            self._cold.clear()  # its errands start cold
+
+    def live(self) -> None:
+        """Serve the datasite until it closes its end: first this lean process, later the warm one."""
+        if self._bubblewrap is not None:  # each of its errands starts cold
+            self._serve(None)
+            return
+        successor, its = socket.socketpair()
+        process = os.fork()
+        if process == 0:
+            try:
+                successor.close()
+                self._succeed(its)
+            finally:
+                os._exit(0)
+        its.close()
+        if self._serve(successor):
+            os.waitpid(process, 0)
+
+    def _succeed(self, predecessor: socket.socket) -> None:
+        """Import everything, take the predecessor's place when it is idle, and serve the datasite."""
+        kernel.die_with_parent()
+        for name in _WARM:
+            if name != _NEEDS_CACHE or "MPLCONFIGDIR" in os.environ:
+                with suppress(Exception):  # a package that fails to load here fails in the job that asks for it
+                    importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
+        if not _has_one_thread():
+            return
+        predecessor.send(b"w")
+        if predecessor.recv(1):
+            self._ready_ahead = True
+            self._serve(None)
 
     def _own_namespaces_hold(self) -> bool:
         """Whether this machine lets us build a sandbox by system calls."""
@@ -71,31 +101,29 @@ class _Zygote:
             try_out(self._outside)
         return os.waitpid(process, 0)[1] == 0
 
-    def serve(self) -> None:
-        """Until the datasite closes its end."""
+    def _serve(self, successor: socket.socket | None) -> bool:
+        """Until the datasite closes its end, or a warm successor was given this place, and then True."""
         while True:
-            if self._ready_ahead and not (self._cold or self._busy or self._ready):
+            if self._ready_ahead and not (self._busy or self._ready):
                 with suppress(_CannotForkError):
                     self._ready = self._make()
             poll = select.poll()
-            poll.register(self._datasite, select.POLLIN)
-            for end in self._busy:
-                poll.register(end, select.POLLIN)
-            events = {descriptor for descriptor, _ in poll.poll(0 if self._cold else None)}
+            watched = [self._datasite.fileno(), *self._busy]
+            if successor is not None and not self._busy:
+                watched.append(successor.fileno())
+            for descriptor in watched:
+                poll.register(descriptor, select.POLLIN)
+            events = {descriptor for descriptor, _ in poll.poll()}
             for end in events & self._busy.keys():
                 os.waitpid(self._busy.pop(end), 0)
                 os.close(end)
             if self._datasite.fileno() in events and not self._answer():
-                return
-            if self._cold and not events:
-                self._import_next()
-
-    def _import_next(self) -> None:
-        with suppress(Exception):  # a package that fails to load here fails in the job that asks for it
-            importlib.import_module(self._cold.popleft())
-        if not self._cold:
-            gc.collect()
-            gc.freeze()
+                return False
+            if successor is not None and successor.fileno() in events and not self._busy:
+                if successor.recv(1):
+                    successor.send(b"g")
+                    return True
+                successor = None  # it died
 
     def _answer(self) -> bool:
         """Hand what came to a keeper; whether the datasite is still there."""
@@ -125,7 +153,7 @@ class _Zygote:
     def _make(self) -> _Keeper:
         if self._needs_bound and self._bound is None:
             raise _CannotForkError(NO_BOUND)
-        if len(list(Path("/proc/self/task").iterdir())) != 1:
+        if not _has_one_thread():
             raise _CannotForkError(SEVERAL_THREADS)
         ours, its = socket.socketpair()
         process = os.fork() if self._bubblewrap is not None else self._clone()
@@ -146,10 +174,14 @@ class _Zygote:
             raise _CannotForkError(NO_NAMESPACES) from error
 
 
+def _has_one_thread() -> bool:
+    return len(list(Path("/proc/self/task").iterdir())) == 1
+
+
 def main(descriptor: int) -> Never:
     """Serve the datasite at the other end of the socket `descriptor`, then end with everything that was forked."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        _Zygote(socket.socket(fileno=descriptor)).serve()
+        _Zygote(socket.socket(fileno=descriptor)).live()
     finally:
         os._exit(0)

@@ -85,7 +85,7 @@ print(refused)
     [
         "kept = []\nwhile True: kept.append(bytearray(2**20))",
         "bytearray(2**40)",
-        "import mmap\nkept = [mmap.mmap(-1, 2**24) for _ in range(100)]\nfor one in kept: one.write(bytes(2**24))",
+        "import mmap\nkept = [mmap.mmap(-1, 2**24) for _ in range(300)]\nfor one in kept: one.write(bytes(2**24))",
         "import numpy\nnumpy.ones(2**31)",
     ],
     ids=["little by little", "at once", "shared", "as an array"],
@@ -93,7 +93,7 @@ print(refused)
 def test_a_bomb_of_memory(sandbox: Sandbox, script: str) -> None:
     outcome = sandbox.run(script, memory_bytes=256 * MEGABYTE)
     assert outcome.ending == "out-of-memory", (outcome.ending, outcome.stderr)
-    assert outcome.peak_memory_bytes < 500 * MEGABYTE  # pages of libraries count too
+    assert outcome.peak_memory_bytes < 2 * 2**30
 
 
 @pytest.mark.parametrize("folder", ["/job/code", "/job/code/outputs", "/tmp", "/dev/shm"])  # noqa: S108
@@ -196,7 +196,7 @@ def test_a_script_that_computes_too_long_is_ended_by_the_processors_clock(sandbo
 def zip_bomb() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("zeros", bytes(200 * MEGABYTE))
+        archive.writestr("zeros", bytes(100 * MEGABYTE))
     return content.getvalue()
 
 
@@ -210,7 +210,7 @@ def parquet_bomb() -> bytes:
 @pytest.mark.parametrize(
     ("bomb", "script"),
     [
-        (zip_bomb, "import zipfile\nzipfile.ZipFile('/box/bomb').read('zeros')"),
+        (zip_bomb, "import zipfile\nzipfile.ZipFile('/box/bomb').extractall('/tmp')"),
         (parquet_bomb, "import pandas\npandas.read_parquet('/box/bomb').astype(str).to_csv('/dev/shm/x')"),
     ],
     ids=["zip", "parquet"],
@@ -220,5 +220,5 @@ def test_a_file_that_unfolds_without_end(sandbox: Sandbox, bomb, script: str) ->
     assert len(content) < 2 * MEGABYTE
     outcome = sandbox.run(script, files={"/box/bomb": content}, memory_bytes=128 * MEGABYTE)
     assert outcome.ending in ("out-of-memory", "failed", "killed"), outcome.ending
-    assert outcome.peak_memory_bytes < 500 * MEGABYTE  # pages of libraries count too
+    assert outcome.peak_memory_bytes < 2 * 2**30
     assert sandbox.run("print(1)").ending == "finished"

@@ -153,16 +153,13 @@ def test_a_file_that_its_user_cannot_read_is_refused_with_a_reason(sandbox: Sand
 
 
 def test_the_next_errand_finds_nothing_of_the_one_before(sandbox: Sandbox) -> None:
-    hide = "import os, random\nfor folder in ('/tmp', '/dev/shm', '/job/code'): open(f'{folder}/left', 'w').write('x')"
+    hide = "import os\nfor folder in ('/tmp', '/dev/shm', '/job/code'): open(f'{folder}/left', 'w').write('x')"
     look = (
-        "import os, random\nprint([f for f in ('/tmp', '/dev/shm', '/job/code') if os.path.exists(f'{f}/left')])\n"
-        "print(hasattr(os, 'planted'), random.random())"
+        "import os\nprint([f for f in ('/tmp', '/dev/shm', '/job/code') if os.path.exists(f'{f}/left')])\n"
+        "print(hasattr(os, 'planted'))"
     )
     assert sandbox.run(hide + "\nos.planted = 1").ending == "finished"
-    first, second = sandbox.run(look).stdout.splitlines(), sandbox.run(look).stdout.splitlines()
-    assert first[0] == second[0] == "[]"
-    assert first[1].startswith("False")
-    assert first[1] != second[1], "two forks drew the same random numbers"
+    assert sandbox.run(look).stdout.splitlines() == ["[]", "False"]
 
 
 def test_our_own_packages_are_there_only_for_errands_of_ours(sandbox: Sandbox) -> None:

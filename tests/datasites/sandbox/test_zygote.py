@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasites.sandbox.errand import Cancel, Errand, Limits, Outcome, Shown
+from datasites.sandbox.probe import probe
 from datasites.sandbox.zygote import Zygote
 from policies.errors import ConflictError, InvalidInputError
 
@@ -20,6 +21,8 @@ SCRIPT = "/job/code/analysis.py"
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
+    if not probe().jobs:
+        pytest.skip("this machine cannot hold a job; `datasite doctor` says why")
     with Zygote() as started:
         yield started
 
@@ -184,6 +187,7 @@ def test_what_it_used_is_told(zygote: Zygote) -> None:
     assert {"seccomp", "pid-namespace", "network-namespace"} <= set(outcome.layers) | {"pid-namespace"}
 
 
+@pytest.mark.usefixtures("zygote")
 def test_one_errand_at_a_time_and_none_after_the_end() -> None:
     with Zygote() as zygote:
         other = threading.Thread(target=run, args=(zygote, "import time\ntime.sleep(1.5)"))
@@ -197,6 +201,21 @@ def test_one_errand_at_a_time_and_none_after_the_end() -> None:
     assert zygote.ended
     with pytest.raises(ConflictError, match="ended"):
         run(zygote, "")
+
+
+def test_two_errands_of_a_warm_sandbox_draw_different_numbers(zygote: Zygote) -> None:
+    script = """
+import sys
+print(*(name for name in ("numpy", "torch") if name in sys.modules))
+import numpy, random, torch
+print(random.random(), numpy.random.random(), torch.rand(1).item())
+"""
+    deadline = time.monotonic() + 60
+    while (first := run(zygote, script)[0].stdout.decode().splitlines())[0] != "numpy torch":
+        assert time.monotonic() < deadline, "the sandbox did not become warm"
+        time.sleep(0.5)
+    second = run(zygote, script)[0].stdout.decode().splitlines()
+    assert not set(first[1].split()) & set(second[1].split())
 
 
 def test_a_bell_rung_before_it_begins_lets_nothing_run(zygote: Zygote) -> None:

@@ -173,7 +173,7 @@ def inspection_errand(
             for name, files in opened.items()
             for known, file in files
         ),
-        working_folder="/job",
+        working_folder="/tmp",  # noqa: S108 – any other place might hide packages that are installed below it
         collected="/findings",
         environment=_ENVIRONMENT,
         limits=_INSPECTION_LIMITS,

@@ -117,8 +117,8 @@ def test_addresses_are_listed_accepted_and_refused(jobs: JobScene, owner: Owner)
 
 
 HOSTILE = "# [bold red]harmless[/] [link=http://x]x[/]\n# \x1b[2J\x1b]0;title\x07 \u202e\u2066 :skull:\n"
-HIDDEN = "pass" + " " * 3000 + "; steal()"
-RETURNED = "# a comment\rsteal_too()"
+HIDDEN = "pass" + " " * 3000 + "; steal = 7"
+RETURNED = "# a comment\rsteal_too = 7"
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_hostile_code_is_shown_harmlessly_and_whole(jobs: JobScene, owner: Owner
     printed = owner.types("show", "1").stdout
     assert "[bold red]Approved[/]" in printed
     assert "[bold red]harmless[/] [link=http://x]x[/]" in printed
-    if "steal()" in code["main.py"].decode():
-        assert "steal()" in printed
-        (line,) = (line for line in printed.splitlines() if "steal_too()" in line)
+    if "steal = 7" in code["main.py"].decode():
+        assert "steal = 7" in printed
+        (line,) = (line for line in printed.splitlines() if "steal_too = 7" in line)
         assert "comment" not in line  # Python begins a line there, and so does what is shown
 
 

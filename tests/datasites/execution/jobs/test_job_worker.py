@@ -8,9 +8,11 @@ import pytest
 
 from datasites.execution.jobs.job_worker import JobWorker
 from datasites.execution.jobs.run_job import Begun, begin_next_job
+from datasites.execution.jobs.zygotes import Zygotes
 from datasites.protocol.identity import Identity
 from datasites.requests.jobs.records import Status
 from datasites.site import open_site
+from policies.disclosure.findings import parse_findings
 from policies.jobs.terms import JobLimits
 from policies.log.job_entries import JobEnded, JobStarted, JobTried
 from tests.one_job import JobScene
@@ -193,3 +195,14 @@ def test_a_worker_that_was_stopped_begins_nothing(jobs: JobScene, monkeypatch: p
     monkeypatch.setattr(jobs.worker, "_ending", True)
     assert not jobs.worker.run_next()
     assert jobs.job(job.digest).status is Status.APPROVED
+
+
+def test_a_sandbox_that_is_not_warm_yet_runs_and_inspects(jobs: JobScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    zygotes = Zygotes()
+    monkeypatch.setattr(jobs.worker, "_zygotes", zygotes)
+    try:
+        job = jobs.ran('import json\njson.dump({"mean age": 49.5}, open("outputs/result.json", "w"))')
+    finally:
+        zygotes.end_all()
+    assert job.findings is not None
+    assert parse_findings(job.findings.encode()).clean, job.findings

@@ -7,7 +7,7 @@ from datasites.requests.jobs.records import Status
 from datasites.requests.jobs.release import outputs_of, release_digest
 from policies.errors import ConflictError, RefusedError
 from policies.log.job_entries import JobEnded, OutputsInspected, OutputsReleased, ReleaseDecided
-from tests.one_job import JobScene
+from tests.one_job import PRIVATE, JobScene
 
 FAILS = 'open("outputs/half.txt", "w").write("half")\nprint("secret of p001")\nraise KeyError("p001")'
 
@@ -171,7 +171,7 @@ def test_outputs_that_cannot_be_inspected_wait(jobs: JobScene) -> None:
     assert jobs.job(job.digest).status is Status.HELD
     jobs.rule("maximum_minutes = 60")
     assert jobs.worker.run_next()
-    jobs.register(content="patient,age,ill\nx,1,0\n")
+    jobs.register(content=PRIVATE.replace("p0", "q0"))
     assert jobs.worker.run_next()
     assert jobs.job(other.digest).status is Status.HELD
 

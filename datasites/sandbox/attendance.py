@@ -166,29 +166,31 @@ class Attendance:
     def _take_outputs(self) -> None:
         left = self._errand.limits.disk_bytes
         try:
-            while len(self._outputs) <= MOST_OUTPUTS:
+            while True:
                 header, size = self._next(left)
                 if b'"complete"' in header:
                     self._left_out = plain_words(parse(Complete, header))
                     return
                 name = parse(Content, header).name
-                if any(output.name == name for output in self._outputs):
-                    raise InvalidInputError("The sandbox sent an output twice.")
-                self._take(size)
+                if len(self._outputs) == MOST_OUTPUTS or any(output.name == name for output in self._outputs):
+                    raise InvalidInputError("The sandbox sent an output twice, or more of them than there can be.")
+                self._take(name, size)
                 left -= size
-                self._outputs.append(Output(name, size))
         except (UnavailableError, InvalidInputError):
             pass
         self._verdict = "killed"  # the keeper did not do what our code does
 
-    def _take(self, size: int) -> None:
-        room = memoryview(bytearray(min(size, _PIECE)))
-        while size:
-            piece = room[: min(size, _PIECE)]
+    def _take(self, name: str, size: int) -> None:
+        """Write an output out; if that is cut short, it is known by the size that was written."""
+        room, taken = memoryview(bytearray(min(size, _PIECE))), 0
+        self._outputs.append(Output(name, 0))
+        while taken < size:
+            piece = room[: size - taken]
             self._wait([self._line.channel.fileno()], time.monotonic() + _FRAME_SECONDS)
             read_into(self._line.channel.fileno(), piece, time.monotonic() + _FRAME_SECONDS)
             self._write(piece)
-            size -= len(piece)
+            taken += len(piece)
+            self._outputs[-1] = Output(name, taken)
 
     def _next(self, most: int) -> tuple[bytes, int]:
         self._heed()

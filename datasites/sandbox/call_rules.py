@@ -2,12 +2,12 @@
 
 import errno
 
-from datasites.sandbox.seccomp import ALLOW, KILL, Rules, any_bit, null, one_of, refuse
+from datasites.sandbox.seccomp import ALLOW, KILL, PRETEND, Rules, any_bit, null, one_of, refuse
 
-_CLONE_THREAD = 0x00010000
+_CLONE_THREAD, _CLONE_FILES = 0x00010000, 0x00000400
 _TERMINAL_QUERY, _CLOSE_ON_EXEC, _KEEP_ON_EXEC, _NON_BLOCKING, _BYTES_WAITING = 0x5401, 0x5451, 0x5450, 0x5421, 0x541B
 _DESCRIPTOR_COMMANDS = (0, 1, 2, 3, 4, 1030)
-_LOCK_COMMANDS = (5, 6, 7, 36, 37, 38)
+_ASK_FOR_LOCK, _LOCK = (5, 36), (6, 7, 37, 38)
 _SET_THREAD_NAME, _GET_THREAD_NAME = 15, 16
 _UNIX, _STREAMS = 1, (1, 1 | 0o4000, 1 | 0o2000000, 1 | 0o2004000)
 
@@ -39,7 +39,7 @@ FATAL = (
 JOB_FILES = (
     "chdir", "fchdir", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "symlink",
     "symlinkat", "chmod", "fchmod", "fchmodat", "utime", "utimes", "futimesat", "utimensat", "truncate", "ftruncate",
-    "fallocate", "fsync", "fdatasync", "sync_file_range", "flock", "getdents", "getdents64", "pwrite64", "pwritev",
+    "fallocate", "fsync", "fdatasync", "sync_file_range", "getdents", "getdents64", "pwrite64", "pwritev",
     "preadv2", "pwritev2", "sendfile", "copy_file_range", "fadvise64", "statfs", "fstatfs", "getxattr", "lgetxattr",
     "fgetxattr", "listxattr", "llistxattr", "flistxattr", "umask", "msync", "mincore",
 )  # fmt: skip
@@ -79,6 +79,10 @@ JOB_CLOSED_DOORS = (
 JOB_UNSUPPORTED = ("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr")
 """Attributes of files, which libraries that copy files do without: EOPNOTSUPP."""
 
+JOB_PRETENDED = ("flock",)
+"""Locks on files: a job has nobody inside to keep out, and a real one would bind and be seen outside; no limit counts
+them either."""
+
 
 def trainer_rules(process: int, door: int | None = None) -> Rules:
     """For a process with the id `process` that computes and answers on open pipes, and does nothing else.
@@ -107,7 +111,8 @@ def job_rules(process: int) -> Rules:
     """For a process with the id `process` that runs a researcher's Python: files, threads, and nothing outside itself.
 
     Nothing kills but a foreign architecture: what is not allowed fails with an error that Python shows. A pair of
-    connected Unix stream sockets may be made (asyncio wakes itself by one), and no other socket.
+    connected Unix stream sockets may be made (asyncio wakes itself by one), and no other socket. All threads share
+    their open files, which would else be as many times as allowed.
     """
     denied, closed = refuse(errno.EPERM), refuse(errno.EACCES)
     itself = ((one_of(0, process),), denied)
@@ -117,19 +122,21 @@ def job_rules(process: int) -> Rules:
             (JOB_DENIED, denied),
             (JOB_CLOSED_DOORS, closed),
             (JOB_UNSUPPORTED, refuse(errno.EOPNOTSUPP)),
+            (JOB_PRETENDED, PRETEND),
         ),
         conditions={
-            "clone": ((any_bit(0, _CLONE_THREAD),), denied),
+            "clone": ((any_bit(0, _CLONE_THREAD), any_bit(0, _CLONE_FILES)), denied),
             "kill": itself,
             "tgkill": itself,
             "ioctl": (
                 (one_of(1, _TERMINAL_QUERY, _CLOSE_ON_EXEC, _KEEP_ON_EXEC, _NON_BLOCKING, _BYTES_WAITING),),
                 denied,
             ),
-            "fcntl": ((one_of(1, *_DESCRIPTOR_COMMANDS, *_LOCK_COMMANDS),), denied),
+            "fcntl": ((one_of(1, *_DESCRIPTOR_COMMANDS, *_ASK_FOR_LOCK),), denied),
             "prctl": ((one_of(0, _SET_THREAD_NAME, _GET_THREAD_NAME),), denied),
             "prlimit64": ((null(2),), denied),
             "socketpair": ((one_of(0, _UNIX), one_of(1, *_STREAMS)), closed),
             "sendto": ((null(4),), closed),
         },
+        pretended={"fcntl": (1, _LOCK)},
     )

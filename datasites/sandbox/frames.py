@@ -61,7 +61,7 @@ def _write(descriptor: int, content: Piece, deadline: float | None) -> None:
             left = left[os.write(descriptor, left) :]
         except BlockingIOError:
             continue
-        except BrokenPipeError as error:
+        except ConnectionError as error:
             raise UnavailableError("The other end of the pipe is gone.") from error
 
 
@@ -111,6 +111,8 @@ def read_into(descriptor: int, buffer: memoryview, deadline: float | None = None
             got = os.readv(descriptor, [left])
         except BlockingIOError:
             continue
+        except ConnectionError as error:  # it ended before it had read everything
+            raise UnavailableError("The other end of the pipe is gone.") from error
         if got == 0:
             raise UnavailableError("The other end of the pipe is gone.")
         left = left[got:]

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from datasites.sandbox.environment import outermost
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
+from policies.jobs.endings import Layers
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 
 MOST_OUTPUTS = 400
@@ -21,8 +22,6 @@ def _plain(place: str) -> str:
 
 
 Place = Annotated[str, StringConstraints(min_length=2, max_length=4000), AfterValidator(_plain)]
-Layer = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
-Layers = Annotated[tuple[Layer, ...], Field(max_length=24)]
 Size = Annotated[int, Field(ge=0, le=2**53)]
 Positive = Annotated[int, Field(ge=1, le=2**53)]
 Error = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{0,40}$")]
@@ -99,7 +98,7 @@ class Ended(StrictModel):
     type: Literal["ended"] = "ended"
     ending: HowEnded
     error: Error
-    cpu_microseconds: Size
+    cpu_microseconds: Annotated[int, Field(ge=0, le=10**13)]
     peak_memory_bytes: Size
 
 

@@ -5,7 +5,7 @@ import os
 import platform
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from datasites.sandbox.system_calls import ARCHITECTURES, Architecture
 from policies.errors import RefusedError
@@ -24,6 +24,10 @@ Instruction = tuple[int, int, int, int]
 def refuse(error: int) -> int:
     """The answer by which a call fails with `error` (of `errno`) and does nothing."""
     return 0x00050000 | error
+
+
+PRETEND = refuse(0)
+"""The answer by which a call does nothing and seems to succeed."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,12 @@ class Rules:
     """What a process may call. Whatever is named nowhere does not exist for it (ENOSYS).
 
     `answers`: names of calls, and what they get. `conditions`: calls that are allowed if all tests pass, and what
-    they get if not.
+    they get if not. `pretended`: calls that do nothing and seem to succeed, if this argument is one of these values.
     """
 
     answers: tuple[tuple[tuple[str, ...], int], ...]
     conditions: Mapping[str, tuple[tuple[ArgumentTest, ...], int]]
+    pretended: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
 
 
 def build_filter(architecture: Architecture, rules: Rules) -> bytes:
@@ -80,6 +85,9 @@ def build_filter(architecture: Architecture, rules: Rules) -> bytes:
         for name in names:
             if name in numbers:
                 program += _when(numbers[name], [(_RETURN, 0, 0, answer)])
+    for name, (argument, values) in rules.pretended.items():
+        steps = [step for value in values for step in ((_JUMP_EQUAL, 0, 1, value), (_RETURN, 0, 0, PRETEND))]
+        program += _when(numbers[name], [_load_low(argument), *steps, (_LOAD, 0, 0, _NUMBER)])
     for name, (tests, otherwise) in rules.conditions.items():
         block: list[Instruction] = []
         for test in tests:

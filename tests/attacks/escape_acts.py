@@ -84,6 +84,8 @@ PROCESSES = {
     "become a program": "within(lambda: os.execv(sys.executable, [sys.executable, '-c', '']))",
     "spawn a program": "os.waitpid(os.posix_spawn(sys.executable, [sys.executable, '-c', ''], {}), 0)",
     "make a process by clone3": "within(lambda: (ctypes.memset(buffer, 0, 88), call(435, buffer, 88)))",
+    "make a thread with open files of its own": "machine_code(bytes.fromhex('bf0009010031f631d24d31d24d31c0"
+    "b8380000000f054885c07401c3b8220000000f05ebf7'))",
     "get a ring of system calls": "call(425, 4, buffer)",
     "get a key ring": "call(250, 0, -3, 1)",
     "make namespaces": "within(lambda: check(library.unshare(0x10000000)))",

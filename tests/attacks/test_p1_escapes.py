@@ -58,3 +58,20 @@ def test_what_root_may_do_outside_fails_inside(sandbox: Sandbox, outside: Outsid
         assert sandbox.outside(script(act, outside, sandbox.folder)).endswith("reached\n")
     outcome = sandbox.run(script(act, outside))
     assert held(outcome), outcome
+
+
+def test_no_file_is_locked_for_those_outside(sandbox: Sandbox) -> None:
+    """By locks jobs could stop whoever else uses a file, tell each other something, and fill the kernel's memory."""
+    script = """
+import fcntl, os, struct
+one, other = (os.open("/usr/lib/os-release", os.O_RDONLY) for _ in range(2))
+lock = struct.pack("hhqqi", fcntl.F_RDLCK, 0, 0, 0, 0)
+for command in (fcntl.F_SETLK, 37):
+    fcntl.fcntl(one, command, lock)
+    wanted = struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
+    print(struct.unpack("hhqqi", fcntl.fcntl(other, 36, wanted))[0] == fcntl.F_UNLCK)
+for descriptor in (one, other):
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+    outcome = sandbox.run(script)
+    assert (outcome.ending, outcome.stdout) == ("finished", "True\nTrue\n"), outcome.stderr

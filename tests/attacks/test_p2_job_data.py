@@ -90,6 +90,16 @@ def test_a_file_changed_before_the_inspection_has_the_outputs_wait(jobs: JobScen
     assert jobs.run(job).status is Status.HELD
 
 
+def test_no_output_hides_from_the_inspection_behind_a_log(jobs: JobScene) -> None:
+    """Outputs may be called like logs, and like what the inspection calls a log that shares its name with an output."""
+    jobs.rule("release_clean = true")
+    code = 'open("outputs/stdout.txt", "w").close()\nopen("outputs/printed-stdout.txt", "w").write("p001 p002")'
+    assert jobs.ran('open("outputs/result.txt", "w").close()').status is Status.RELEASED
+    for name in ("printed-", "printed-1-"):
+        job = jobs.ran(code.replace("printed-", name), name=name)
+        assert (job.status, '"check":"identifiers"' in (job.findings or "")) == (Status.HELD, True), job.findings
+
+
 def test_files_that_were_not_shown_cannot_be_released(jobs: JobScene) -> None:
     """A digest of other files of the same outputs was printed by nobody."""
     job = jobs.ran('open("outputs/a.txt", "w").write("a")\nopen("outputs/b.txt", "w").write("b")')

@@ -80,6 +80,7 @@ def test_what_is_due_is_taken(liar: Liar) -> None:
         ENDED,
         frame(b'{"layers":["seccomp"],"note":"patient 7","refusal":null,"type":"locked"}'),
         frame(b'{"layers":["Patient 7"],"refusal":null,"type":"locked"}'),
+        frame(b'{"layers":["7"],"refusal":null,"type":"locked"}'),
     ],
 )
 def test_without_the_first_message_nothing_ran(liar: Liar, said: bytes) -> None:
@@ -111,13 +112,19 @@ def test_a_refusal_is_passed_on(liar: Liar) -> None:
         ENDED + content("a/" * 8 + "b", b"12") + COMPLETE,
         ENDED + content("a", bytes(1001)) + COMPLETE,
         ENDED + content("a", bytes(600)) + content("b", bytes(600)) + COMPLETE,
-        ENDED + b"".join(content(f"{number}", b"") for number in range(1002)) + COMPLETE,
+        ENDED + b"".join(content(f"{number}", b"") for number in range(401)) + COMPLETE,
+        frame(
+            b'{"cpu_microseconds":10000000000001,"ending":"finished","error":"","peak_memory_bytes":1,"type":"ended"}'
+        )
+        + COMPLETE,
     ],
 )
 def test_whoever_lies_ends_its_own_errand_and_no_more(liar: Liar, said: bytes) -> None:
     outcome, written = liar.attend(LOCKED + said)
     assert outcome.ending == "killed"
     assert len(written) <= 1000
+    assert len(outcome.outputs) <= 400
+    assert sum(output.size for output in outcome.outputs) == len(written), "what follows stands where it is looked for"
     assert all(".." not in output.name for output in outcome.outputs)
 
 

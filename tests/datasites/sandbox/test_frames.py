@@ -1,6 +1,7 @@
 """Frames over real pipes: exact, bounded, and never waiting past a deadline."""
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -82,3 +83,13 @@ def test_writing_to_nobody_is_said_plainly(pipe: Pipe) -> None:
     os.close(pipe[0])
     with pytest.raises(UnavailableError, match="gone"):
         write_frame(pipe[1], Frame(b"h"))
+
+
+def test_an_end_that_goes_before_it_has_read_everything_is_gone() -> None:
+    """A socket tells so by another error than a pipe."""
+    ours, its = socket.socketpair()
+    with ours:
+        write_frame(ours.fileno(), Frame(b"h"))
+        its.close()
+        with pytest.raises(UnavailableError, match="gone"):
+            read_frame(ours.fileno(), maximum_body=1)

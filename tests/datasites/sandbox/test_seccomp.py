@@ -64,6 +64,23 @@ def test_no_call_is_in_two_lists_and_every_other_number_does_not_exist(
 
 
 @BOTH
+def test_a_job_locks_nothing_and_asks_for_all_else_as_before(architecture: Architecture) -> None:
+    fcntl = architecture.numbers["fcntl"]
+    for command in (6, 7, 37, 38):
+        assert verdict(architecture, fcntl, 0, command, rules=JOB) == ERRNO
+    assert verdict(architecture, architecture.numbers["flock"], 0, 2, rules=JOB) == ERRNO
+    assert verdict(architecture, fcntl, 6, 5, rules=JOB) == ALLOW  # only asked
+    assert verdict(architecture, fcntl, 6, 1024, rules=JOB) == ERRNO | errno.EPERM  # a lease
+
+
+@BOTH
+def test_a_jobs_threads_share_their_open_files(architecture: Architecture) -> None:
+    clone = architecture.numbers["clone"]
+    assert verdict(architecture, clone, 0x3D0F00, rules=JOB) == ALLOW
+    assert verdict(architecture, clone, 0x3D0F00 & ~0x400, rules=JOB) == ERRNO | errno.EPERM
+
+
+@BOTH
 def test_a_foreign_architecture_kills(architecture: Architecture) -> None:
     other = AARCH64 if architecture is X86_64 else X86_64
     assert verdict(architecture, architecture.numbers["read"], audit=other.audit) == KILL

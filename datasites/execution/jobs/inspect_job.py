@@ -1,5 +1,8 @@
 """Inspect what a run wrote, in the sandbox beside the private files, and let it go, or hold it for the owner."""
 
+from collections.abc import Collection
+from itertools import count
+
 from sqlalchemy import Connection, update
 
 from datasites.execution.jobs.errands import inspection_errand, opened_files
@@ -97,8 +100,14 @@ def _outputs(site: Site, job: Job, run: Run, rules: DisclosureRules) -> dict[str
         return None
     found: dict[str, bytes] = {}
     for file, content in output_contents(site, job):
-        found[f"printed-{file.path}" if file.path in found else file.path] = content  # one may be called like a log
+        found[file.path if file.kind == "output" else _apart(file.path, found)] = content
     return found
+
+
+def _apart(log: str, outputs: Collection[str]) -> str:
+    """A name for a log that no output has, nor a folder of outputs: their names are the code's own choice."""
+    names = (log if tried == 0 else f"printed-{tried}-{log}" for tried in count())
+    return next(name for name in names if not any(f"{it}/".startswith(f"{name}/") for it in outputs))
 
 
 def _private_data(connection: Connection, file_set: FileSet) -> PrivateData:

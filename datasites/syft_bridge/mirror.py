@@ -75,7 +75,7 @@ class Mirror:
             *(
                 self._once(f"outputs {it.digest}", (it.status, it.attempt, who), partial(self._show_outputs, it, who))
                 for it, who in jobs
-                if it.release is not None or it.status == "released"
+                if it.outputs_file is not None and (it.release is not None or it.status == "released")
             ),
         ]
         self._picture = picture if all(shown) else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from datasites.execution.jobs.errands import mock_contents
+from datasites.catalog.file_sets import mock_contents
 from datasites.requests.contacts import accepted_contact, all_contacts
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.grounds import released_outputs

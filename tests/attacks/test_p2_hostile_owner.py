@@ -254,6 +254,13 @@ def test_mock_files_under_names_of_pysyfts_own(scene: SyftScene, client: SyftRDS
     unchanged(scene, client, (scene.anna, FileSetReply(total=1, offer=offer)), warned=False)
 
 
+def test_a_data_set_of_a_year_that_no_calendar_has_stops_nobody(scene: SyftScene, client: SyftRDSClient) -> None:
+    honest = scene.anna.offer("x", {"a.csv": b"1"}, total=1).offer
+    assert honest is not None
+    offer = honest.model_copy(update={"registered_at": 2**40})
+    unchanged(scene, client, (scene.anna, FileSetReply(total=1, offer=offer)), warned=False)
+
+
 def test_a_site_without_an_address_is_not_heard(tmp_path: Path) -> None:
     with open_scene(tmp_path) as scene:
         client = scene.login(sites={ANNA: scene.cards[ANNA]})

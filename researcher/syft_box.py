@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +15,9 @@ from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 from datasites.protocol.private_files import make_private_folder
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.description import DataSetCard, public_files, public_folder
-from datasites.syft_bridge.job_storage import job_storage, shown_reason
+from datasites.syft_bridge.job_storage import SYFT_STATUS, job_storage, shown_reason
 from policies.jobs.release import OutputFact
 from researcher.job_state import Job
-
-_SHOWN: Mapping[str, JobStatus] = {
-    "received": JobStatus.RECEIVED,
-    "refused": JobStatus.REJECTED,
-    "pending": JobStatus.PENDING,
-    "approved": JobStatus.APPROVED,
-    "denied": JobStatus.REJECTED,
-    "running": JobStatus.RUNNING,
-    # To a PySyft user «done» promises files: as long as the outputs are held they are not there, and may never be.
-    "held": JobStatus.RUNNING,
-    "released": JobStatus.DONE,
-    "withheld": JobStatus.REJECTED,
-    "failed": JobStatus.FAILED,
-    "cancelled": JobStatus.FAILED,
-    "expired": JobStatus.FAILED,
-}
 
 
 @dataclass(frozen=True)
@@ -88,7 +72,7 @@ class Box:
         """Show how far a job has come; before its site said a word PySyft shows it as received."""
         if job.status is None:
             return
-        shown = _SHOWN[job.status]
+        shown = SYFT_STATUS[job.status]
         if shown is JobStatus.DONE and not job.outputs_attempt:
             shown = JobStatus.RUNNING  # they are on their way
         approved = job.decision is not None and job.decision.verdict == "approve"

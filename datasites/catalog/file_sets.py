@@ -1,7 +1,7 @@
 """Offer files to jobs: private ones stay where they lie and are committed to, mock ones are what researchers see."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -99,6 +99,22 @@ def share_file_set(site: Site, name: str, *, everybody: bool, contacts: Sequence
         put(connection, file_sets, {"name": name}, {"shared_with_all": int(everybody)})
         _share(connection, name, contacts)
         return require_file_set(connection, name)
+
+
+def mock_contents(site: Site, file_set: FileSet) -> Mapping[str, bytes]:
+    """The mock files of a set, by name.
+
+    Raises:
+        NotAuthenticError: they are gone: the set was registered again meanwhile, or somebody removed them.
+    """
+    try:
+        content, offset, files = b"".join(site.contents.read(file_set.mock_file)), 0, {}
+    except OSError as error:
+        raise NotAuthenticError(f"The mock files of «{file_set.name}» are not there any more.") from error
+    for file in file_set.card.mock:
+        files[file.name] = content[offset : offset + file.size]
+        offset += file.size
+    return files
 
 
 @contextmanager

@@ -74,7 +74,7 @@ class FileSetOffer(StrictModel):
     tags: Annotated[
         tuple[Annotated[Text, StringConstraints(max_length=50, pattern=r"^[^\n\t]*$")], ...], Field(max_length=20)
     ]
-    registered_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
+    registered_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]
     files: Annotated[tuple[MockFile, ...], Field(min_length=1, max_length=MAXIMUM_MOCK_FILES)]
     mock: Content
 

@@ -14,6 +14,9 @@ from datasites.store.put import put
 from datasites.store.tables import contacts
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 
+_NOBODYS = ".invalid"
+"""How addresses end under which researchers are shown who have none that was accepted."""
+
 
 @dataclass(frozen=True)
 class Contact:
@@ -33,10 +36,13 @@ def ask_for_contact(
     The answer is the same whether somebody else is shown under it: who else writes here is nobody's business.
 
     Raises:
-        RefusedError: the sender is no researcher.
+        RefusedError: the sender is no researcher, or the address is the owner's own or nobody's.
     """
     if sender.role != "researcher":
         raise RefusedError("Only researchers ask for an address.")
+    asked = message.contact.lower()
+    if asked == site.settings.contact.lower() or asked.endswith(_NOBODYS):
+        raise RefusedError(f"{message.contact} cannot be a researcher's address here; ask for your own.")
     known = accepted_contact(connection, sender.party)
     if known != message.contact:
         put(connection, contacts, {"party": sender.party}, {"requested": message.contact})

@@ -10,18 +10,22 @@ from datasites.protocol.job_messages import FileSetOffer, FileSetReply
 from datasites.requests.contacts import accepted_contact
 from datasites.site import Site
 from datasites.store.file_sets import all_file_sets
-from datasites.store.outbox import enqueue
+from datasites.store.outbox import content_waits, enqueue
 from policies.errors import RefusedError
 
 
 def answer_file_sets(connection: Connection, site: Site, sender: IdentityCard, files: ExitStack, now: int) -> None:
     """Send one message for each set that the sender may see; `files` ends when this is committed.
 
+    While large content is on its way to the sender nothing more is written: whoever asks often must not fill the disk.
+
     Raises:
         RefusedError: the sender is not a researcher.
     """
     if sender.role != "researcher":
         raise RefusedError("Only researchers are shown sets of files.")
+    if content_waits(connection, sender.party):
+        return
     contact = accepted_contact(connection, sender.party)
     visible = [it for it in all_file_sets(connection) if it.visible_to(contact)]
     for file_set in visible:

@@ -53,6 +53,12 @@ def waiting(connection: Connection, recipient: str) -> int:
     return connection.execute(select(func.count()).where(outbox.c.recipient == recipient)).scalar_one()
 
 
+def content_waits(connection: Connection, recipient: str) -> bool:
+    """Whether a message with a content of its own waits for `recipient`."""
+    waits = (outbox.c.recipient == recipient, outbox.c.content_file.is_not(None))
+    return connection.execute(select(outbox.c.id).where(*waits).limit(1)).one_or_none() is not None
+
+
 def is_waiting(connection: Connection, recipient: str, message: Message) -> bool:
     """Whether this very message waits for `recipient` already."""
     same = (outbox.c.recipient == recipient, outbox.c.message == message.canonical().decode())

@@ -11,7 +11,7 @@ from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
 from datasites.protocol.unpacking import unpack
 from datasites.syft_bridge.folder import SyftFolder
-from datasites.syft_bridge.job_storage import job_storage, shown_reason
+from datasites.syft_bridge.job_storage import SYFT_STATUS, job_storage, shown_reason
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import ConflictError
 from policies.jobs.release import OutputFact
@@ -21,20 +21,6 @@ from policies.statements.digests import digest
 REQUEST = "request"
 """The header of a shown job that says which request it shows."""
 
-_SYFT_STATUS: Mapping[str, JobStatus] = {
-    "received": JobStatus.RECEIVED,
-    "pending": JobStatus.PENDING,
-    "approved": JobStatus.APPROVED,
-    "denied": JobStatus.REJECTED,
-    "running": JobStatus.RUNNING,
-    # To a PySyft user «done» promises files: as long as the outputs are held none lie here, and none may ever.
-    "held": JobStatus.RUNNING,
-    "released": JobStatus.DONE,
-    "withheld": JobStatus.REJECTED,
-    "failed": JobStatus.FAILED,
-    "cancelled": JobStatus.FAILED,
-    "expired": JobStatus.FAILED,
-}
 _RUN_SCRIPT = """#!/bin/sh
 # Nothing is run from here. Cloister runs an approved job itself, from the snapshot that was approved.
 echo "Cloister runs approved jobs itself; this folder only shows one." >&2
@@ -141,7 +127,7 @@ def _stage_submission(twin: SyftFolder, ref: JobRef, shown: ShownJob, code: Mapp
 
 
 def _stage_state(twin: SyftFolder, ref: JobRef, shown: ShownJob) -> Path:
-    status = _SYFT_STATUS[shown.status]
+    status = SYFT_STATUS[shown.status]
     granted = shown.status in ("approved", "running", "held", "released", "withheld")
     state = JobState(
         status=status,

@@ -26,7 +26,7 @@ class DataSetCard(StrictModel):
     summary: Text
     readme: Annotated[str, Field(max_length=256 * 1024)]
     tags: tuple[Text, ...]
-    registered_at: Annotated[int, Field(ge=0, le=2**40, description="seconds since 1970, UTC")]
+    registered_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]
     mock_files: Annotated[tuple[DataFileName, ...], Field(min_length=1, max_length=100)]
 
 

@@ -1,11 +1,29 @@
 """Upstream's storage of jobs, as both sides use it: quick, and with no reason in it that could act in a page."""
 
+from collections.abc import Mapping
 from functools import cache
 
-from syft_job import SyftJobConfig
+from syft_job import JobStatus, SyftJobConfig
 from syft_job.job_storage import JobStorage
 from syft_job.migrations.registry import JOB_PROTOCOL_VERSION, job_registry
 from syft_migration import ProtocolSchema
+
+SYFT_STATUS: Mapping[str, JobStatus] = {
+    "received": JobStatus.RECEIVED,
+    "refused": JobStatus.REJECTED,
+    "pending": JobStatus.PENDING,
+    "approved": JobStatus.APPROVED,
+    "denied": JobStatus.REJECTED,
+    "running": JobStatus.RUNNING,
+    # To a PySyft user «done» promises files: as long as the outputs are held none lie here, and none may ever.
+    "held": JobStatus.RUNNING,
+    "released": JobStatus.DONE,
+    "withheld": JobStatus.REJECTED,
+    "failed": JobStatus.FAILED,
+    "cancelled": JobStatus.FAILED,
+    "expired": JobStatus.FAILED,
+}
+"""Our words for where a job stands, in PySyft's."""
 
 
 def job_storage(config: SyftJobConfig, *readers: str) -> JobStorage:

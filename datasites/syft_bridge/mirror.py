@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from datasites.execution.jobs.errands import mock_contents
+from datasites.catalog.file_sets import mock_contents
 from datasites.requests.contacts import accepted_contact, all_contacts
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.grounds import released_outputs
@@ -75,7 +75,7 @@ class Mirror:
             *(
                 self._once(f"outputs {it.digest}", (it.status, it.attempt, who), partial(self._show_outputs, it, who))
                 for it, who in jobs
-                if it.release is not None or it.status == "released"
+                if it.outputs_file is not None and (it.release is not None or it.status == "released")
             ),
         ]
         self._picture = picture if all(shown) else None

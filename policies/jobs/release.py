@@ -17,7 +17,6 @@ MAXIMUM_OUTPUT_BYTES = 1024 * 1024 * 1024
 """The most that can be released of one execution, all together."""
 
 MAXIMUM_OUTPUTS = 400
-OUTPUTS_DOMAIN = "job-outputs"
 LOGS = ("stdout.txt", "stderr.txt")
 """What a job printed counts as two outputs more, under these names in the folder beside `outputs`."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from packaging.markers import UndefinedComparison
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -32,7 +33,11 @@ def _is_met(text: str, offered: Mapping[str, Version]) -> bool:
         raise InvalidInputError(f"«{text}» is no requirement as pip writes them, such as pandas>=2.") from error
     if requirement.url is not None:
         raise InvalidInputError(f"«{text}» names a place to fetch it from; nothing is fetched for a job.")
-    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+    try:
+        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    except (UndefinedComparison, KeyError) as error:
+        raise InvalidInputError(f"«{text}» has a condition that cannot be evaluated; write it plainly.") from error
+    if not needed:
         return True
     version = offered.get(canonicalize_name(requirement.name))
     return version is not None and requirement.specifier.contains(version, prereleases=True)

@@ -99,3 +99,10 @@ def test_markup_is_shown_and_never_acts(scene: SyftScene, client: SyftRDSClient)
         assert "alert(1)" in quoting._repr_html_(), "the text is shown"
     for shown in (jobs, job, job.stdout, job.stderr, data_sets, data_sets.get_all(), data_set, client.peers):
         assert not re.search(r"<img|<script>alert", shown._repr_html_()), type(shown)
+
+
+def test_a_data_set_of_a_year_that_no_calendar_has_stops_nobody(scene: SyftScene, client: SyftRDSClient) -> None:
+    honest = scene.anna.offer("x", {"a.csv": b"1"}, total=1).offer
+    assert honest is not None
+    offer = honest.model_copy(update={"registered_at": 2**40})
+    unchanged(scene, client, (scene.anna, FileSetReply(total=1, offer=offer)), warned=False)

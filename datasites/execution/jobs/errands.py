@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from datasites.catalog.checked_file import CheckedFile
-from datasites.catalog.file_sets import private_files
+from datasites.catalog.file_sets import mock_contents, private_files
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.records import Job
 from datasites.sandbox.errand import Errand, Limits, Shown
@@ -93,15 +93,6 @@ def opened_files(site: Site, file_sets: Sequence[FileSet]) -> Iterator[Opened]:
         for files in opened.values():
             for _, file in files:
                 file.require_unchanged()
-
-
-def mock_contents(site: Site, file_set: FileSet) -> Mapping[str, bytes]:
-    """The mock files of a set, by name."""
-    content, offset, files = b"".join(site.contents.read(file_set.mock_file)), 0, {}
-    for file in file_set.card.mock:
-        files[file.name] = content[offset : offset + file.size]
-        offset += file.size
-    return files
 
 
 def _limits(limits: JobLimits) -> Limits:

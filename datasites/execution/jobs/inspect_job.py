@@ -1,7 +1,7 @@
 """Inspect what a run wrote, in the sandbox beside the private files, and let it go, or hold it for the owner."""
 
 from collections.abc import Collection
-from itertools import chain, count
+from itertools import count
 
 from sqlalchemy import Connection, update
 
@@ -100,14 +100,14 @@ def _outputs(site: Site, job: Job, run: Run, rules: DisclosureRules) -> dict[str
         return None
     found: dict[str, bytes] = {}
     for file, content in output_contents(site, job):
-        found[_free_name(file.path, found)] = content
+        found[file.path if file.kind == "output" else _apart(file.path, found)] = content
     return found
 
 
-def _free_name(path: str, taken: Collection[str]) -> str:
-    """A name for a log that no output has, as they may be called like one."""
-    names = chain([path], (f"printed-{number}-{path}" for number in count(1)))
-    return next(name for name in names if not any(f"{it}/".startswith(f"{name}/") for it in taken))
+def _apart(log: str, outputs: Collection[str]) -> str:
+    """A name for a log that no output has, nor a folder of outputs: their names are the code's own choice."""
+    names = (log if tried == 0 else f"printed-{tried}-{log}" for tried in count())
+    return next(name for name in names if not any(f"{it}/".startswith(f"{name}/") for it in outputs))
 
 
 def _private_data(connection: Connection, file_set: FileSet) -> PrivateData:

@@ -29,8 +29,8 @@ def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
     """
     with reading(site.engine) as connection:
         file_sets = [it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None]
+    errand = dry_run_errand(site, job, file_sets, site.house_rules().jobs)
     with zygotes.of(job.sender) as zygote:
-        errand = dry_run_errand(site, job, file_sets, site.house_rules().jobs)
         outcome = zygote.run(errand, lambda _piece: None, cancel)
     if outcome.ending == "cancelled":  # the job was closed; or the datasite stops, and tries it anew when it starts
         return

@@ -26,13 +26,15 @@ _CLOSABLE = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING, S
 def cancel_own_job(connection: Connection, sender: str, message: JobCancel, now: int) -> None:
     """End the sender's own job; one that has ended already stays as it is.
 
+    While it is not told that a job ended, a job that ended and one that still runs are answered alike.
+
     Raises:
         RefusedError: the sender has no such job here.
     """
     job = find_senders_job(connection, sender, message.job)
     if job is None:
         raise RefusedError("This site knows no such job of yours.")
-    if job.status in _CLOSABLE:
+    if job.status in _CLOSABLE or job.tell_at is not None:
         _close(connection, job, Status.CANCELLED, f"Its researcher cancelled: {message.reason}", now)
     else:
         tell(connection, job, now)

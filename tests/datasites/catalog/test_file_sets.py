@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from datasites.catalog.file_sets import private_files, share_file_set
-from datasites.execution.jobs.errands import mock_contents, opened_files
+from datasites.catalog.file_sets import mock_contents, private_files, share_file_set
+from datasites.execution.jobs.errands import opened_files
+from datasites.store.referred import sweep_contents
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError
 from policies.log.job_entries import FileSetRegistered
 from tests.one_job import MOCK, PRIVATE, JobScene
@@ -26,6 +27,15 @@ def test_a_file_is_offered_where_it_lies(jobs: JobScene) -> None:
     stored = [path.read_bytes() for path in (jobs.scene.site.home.folder / "contents").iterdir()]
     assert PRIVATE.encode() not in stored
     assert jobs.scene.audit().broken == []
+
+
+def test_mock_files_of_what_was_registered_again_are_gone_and_stop_nothing(jobs: JobScene) -> None:
+    before = jobs.register()
+    (jobs.private.parent / "mock" / "visits.csv").write_text("patient,age,ill\n")
+    jobs.register()
+    sweep_contents(jobs.scene.site.engine, jobs.scene.site.contents, jobs.scene.now)
+    with pytest.raises(NotAuthenticError, match="not there any more"):
+        mock_contents(jobs.scene.site, before)
 
 
 def test_a_folder_is_a_set_of_its_plain_files(jobs: JobScene, tmp_path: Path) -> None:

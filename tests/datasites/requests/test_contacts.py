@@ -55,6 +55,17 @@ def test_an_address_belongs_to_one_researcher_however_it_is_spelt(jobs: JobScene
         accept(jobs, spelt)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["owner@clinic-a.example", "Owner@Clinic-A.example", "researcher-0123456789ab@unaccepted.invalid"],
+)
+def test_nobody_asks_for_the_owners_address_or_one_that_the_site_gives_out(jobs: JobScene, address: str) -> None:
+    with pytest.raises(RefusedError, match="cannot be a researcher's address"):
+        ask(jobs, jobs.scene.researcher, address)
+    with jobs.scene.site.engine.begin() as connection:
+        assert all_contacts(connection) == []
+
+
 def test_an_address_that_two_ask_for_is_nobodys(jobs: JobScene) -> None:
     for who in (jobs.scene.researcher, jobs.scene.other_researcher):
         ask(jobs, who, ADA)
@@ -107,3 +118,15 @@ def test_where_there_is_nothing_to_see_that_is_said(jobs: JobScene) -> None:
 def test_only_researchers_are_shown_files(jobs: JobScene) -> None:
     with pytest.raises(RefusedError):
         offers(jobs, jobs.scene.partners[0].card)
+
+
+def test_whoever_asks_again_and_again_is_not_written_large_content_each_time(jobs: JobScene) -> None:
+    (jobs.private.parent / "mock" / "visits.csv").write_text(MOCK * 200)
+    jobs.register()
+    card = jobs.scene.researcher.card
+    assert len(offers(jobs, card)) == 1
+    for _ in range(3):
+        with ExitStack() as files, jobs.scene.site.engine.begin() as connection:
+            answer_file_sets(connection, jobs.scene.site, card, files, jobs.scene.now)
+    assert len(jobs.scene.letters(FileSetReply)) == 1
+    assert len(offers(jobs, card)) == 1  # once the first has gone

@@ -59,7 +59,11 @@ def test_what_is_not_there_is_refused_with_the_list(requirement: str) -> None:
     assert "pandas==3.1.1" in str(refused.value)
 
 
-@pytest.mark.parametrize("requirement", ["pandas @ https://evil.example/p.whl", "pandas=2", "a b", "-r other.txt"])
+@pytest.mark.parametrize(
+    "requirement",
+    ["pandas @ https://evil.example/p.whl", "pandas=2", "a b", "-r other.txt",
+     'pandas; os_name ~= "x"', 'pandas; dependency_groups == "x"'],
+)  # fmt: skip
 def test_what_pip_would_fetch_from_elsewhere_or_not_understand_is_invalid(requirement: str) -> None:
     with pytest.raises(InvalidInputError):
         require_packages([requirement], OFFERED)

@@ -8,7 +8,7 @@ from datasites.requests.jobs.tell import refuse_job
 from policies.errors import ConflictError, RefusedError
 from policies.log.entries import RequestClosed
 from policies.log.job_entries import JobStarted
-from tests.one_job import JobScene
+from tests.one_job import COUNT, JobScene
 
 
 def received(jobs: JobScene) -> Job:
@@ -61,10 +61,26 @@ def test_an_open_job_is_cancelled_and_nothing_of_it_stays(jobs: JobScene, state:
 
 def test_a_job_that_has_ended_stays_as_it_is(jobs: JobScene) -> None:
     job = jobs.release(jobs.ran())
+    jobs.tell()
     jobs.cancel(job)
     assert jobs.job(job.digest).status is Status.RELEASED
     with jobs.scene.site.engine.begin() as connection, pytest.raises(ConflictError, match="released"):
         cancel_job(connection, job.number, "Too late.", jobs.scene.now)
+
+
+@pytest.mark.parametrize("code", [COUNT, "1 / 0"])
+@pytest.mark.parametrize("ran", [False, True])
+def test_a_cancelled_job_does_not_tell_whether_it_had_ended(jobs: JobScene, code: str, ran: bool) -> None:
+    jobs.rule("release_clean = true")
+    job = jobs.approve(jobs.tried(code))
+    if ran:
+        assert jobs.run(job).status in (Status.RELEASED, Status.FAILED)
+    told = len(jobs.statuses())
+    jobs.cancel(job)
+    jobs.tell()
+    assert [it.status for it in jobs.statuses()[told:]] == ["cancelled"]
+    assert jobs.outputs() == []
+    assert jobs.scene.audit().broken == []
 
 
 def test_nobody_elses_job_can_be_cancelled(jobs: JobScene) -> None:

@@ -27,6 +27,8 @@ _WARM = (
     "sklearn.linear_model", "sklearn.ensemble", "safetensors.numpy", "datasites.inspection.main",
 )  # fmt: skip
 _NEEDS_CACHE = "matplotlib.pyplot"
+_DIES_FIRST = "1000"
+"""When the machine is out of memory, an errand ends before anything else; the datasite lives on."""
 STARTED, SEVERAL_THREADS, NO_NAMESPACES, NO_BOUND = b"s", b"t", b"n", b"b"
 """What the zygote answers to a request; beside the first, the descriptor of the keeper's process."""
 
@@ -181,6 +183,8 @@ def _has_one_thread() -> bool:
 def main(descriptor: int) -> Never:
     """Serve the datasite at the other end of the socket `descriptor`, then end with everything that was forked."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with suppress(OSError):  # some containers do not let it
+        Path("/proc/self/oom_score_adj").write_text(_DIES_FIRST)
     try:
         _Zygote(socket.socket(fileno=descriptor)).live()
     finally:

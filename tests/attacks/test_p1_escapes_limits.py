@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -94,6 +95,12 @@ def test_a_bomb_of_memory(sandbox: Sandbox, script: str) -> None:
     outcome = sandbox.run(script, memory_bytes=256 * MEGABYTE)
     assert outcome.ending == "out-of-memory", (outcome.ending, outcome.stderr)
     assert outcome.peak_memory_bytes < 2 * 2**30
+
+
+def test_who_ends_first_when_the_machine_is_out_of_memory(sandbox: Sandbox) -> None:
+    assert sandbox.run("print(1)").ending == "finished"
+    adjustments = [Path("/proc", str(it), "oom_score_adj").read_text() for it in (sandbox.server, sandbox.zygote)]
+    assert adjustments == [Path("/proc/self/oom_score_adj").read_text(), "1000\n"]
 
 
 @pytest.mark.parametrize("folder", ["/job/code", "/job/code/outputs", "/tmp", "/dev/shm"])  # noqa: S108

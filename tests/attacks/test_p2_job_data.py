@@ -137,6 +137,16 @@ def lasting(jobs: JobScene, monkeypatch: pytest.MonkeyPatch) -> Callable[[float]
     return last
 
 
+def test_nothing_tells_when_a_dry_run_ends(jobs: JobScene) -> None:
+    """By how fast it was it might tell what an approved job, at the same time, wanted to be known."""
+    job = jobs.receive()
+    told = jobs.statuses()
+    assert [it.status for it in told] == ["pending"]
+    assert jobs.worker.try_next()
+    assert jobs.job(job.digest).status is Status.PENDING
+    assert jobs.statuses() == told
+
+
 def test_what_a_running_time_tells_takes_few_values(jobs: JobScene, lasting: Callable[[float], None]) -> None:
     """The code chooses how long it runs; its researcher sees what is told and when."""
     seen = set()

@@ -7,7 +7,7 @@ from datasites.execution.jobs.errands import dry_run_errand
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import DryRun
-from datasites.requests.jobs.tell import tell
+from datasites.requests.jobs.tell import WAITS
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.site import Site
 from datasites.store.engine import reading
@@ -41,10 +41,9 @@ def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
             return
         written = {"dry_run": report.canonical().decode()}
         connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(written))
-        set_job_status(connection, job.digest, Status.PENDING, "The owner has not decided yet.")
+        set_job_status(connection, job.digest, Status.PENDING, WAITS)
         entry: LogEntry = JobTried(at=site.now, request=job.digest, report=report.digest(), layers=outcome.layers)
         append(connection, entry)
-        tell(connection, find_job(connection, job.digest) or job, site.now)
 
 
 def _report(outcome: Outcome) -> DryRun:

@@ -25,6 +25,7 @@ _NOT_SENT = "This site could not send the outputs; its owner knows why."
 _NOT_TRIED = "This site could not try the job on mock data; its owner knows why."
 _TOLD_WHEN_ENDED = (Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
 APPROVED = "The owner approved; it runs when it is its turn."
+WAITS = "The owner has not decided yet."
 
 
 def tell_time(site: Site, job: Job) -> int:
@@ -40,14 +41,18 @@ def tell_time(site: Site, job: Job) -> int:
 def tell(connection: Connection, job: Job, now: int) -> None:
     """Send the job's status, as far as its researcher may know it at this moment.
 
-    Nothing tells when an execution begins: that is when another one has ended.
+    Nothing tells when an execution begins: that is when another one has ended. Nor when a dry run ends: it might have
+    felt, by how fast it was, what another job on private data did at the same time.
     """
     hidden = job.status is Status.RUNNING or (job.tell_at is not None and job.status in _TOLD_WHEN_ENDED)
     run = None if hidden or job.run is None or job.run.attempt != job.attempt else job.run
+    told, detail = (Status.APPROVED, APPROVED) if hidden else (job.status, job.detail)
+    if told is Status.RECEIVED:
+        told, detail = Status.PENDING, WAITS
     status = JobStatus(
         job=job.terms.job,
-        status=(Status.APPROVED if hidden else job.status).value,
-        detail=APPROVED if hidden else job.detail,
+        status=told.value,
+        detail=detail,
         decision=job.decision,
         ending=None if run is None else run.ending,
         milliseconds=None if run is None else run.milliseconds,

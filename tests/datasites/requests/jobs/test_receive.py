@@ -30,7 +30,7 @@ def test_a_job_is_frozen_logged_and_told(jobs: JobScene) -> None:
     (entry,) = jobs.logged(JobReceived)
     assert (entry.request, entry.terms) == (job.digest, job.terms)
     (told,) = jobs.statuses()
-    assert (told.status, told.job, told.decision, told.ending) == ("received", job.terms.job, None, None)
+    assert (told.status, told.job, told.decision, told.ending) == ("pending", job.terms.job, None, None)
 
 
 def test_studies_and_jobs_are_counted_together(jobs: JobScene) -> None:
@@ -43,7 +43,7 @@ def test_the_same_job_again_is_only_told_about(jobs: JobScene) -> None:
     first, second = jobs.receive(terms=terms), jobs.receive(terms=terms)
     assert first == second
     assert jobs.scene.count("jobs") == len(jobs.logged(JobReceived)) == 1
-    assert [it.status for it in jobs.statuses()] == ["received", "received"]
+    assert [it.status for it in jobs.statuses()] == ["pending", "pending"]
 
 
 def test_a_name_is_taken_once(jobs: JobScene) -> None:

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from datasites.requests.jobs.records import Job
 from datasites.site import Site
-from policies.errors import NotAuthenticError
+from policies.errors import ConflictError, NotAuthenticError
 from policies.jobs.release import OutputFact
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import keyed_commitment
@@ -49,9 +49,12 @@ def output_contents(site: Site, job: Job) -> list[tuple[OutputFact, bytes]]:
     """Each output and log of the newest execution with its bytes.
 
     Raises:
-        NotAuthenticError: there are none, or what is stored is not what the run wrote.
+        ConflictError: none are kept: it has not run, or was closed, withheld or over long ago.
+        NotAuthenticError: what is stored is not what the run wrote.
     """
-    files = job.run.files if job.run is not None else ()
+    if job.run is None or job.outputs_file is None:
+        raise ConflictError(f"Job {job.number} is {job.status}, and no outputs of it are kept.")
+    files = job.run.files
     content, offset, found = b"".join(output_pieces(site, job, files)), 0, []
     for file in files:
         found.append((file, content[offset : offset + file.size]))

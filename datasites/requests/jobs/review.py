@@ -9,6 +9,7 @@ from datasites.protocol.identity import IdentityCard
 from datasites.requests.contacts import accepted_contact
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.records import Job
+from datasites.sandbox.messages import MOST_SHOWN
 from datasites.site import Site
 from datasites.store.file_sets import FileSet, find_file_set
 from datasites.store.peers import require_card
@@ -115,4 +116,7 @@ def _obstacles(site: Site, job: Job, file_sets: tuple[FileSet, ...]) -> tuple[st
     missing = set(job.terms.data_sets) - {it.name for it in file_sets}
     if missing:
         found.append(f"There is no set of files {', '.join(sorted(missing))} any more.")
+    files = sum(len(it.card.private) for it in file_sets)
+    if files > MOST_SHOWN:
+        found.append(f"The job would see {files} private files; at most {MOST_SHOWN} can be shown to one.")
     return (*found, *job_obstacles(site.house_rules().jobs, job.terms, site.now))

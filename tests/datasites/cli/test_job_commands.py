@@ -77,7 +77,7 @@ def test_outputs_are_withheld_and_jobs_cancelled_and_denied(jobs: JobScene, owne
     assert failure(owner.types("cancel", "2", "--reason", "Again.", "--json"))["exit_code"] == 5
     assert owner.decides("deny", "3", "--reason", "Again.").exit_code == 5
     assert failure(owner.types("cancel", "9", "--reason", "?", "--json"))["exit_code"] == 2
-    assert owner.types("outputs", "1", "--to", owner.folder / "new").exit_code == 4
+    assert owner.types("outputs", "1", "--to", owner.folder / "new").exit_code == 5  # withheld: none are kept
 
 
 def test_files_are_offered_shared_and_listed(jobs: JobScene, owner: Owner, tmp_path: Path) -> None:

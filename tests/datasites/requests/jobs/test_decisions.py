@@ -1,6 +1,7 @@
 """The owner's decision on a job: what its digest covers, what stands against it, and what it changes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -101,6 +102,19 @@ def test_the_house_rules_stand_against_an_approval(jobs: JobScene, rule: str, se
     assert sentence in " ".join(jobs.shown(job).obstacles)
     with pytest.raises(RefusedError, match=sentence):
         jobs.approve(job, digest)
+
+
+def test_more_private_files_than_can_be_shown_stand_against_an_approval(jobs: JobScene, tmp_path: Path) -> None:
+    names = ("one", "two", "three")
+    for name in names:
+        (tmp_path / name).mkdir()
+        for number in range(70):
+            (tmp_path / name / f"{number}.csv").write_text(f"{name}{number}")
+        jobs.register(name, private=tmp_path / name)
+    job = jobs.tried("", data_sets=names)
+    assert "see 210 private files; at most 200" in " ".join(jobs.shown(job).obstacles)
+    with pytest.raises(RefusedError, match="210 private files"):
+        jobs.approve(job)
 
 
 def test_under_rules_that_cannot_be_read_nothing_is_approved(jobs: JobScene) -> None:

@@ -120,8 +120,8 @@ class Service:
             self._jobs.wake()
 
     def _wake(self) -> None:
+        self._jobs.wake()  # first: what the owner has just approved begins at once
         self._wake_others()
-        self._jobs.wake()
 
     def _wake_others(self) -> None:
         for waits in (self._small_mail_waits, self._large_mail_waits, self._work_waits):

@@ -10,10 +10,10 @@ from datasites.serving.lifecycle import Pause, report, sentence_of
 
 
 class JobLoops:
-    """Loops that sleep until they are woken, or until it is time. After each step the others look again."""
+    """Loops that sleep until they are woken, or until it is time. After a step that did something, others look."""
 
     def __init__(self, worker: JobWorker, stop: Event, changed: Callable[[], None]) -> None:
-        """`changed` is called when the database may have something new to be sent or shown."""
+        """`changed` is called when the database has something new to be sent or shown."""
         self._worker = worker
         self._stop = stop
         self._changed = changed
@@ -33,7 +33,7 @@ class JobLoops:
 
     def wake(self) -> None:
         """Look at the database again: in every loop, and for jobs that were closed while they run."""
-        for waits in (self._tries, self._runs, self._tellings):
+        for waits in (self._runs, self._tries, self._tellings):
             waits.set()
         self._worker.stop_closed()
 
@@ -54,8 +54,8 @@ class JobLoops:
                 report(f"The database cannot be used just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
-            self._changed()
             if rest == 0.0:
+                self._changed()
                 self._tellings.set()
             elif not self._stop.is_set():
                 waits.wait(rest)

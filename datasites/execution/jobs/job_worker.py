@@ -73,10 +73,14 @@ class JobWorker:
         return True
 
     def tell_next(self) -> float | None:
-        """Tell what is due, close what has expired; gives the seconds until there may be more, or None."""
+        """Tell what is due, close what has expired; gives the seconds until there may be more, or None.
+
+        0 says that something was told or closed.
+        """
         with self._site.engine.begin() as connection:
-            close_expired_jobs(connection, self._site.now)
-        tell_due(self._site)
+            closed = close_expired_jobs(connection, self._site.now)
+        if tell_due(self._site) or closed:
+            return 0.0
         with reading(self._site.engine) as connection:
             milliseconds = milliseconds_to_next_telling(connection, self._site)
             expiry = next_job_expiry(connection)

@@ -85,15 +85,15 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox_of(user: str) -> Iterator[Sandbox]:
-    """A sandbox whose datasite is `user`."""
+def sandbox_of(user: str, *, by_bubblewrap: bool = False) -> Iterator[Sandbox]:
+    """A sandbox whose datasite is `user`; `by_bubblewrap` as if its own namespaces had been found not to hold."""
     as_other = user == "ordinary" and os.geteuid() == 0
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         if as_other:
             os.chown(folder, USER, USER)
         program = ["-m", "tests.ordinary_user"] if as_other else []
         with subprocess.Popen(
-            [sys.executable, *program, "-m", "tests.sandbox_server"],
+            [sys.executable, *program, "-m", "tests.sandbox_server", *(["by-bubblewrap"] if by_bubblewrap else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -104,4 +104,6 @@ def sandbox_of(user: str) -> Iterator[Sandbox]:
             try:
                 yield Sandbox(process, Path(folder), **json.loads(process.stdout.readline()))
             finally:
-                process.communicate(timeout=30)
+                if process.stdin is not None and not process.stdin.closed:
+                    process.stdin.close()
+                process.wait(timeout=30)

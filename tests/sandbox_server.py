@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from datasites.sandbox import zygote
 from datasites.sandbox.errand import Cancel, Errand, Limits, Shown
 from datasites.sandbox.zygote import Zygote
 from policies.errors import CloisterError
@@ -32,7 +33,7 @@ def limits(changed: Mapping[str, Any]) -> Limits:
     return Limits(**(usual | changed))
 
 
-def do(zygote: Zygote, asked: Mapping[str, Any]) -> dict[str, Any]:
+def do(warm: Zygote, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Do one errand; what came of it, with the outputs' contents by name."""
     files = {place: base64.b64decode(content) for place, content in asked["files"].items()}
     written = bytearray()
@@ -57,7 +58,7 @@ def do(zygote: Zygote, asked: Mapping[str, Any]) -> dict[str, Any]:
         if asked["cancel_after"] is not None:
             threading.Timer(asked["cancel_after"], cancel.cancel).start()
         try:
-            outcome = zygote.run(errand, written.extend, cancel)
+            outcome = warm.run(errand, written.extend, cancel)
         except CloisterError as error:
             return {"refusal": f"{type(error).__name__}: {error}"}
     contents, rest = {}, bytes(written)
@@ -73,14 +74,23 @@ def outside(script: str) -> str:
     return done.stdout + done.stderr
 
 
+def find_no_namespaces() -> None:
+    """Let the zygotes that are started from now on find that own namespaces do not hold."""
+    zygote._START = zygote._START.replace(
+        "import main", "import _Zygote, main; _Zygote._own_namespaces_hold = lambda self: False"
+    )
+
+
 def main() -> None:
     """Serve until there is no more input; the first line names this process and its zygote's."""
-    with Zygote() as zygote:
-        assert zygote._process is not None
-        print(json.dumps({"server": os.getpid(), "zygote": zygote._process.pid}), flush=True)
+    if "by-bubblewrap" in sys.argv:
+        find_no_namespaces()
+    with Zygote() as warm:
+        assert warm._process is not None
+        print(json.dumps({"server": os.getpid(), "zygote": warm._process.pid}), flush=True)
         for line in sys.stdin:
             asked = json.loads(line)
-            answer = outside(asked["script"]) if asked.get("outside") else do(zygote, asked)
+            answer = outside(asked["script"]) if asked.get("outside") else do(warm, asked)
             print(json.dumps(answer), flush=True)
 
 

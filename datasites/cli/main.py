@@ -2,7 +2,7 @@
 
 import typer
 
-from datasites.cli import data, decisions, files, jobs, log, peers, recover, relay, requests, site
+from datasites.cli import data, decisions, doctor, files, jobs, log, peers, recover, relay, requests, site
 
 app = typer.Typer(
     name="datasite",
@@ -21,6 +21,7 @@ jobs.add_to(app)
 app.add_typer(log.app, name="log")
 log.add_to(app)
 recover.add_to(app)
+doctor.add_to(app)
 app.add_typer(relay.app, name="relay")
 
 

@@ -3,69 +3,26 @@
 Nothing that comes is believed but for strict messages of bounded size; whoever lies can only end this one errand.
 """
 
-import os
 import select
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from socket import SHUT_WR, socket
+from socket import SHUT_WR
 
 from datasites.sandbox.errand import ERRORS, Cancel, Ending, Errand, Outcome, Output
 from datasites.sandbox.frames import Piece, read_header, read_into, write_stream
+from datasites.sandbox.line import Line, Text
 from datasites.sandbox.messages import MOST_OUTPUTS, Complete, Content, Ended, File, Locked, ShownFile, Task, parse
+from datasites.sandbox.outputs import plain_words
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
 
-_START_SECONDS, _STOP_SECONDS, _FRAME_SECONDS, _DEATH_SECONDS = 30.0, 1.0, 10.0, 10.0
+_START_SECONDS, _STOP_SECONDS, _FRAME_SECONDS = 30.0, 1.0, 10.0
 _BYTES_A_SECOND = 2**20
 _PIECE = 2**20
 
 
-@dataclass(frozen=True)
-class Line:
-    """The datasite's ends: the channel to the keeper, what the script prints, and the process that holds it all."""
-
-    channel: socket
-    output: int
-    errors: int
-    process: int
-
-    def end(self) -> None:
-        """End everything of the errand, wait until it is gone, and close the ends."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.process, signal.SIGKILL)
-        poll = select.poll()
-        poll.register(self.process, select.POLLIN)
-        poll.poll(_DEATH_SECONDS * 1000)
-        self.channel.close()
-        for descriptor in (self.output, self.errors, self.process):
-            os.close(descriptor)
-
-
 class _CancelledError(Exception):
     """The bell rang while something was handed over or taken."""
-
-
-@dataclass
-class _Text:
-    """What came of one of the script's streams."""
-
-    descriptor: int
-    most: int
-    content: bytearray = field(default_factory=bytearray)
-    open: bool = True
-
-    def take(self) -> bool:
-        """Take what is there; False if it is more than is allowed."""
-        piece = os.read(self.descriptor, min(2**16, self.most + 1 - len(self.content)))
-        self.content += piece
-        self.open = bool(piece)
-        if len(self.content) <= self.most:
-            return True
-        del self.content[self.most :]
-        self.open = False
-        return False
 
 
 def task_of(errand: Errand) -> Task:
@@ -103,7 +60,7 @@ class Attendance:
         self, line: Line, errand: Errand, write: Callable[[bytes | memoryview], object], cancel: Cancel
     ) -> None:
         self._line, self._errand, self._write, self._cancel = line, errand, write, cancel
-        self._texts = [_Text(line.output, errand.limits.text_bytes), _Text(line.errors, errand.limits.text_bytes)]
+        self._texts = [Text(line.output, errand.limits.text_bytes), Text(line.errors, errand.limits.text_bytes)]
         self._verdict: Ending | None = None
         self._layers: tuple[str, ...] = ()
         self._outputs: list[Output] = []
@@ -212,7 +169,7 @@ class Attendance:
             while len(self._outputs) <= MOST_OUTPUTS:
                 header, size = self._next(left)
                 if b'"complete"' in header:
-                    self._left_out = _plain_words(parse(Complete, header))
+                    self._left_out = plain_words(parse(Complete, header))
                     return
                 name = parse(Content, header).name
                 if any(output.name == name for output in self._outputs):
@@ -252,19 +209,3 @@ class Attendance:
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLIN)
         return {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
-
-
-def _plain_words(complete: Complete) -> tuple[str, ...]:
-    words = {
-        "link": complete.links,
-        "device, pipe or unreadable file": complete.specials,
-        "file with a name that is not plain": complete.badly_named,
-        "file in too many folders": complete.too_deep,
-        "file beyond the greatest number": complete.too_many,
-        "file beyond the size limit": complete.too_large,
-    }
-    return tuple(_counted(count, what) for what, count in words.items() if count)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what.replace('file', 'files').replace('link', 'links')}"

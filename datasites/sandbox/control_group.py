@@ -1,12 +1,14 @@
 """A control group that bounds how many threads an errand can have: for root, whom the kernel's other limit exempts."""
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _MOUNT = Path("/sys/fs/cgroup")
 _NAME = "cloister-"
+_LAST_MOMENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,14 @@ class Bound:
         os.pwrite(self.most, str(tasks).encode(), 0)
 
 
+def needed() -> bool:
+    """Whether this process's user is the machine's root, whom no other limit binds; not that of a container's users."""
+    if os.geteuid() != 0:
+        return False
+    inside, outside, _ = Path("/proc/self/uid_map").read_text().split()[:3]
+    return inside == outside == "0"
+
+
 def make() -> Bound | None:
     """Make this process's group, to be taken away by `remove`; None if the machine does not let it."""
     for parent in _parents():
@@ -43,12 +53,23 @@ def make() -> Bound | None:
 
 
 def remove(process: int) -> None:
-    """Take away the group that `process` made, and those of makers that ended without anybody doing so."""
+    """Take away the group that `process` made, and those of makers that ended without anybody doing so.
+
+    A group is busy until the last of its members is quite gone, which may take a moment.
+    """
+    deadline = time.monotonic() + _LAST_MOMENT_SECONDS
+    while _remove_idle(process) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _remove_idle(process: int) -> bool:
+    """Whether the group of `process` is still there."""
     for parent in _parents():
         for folder in parent.glob(f"{_NAME}*"):
             owner = folder.name.removeprefix(_NAME)
             if owner == str(process) or not _runs(owner):
                 _remove(folder)
+    return any((parent / f"{_NAME}{process}").exists() for parent in _parents())
 
 
 def _runs(process: str) -> bool:
@@ -59,7 +80,7 @@ def _runs(process: str) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    with suppress(OSError):  # it is busy until its last process is quite gone; or was not there
+    with suppress(OSError):  # it is busy, or was not there
         folder.rmdir()
 
 

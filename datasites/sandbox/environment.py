@@ -1,5 +1,6 @@
 """What of this machine a sandboxed process sees: the system's libraries, Python, and the packages installed here."""
 
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 OWN_PACKAGES = Path(__file__).resolve().parents[2]
 """The folder that holds `policies`, `datasites` and `researcher`."""
 
+_OWN_DISTRIBUTION = "cloister"
 _OWN_NAMES = ("policies", "datasites", "researcher")
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/usr/share/fonts", "/usr/share/zoneinfo",
@@ -39,14 +41,14 @@ class View:
 
 def standing_view() -> View:
     """The system's libraries, Python with its packages, and the least of /etc and /dev. Nothing of ours."""
-    folders = [Path(folder) for folder in _SYSTEM]
+    paths = [Path(place) for place in _SYSTEM]
     for prefix in {sys.prefix, sys.base_prefix}:
-        folders += [Path(prefix) / name for name in ("bin", "lib", "lib64")]
-    folders += [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS]
-    folders += [Path(top) for top in _TOP if not Path(top).is_symlink()]
+        paths += [Path(prefix) / name for name in ("bin", "lib", "lib64", "pyvenv.cfg")]
+    paths += [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGE_FOLDERS]
+    paths += [Path(top) for top in _TOP if not Path(top).is_symlink()]
     files = dict(_MADE) | {name: Path(name).read_bytes() for name in _COPIED if Path(name).is_file()}
     return View(
-        bound=_outermost(str(folder) for folder in folders if folder.is_dir()),
+        bound=outermost(str(path) for path in paths if path.exists()),
         links=tuple((top, str(Path(top).readlink())) for top in _TOP if Path(top).is_symlink()),
         files=tuple(files.items()),
         devices=tuple(device for device in _DEVICES if Path(device).exists()),
@@ -60,12 +62,17 @@ def own_packages() -> tuple[str, ...]:
 
 @cache
 def offered_packages() -> tuple[str, ...]:
-    """What the environment offers to jobs: `name==version` of each installed distribution, sorted."""
-    found = {(package.metadata["Name"] or "").lower().replace("_", "-"): package.version for package in distributions()}
-    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name)
+    """What the environment offers to jobs: `name==version` of each distribution but Cloister's own, sorted."""
+    found = {canonicalised(package.metadata["Name"] or ""): package.version for package in distributions()}
+    return tuple(sorted(f"{name}=={version}" for name, version in found.items() if name not in ("", _OWN_DISTRIBUTION)))
 
 
-def _outermost(folders: Iterable[str]) -> tuple[str, ...]:
+def canonicalised(name: str) -> str:
+    """A distribution's name as it is compared: in lower case, with single hyphens (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def outermost(paths: Iterable[str]) -> tuple[str, ...]:
     """Without those that lie in another one."""
-    wanted = sorted(set(folders))
+    wanted = sorted(set(paths))
     return tuple(one for one in wanted if not any(one.startswith(f"{other}/") for other in wanted))

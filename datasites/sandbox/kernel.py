@@ -10,6 +10,10 @@ from datasites.sandbox.system_calls import ARCHITECTURES, MOUNT_SET_ATTRIBUTES, 
 NEW_MOUNTS, NEW_CONTROL_GROUPS, NEW_NAMES, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 NEW_USERS, NEW_PROCESSES, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 
+ALL_NAMESPACES = (
+    NEW_MOUNTS | NEW_CONTROL_GROUPS | NEW_NAMES | NEW_IPC | NEW_USERS | NEW_PROCESSES | NEW_NETWORK
+)  # fmt: skip
+
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXECUTION = 1, 2, 4, 8
 
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_CAPABILITY, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 1, 4, 24, 38, 47
@@ -94,16 +98,11 @@ def set_mount_attributes(path: str, attributes: int, tree: int = _AT_HERE) -> No
     _check(_library.syscall(*call), "mount_setattr")
 
 
-def unmount(place: str) -> None:
-    """Take away a mount, at once for all who look for it."""
-    _check(_library.umount2(os.fsencode(place), _DETACH), f"umount {place}")
-
-
 def make_root(place: str) -> None:
     """Make the mount at `place` the root of everything, and let the old root go."""
     os.chdir(place)
     _check(_library.pivot_root(b".", b"."), "pivot_root")
-    unmount(".")
+    _check(_library.umount2(b".", _DETACH), "umount")
     os.chdir("/")
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from datasites.sandbox.environment import outermost
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 
@@ -63,8 +64,12 @@ class Task(StrictModel):
     @property
     def writable(self) -> tuple[str, ...]:
         """The folders that the script may write to, none below another."""
-        wanted = sorted({self.working_folder, self.collected, "/tmp", "/dev/shm"})  # noqa: S108 – inside the sandbox
-        return tuple(one for one in wanted if not any(one.startswith(f"{other}/") for other in wanted))
+        return outermost((self.working_folder, self.collected, "/tmp", "/dev/shm"))  # noqa: S108 – inside the sandbox
+
+    @property
+    def sees_own_packages(self) -> bool:
+        """Whether Cloister's own packages can be imported."""
+        return self.packages or self.program == "inspection"
 
 
 class Locked(StrictModel):

@@ -16,14 +16,14 @@ from datasites.sandbox.kernel import (
     make_root,
     mount_memory,
     set_mount_attributes,
-    unmount,
 )
 from datasites.sandbox.messages import Task
 from policies.errors import RefusedError
 
 # The new root is built on a folder that exists everywhere, and in which nothing lies that is to be shown.
 _ROOT = "/proc"
-_WRITABLE = "/.writable"
+# What can be written is held by one of the old root, until its parts have their places in the new one.
+_HOLD = "/usr"
 _STANDING_BYTES, _PAGE = 2**21, 2**12
 _MOST_FILES = 20_000
 
@@ -35,21 +35,32 @@ def build_standing(view: View) -> None:
     devices = {place: detached_copy(place, READ_ONLY | NO_SUID) for place in view.devices}
     mount_memory(_ROOT, f"size={_STANDING_BYTES},nr_inodes={_MOST_FILES},mode=0755")
     for place, tree in trees.items():
-        _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(tree, str(_inside(place)))
+        _attach(tree, _in_new_root(place))
     for place, target in view.links:
-        _inside(place).symlink_to(target)
+        _in_new_root(place).symlink_to(target)
     for place, content in view.files:
-        _write(_inside(place), content)
+        _write(_in_new_root(place), content)
     for place, tree in devices.items():
-        _write(_inside(place), b"")
-        attach(tree, str(_inside(place)))
+        _attach(tree, _in_new_root(place))
+
+
+def _in_new_root(place: str) -> Path:
+    return Path(_ROOT + place)
+
+
+def try_out() -> None:
+    """Make a new root and go there, as a trial; raises OSError if this machine does not let it."""
+    keep_mounts_to_itself()
+    mount_memory(_ROOT, "size=4096")
+    make_root(_ROOT)
 
 
 def complete(
     task: Task, files: Mapping[str, bytes | memoryview], shown: Mapping[str, int], more: tuple[str, ...]
 ) -> None:
-    """Add what this errand sees and may write, and let the old root go.
+    """Let the old root go, and add what this errand sees and may write.
+
+    In this order, so that no link can lead what is added to a place outside.
 
     Args:
         files: content by place.
@@ -63,18 +74,16 @@ def complete(
     mount_memory(_ROOT, f"size={_STANDING_BYTES + room},nr_inodes={2 * _MOST_FILES + len(files)}", again=True)
     trees = {place: detached_copy(place, READ_ONLY | NO_SUID | NO_DEVICES) for place in more}
     trees |= {file.place: _checked(file.path, shown[file.place]) for file in task.shown}
-    _make_writable(task.writable, task.disk_bytes + room)
-    for place in (task.working_folder, task.collected):
-        _inside(place).mkdir(parents=True, exist_ok=True)
-    for place, content in files.items():
-        _write(_inside(place), content)
-    for place, tree in trees.items():
-        if place in shown:
-            _write(_inside(place), b"")
-        else:
-            _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(tree, str(_inside(place)))
+    writable = _writable(task.writable, task.disk_bytes + room)
     make_root(_ROOT)
+    for place, tree in writable.items():
+        _attach(tree, Path(place))
+    for place in (task.working_folder, task.collected):
+        Path(place).mkdir(parents=True, exist_ok=True)
+    for place, content in files.items():
+        _write(Path(place), content)
+    for place, tree in trees.items():
+        _attach(tree, Path(place))
     set_mount_attributes("/", READ_ONLY | NO_SUID | NO_DEVICES)
     for place in shown:
         if not os.access(place, os.R_OK):
@@ -93,24 +102,27 @@ def _checked(path: str, descriptor: int) -> int:
     return tree
 
 
-def _make_writable(places: tuple[str, ...], size: int) -> None:
-    """One file system, so that one limit holds for all of it, seen at several places."""
-    _inside(_WRITABLE).mkdir()
-    mount_memory(str(_inside(_WRITABLE)), f"size={size},nr_inodes={_MOST_FILES},mode=0755")
+def _writable(places: tuple[str, ...], size: int) -> dict[str, int]:
+    """Detached folders of one file system, so that one limit holds for all of them together."""
+    mount_memory(_HOLD, f"size={size},nr_inodes={_MOST_FILES},mode=0755")
+    found = {}
     for number, place in enumerate(places):
-        part = _inside(_WRITABLE) / str(number)
+        part = Path(_HOLD, str(number))
         part.mkdir()
-        _inside(place).mkdir(parents=True, exist_ok=True)
-        attach(detached_copy(str(part), NO_SUID | NO_DEVICES), str(_inside(place)))
-    unmount(str(_inside(_WRITABLE)))
-    _inside(_WRITABLE).rmdir()
+        found[place] = detached_copy(str(part), NO_SUID | NO_DEVICES)
+    return found
+
+
+def _attach(tree: int, path: Path) -> None:
+    """Mount a file or folder on an empty one that is made for it."""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        _write(path, b"")
+    attach(tree, str(path))
 
 
 def _write(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o444)) as file:
         file.write(content)
-
-
-def _inside(place: str) -> Path:
-    return Path(_ROOT + place)

@@ -101,3 +101,20 @@ def pieces(descriptor: int, size: int) -> Iterator[bytes]:
             raise OSError("a file ended before its end")
         at += len(piece)
         yield piece
+
+
+def plain_words(complete: Complete) -> tuple[str, ...]:
+    """What was passed over, for people."""
+    words = {
+        "link": complete.links,
+        "device, pipe or unreadable file": complete.specials,
+        "file with a name that is not plain": complete.badly_named,
+        "file in too many folders": complete.too_deep,
+        "file beyond the greatest number": complete.too_many,
+        "file beyond the size limit": complete.too_large,
+    }
+    return tuple(_counted(count, what) for what, count in words.items() if count)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what.replace('file', 'files').replace('link', 'links')}"

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import importlib
 import io
+import logging
 import os
 import random
 import socket
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import traceback
 import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Never
 
@@ -49,19 +51,48 @@ def wait_and_run(keeper: socket.socket, address_space: int) -> Never:
     Args:
         address_space: what this process took when it was made, which does not count against the errand's memory.
     """
+    ready = _get_ready()
     _, descriptors, _, _ = socket.recv_fds(keeper, 1, 2)
     if len(descriptors) != 2:
         os._exit(1)
     task = parse(Task, read_frame(keeper.fileno(), maximum_body=0).header)
     _arrange_descriptors(keeper, *descriptors)
     try:
-        _arrange_interpreter(task)
-        layers = _lock_down(task, address_space)
+        _arrange_interpreter(task, ready)
+        layers = _lock_down(task, ready, address_space)
     except (CloisterError, OSError, ValueError) as error:
         _tell(Locked(layers=(), refusal=as_text(f"The last walls of the sandbox could not be put up: {error}")))
         os._exit(1)
     _tell(Locked(layers=layers, refusal=None))
     _end(_run(task))
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What was done ahead of the errand: the compiled filter, and our own modules, which were put aside."""
+
+    filter: bytes
+    own_modules: dict[str, types.ModuleType]
+
+
+def _get_ready() -> _Ready:
+    """Do ahead whatever is the same for all errands. The first use of anything after a fork is slow."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(_ENVIRONMENT)
+    tempfile.tempdir = None
+    atexit._clear()  # what packages registered in the zygote took longer than most scripts
+    atexit.register(logging.shutdown)
+    random.seed()  # forks of one zygote would otherwise draw the same numbers
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].seed()
+    own = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in _OWN_NAMES}
+    for name in own:
+        del sys.modules[name]
+    sys.path[:] = [entry for entry in sys.path if entry != str(OWN_PACKAGES)]
+    return _Ready(seccomp.compiled(job_rules(os.getpid())), own)
 
 
 def _arrange_descriptors(keeper: socket.socket, output: int, errors: int) -> None:
@@ -72,46 +103,27 @@ def _arrange_descriptors(keeper: socket.socket, output: int, errors: int) -> Non
     os.closerange(_TO_KEEPER + 1, _MOST_DESCRIPTORS)
 
 
-def _arrange_interpreter(task: Task) -> None:
+def _arrange_interpreter(task: Task, ready: _Ready) -> None:
     """As it would be after a start of its own: environment, streams, paths, and fresh random numbers."""
-    os.setsid()
-    os.environ.clear()
-    os.environ.update(_ENVIRONMENT | task.environment)
-    tempfile.tempdir = None
+    os.environ.update(task.environment)
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0)), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(io.FileIO(2, "w")), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
     sys.argv = [task.script]
-    if task.program == "script":
-        if not task.packages:
-            _forget_own_packages()
-        sys.path.insert(0, str(Path(task.script).parent))
-    elif str(OWN_PACKAGES) not in sys.path:
+    if task.sees_own_packages:
+        sys.modules.update(ready.own_modules)
         sys.path.append(str(OWN_PACKAGES))
+    if task.program == "script":
+        sys.path.insert(0, str(Path(task.script).parent))
     os.chdir(task.working_folder)
-    _reseed(task.threads)
-
-
-def _forget_own_packages() -> None:
-    sys.path[:] = [entry for entry in sys.path if entry != str(OWN_PACKAGES)]
-    for name in [name for name in sys.modules if name.partition(".")[0] in _OWN_NAMES]:
-        del sys.modules[name]
-
-
-def _reseed(threads: int) -> None:
-    """Forks of one zygote would otherwise draw the same numbers."""
-    random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
     if "torch" in sys.modules:
         torch: Any = sys.modules["torch"]
-        torch.seed()
-        torch.set_num_threads(max(1, min(threads // 2, len(os.sched_getaffinity(0)))))
+        torch.set_num_threads(max(1, min(task.threads // 2, len(os.sched_getaffinity(0)))))
 
 
-def _lock_down(task: Task, address_space: int) -> tuple[str, ...]:
+def _lock_down(task: Task, ready: _Ready, address_space: int) -> tuple[str, ...]:
     drop_capabilities()
     give_up_privileges()
     share_memory_among_threads()
@@ -124,7 +136,7 @@ def _lock_down(task: Task, address_space: int) -> tuple[str, ...]:
     )
     devices = [device for device in _DEVICES if Path(device).exists()]
     version = landlock.restrict(readable=("/",), writable=task.writable, devices=devices)
-    seccomp.install(job_rules(os.getpid()))
+    seccomp.install(ready.filter)
     return ("resource-limits", "no-new-privileges", *([f"landlock-{version}"] if version else []), "seccomp")
 
 

@@ -89,22 +89,31 @@ def build_filter(architecture: Architecture, rules: Rules) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def install(rules: Rules) -> None:
-    """Put the filter on every thread of this process, for good. `no_new_privs` must be set already.
+def compiled(rules: Rules) -> bytes:
+    """The filter of `rules` for this machine.
 
     Raises:
-        RefusedError: the machine is neither x86-64 nor 64-bit ARM, or its kernel has no seccomp filters.
+        RefusedError: the machine is neither x86-64 nor 64-bit ARM.
     """
     architecture = ARCHITECTURES.get(platform.machine())
     if architecture is None:
         raise RefusedError(
             f"Private data is read on x86_64 and aarch64 Linux only; this machine is {platform.machine()}."
         )
-    code = build_filter(architecture, rules)
+    return build_filter(architecture, rules)
+
+
+def install(code: bytes) -> None:
+    """Put a compiled filter on every thread of this process, for good. `no_new_privs` must be set already.
+
+    Raises:
+        RefusedError: the kernel has no seccomp filters.
+    """
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
-    if library.syscall(architecture.numbers["seccomp"], _SET_MODE_FILTER, _ALL_THREADS, header) != 0:
+    number = ARCHITECTURES[platform.machine()].numbers["seccomp"]
+    if library.syscall(number, _SET_MODE_FILTER, _ALL_THREADS, header) != 0:
         reason = os.strerror(ctypes.get_errno())
         raise RefusedError(f"The kernel took no seccomp filter ({reason}); nothing reads private data without one.")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from datasites.sandbox import control_group
-from datasites.sandbox.attendance import Attendance, Line
+from datasites.sandbox.attendance import Attendance
 from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.errand import Cancel, Errand, Outcome
+from datasites.sandbox.line import Line
 from datasites.sandbox.messages import MOST_SHOWN
 from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 
@@ -36,8 +37,8 @@ _ENVIRONMENT = {
 _ANSWER_SECONDS = 60.0
 _REFUSALS = {
     b"t": "The sandbox's process has several threads, which a fork would not survive; report this.",
-    b"n": "This machine lets the datasite make no namespaces of its own; `datasite doctor` says what to do.",
-    b"b": "Nothing bounds the threads of a job on this machine; `datasite doctor` says what to do.",
+    b"n": "This machine lets the datasite make no namespaces of its own; ask `datasite doctor`.",
+    b"b": "Nothing bounds the threads of a job on this machine; ask `datasite doctor`.",
 }
 
 

@@ -8,6 +8,7 @@ import gc
 import importlib
 import os
 import select
+import shutil
 import signal
 import socket
 from collections import deque
@@ -17,22 +18,14 @@ from pathlib import Path
 from typing import Never
 
 from datasites.sandbox import control_group, kernel
-from datasites.sandbox.keeper import keep
+from datasites.sandbox.bubblewrap import become_bubblewrap
+from datasites.sandbox.keeper import keep, try_out
 from datasites.sandbox.messages import MOST_SHOWN
 
 _WARM = (
     "numpy", "pandas", "pyarrow", "pyarrow.parquet", "torch", "syft", "matplotlib.pyplot", "sklearn",
     "sklearn.linear_model", "sklearn.ensemble", "safetensors.numpy", "datasites.inspection.main",
 )  # fmt: skip
-_NAMESPACES = (
-    kernel.NEW_USERS
-    | kernel.NEW_MOUNTS
-    | kernel.NEW_PROCESSES
-    | kernel.NEW_NETWORK
-    | kernel.NEW_IPC
-    | kernel.NEW_NAMES
-    | kernel.NEW_CONTROL_GROUPS
-)
 _NEEDS_CACHE = "matplotlib.pyplot"
 STARTED, SEVERAL_THREADS, NO_NAMESPACES, NO_BOUND = b"s", b"t", b"n", b"b"
 """What the zygote answers to a request; beside the first, the descriptor of the keeper's process."""
@@ -60,12 +53,28 @@ class _Zygote:
         self._cold = deque(name for name in _WARM if name != _NEEDS_CACHE or "MPLCONFIGDIR" in os.environ)
         self._ready: _Keeper | None = None
         self._busy: dict[int, int] = {}  # the end's descriptor → process
-        self._bound = control_group.make() if os.geteuid() == 0 else None
+        self._needs_bound = control_group.needed()
+        self._bound = control_group.make() if self._needs_bound else None
+        self._outside = (os.geteuid(), os.getegid())
+        self._bubblewrap = None if self._own_namespaces_hold() else shutil.which("bwrap")
+        self._ready_ahead = self._bubblewrap is None
+        if self._bubblewrap is not None:
+            self._cold.clear()  # its errands start cold
+
+    def _own_namespaces_hold(self) -> bool:
+        """Whether this machine lets us build a sandbox by system calls."""
+        try:
+            process = kernel.clone(kernel.ALL_NAMESPACES)
+        except OSError:
+            return False
+        if process == 0:
+            try_out(self._outside)
+        return os.waitpid(process, 0)[1] == 0
 
     def serve(self) -> None:
         """Until the datasite closes its end."""
         while True:
-            if not (self._cold or self._busy or self._ready):
+            if self._ready_ahead and not (self._cold or self._busy or self._ready):
                 with suppress(_CannotForkError):
                     self._ready = self._make()
             poll = select.poll()
@@ -114,23 +123,27 @@ class _Zygote:
         return self._make()
 
     def _make(self) -> _Keeper:
-        if os.geteuid() == 0 and self._bound is None:
+        if self._needs_bound and self._bound is None:
             raise _CannotForkError(NO_BOUND)
         if len(list(Path("/proc/self/task").iterdir())) != 1:
             raise _CannotForkError(SEVERAL_THREADS)
         ours, its = socket.socketpair()
-        outside = (os.geteuid(), os.getegid())
-        try:
-            process = kernel.clone(_NAMESPACES)
-        except OSError as error:
-            raise _CannotForkError(NO_NAMESPACES) from error
+        process = os.fork() if self._bubblewrap is not None else self._clone()
         if process == 0:
             try:
-                keep(its, outside, self._bound)
+                if self._bubblewrap is not None:
+                    become_bubblewrap(self._bubblewrap, its, self._bound)
+                keep(its, self._outside, self._bound)
             finally:
                 os._exit(1)
         its.close()
         return _Keeper(process, os.pidfd_open(process), ours)
+
+    def _clone(self) -> int:
+        try:
+            return kernel.clone(kernel.ALL_NAMESPACES)
+        except OSError as error:
+            raise _CannotForkError(NO_NAMESPACES) from error
 
 
 def main(descriptor: int) -> Never:

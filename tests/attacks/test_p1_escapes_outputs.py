@@ -134,7 +134,9 @@ def test_a_file_exchanged_after_its_check_is_not_shown(sandbox: Sandbox, change:
     assert sandbox.run("print(1)", shown={"/box/table.csv": checked}).stdout == "1\n"
 
 
-@pytest.mark.parametrize("place", ["/usr/lib/evil.py", "/job/../etc/passwd", "relative", "/", "/job//x", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "place", ["/lib/evil.py", "/usr/lib/evil.py", "/job/../etc/passwd", "relative", "/", "/job//x", "/etc/passwd"]
+)
 def test_files_are_put_only_where_there_is_room_for_them(sandbox: Sandbox, place: str) -> None:
     outcome = sandbox.run("print(1)", files={place: b"x"})
     assert outcome.refusal is not None

@@ -139,8 +139,9 @@ def test_a_process_with_threads_is_refused(tmp_path: Path) -> None:
 
 def test_landlock_and_the_network_namespace_hold_without_the_filter(tmp_path: Path) -> None:
     code = """
+import encodings.idna
 from datasites.sandbox import seccomp
-seccomp.install = lambda rules: None
+seccomp.install = lambda code: None
 layers = lock_down(2**30)
 def denied(attempt):
     try:
@@ -158,6 +159,29 @@ if "network-namespace" in layers:
     assert [name for _, name in socket.if_nameindex()] == ["lo"]
     assert denied(lambda: socket.create_connection(("127.0.0.1", 1)))
     assert denied(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.0.0.1", 9)))
+print("held", *layers)
+"""
+    (tmp_path / "key.pem").write_text("private")
+    start = PREFIX.replace("layers = lock_down(2**30)", "")
+    done = subprocess.run(
+        [sys.executable, "-c", start + code, "1", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("held"), done.stderr
+
+
+def test_the_mount_namespace_holds_without_the_filter_and_landlock(tmp_path: Path) -> None:
+    code = """
+from datasites.sandbox import landlock, seccomp
+seccomp.install, landlock.restrict = (lambda code: None), (lambda: 0)
+layers = lock_down(2**30)
+if "mount-namespace" in layers:
+    assert os.listdir("/") == []
+    for attempt in (lambda: open(folder + "/key.pem"), lambda: os.mkdir("/new"), lambda: os.listdir("/proc")):
+        try:
+            attempt()
+        except OSError:
+            continue
+        raise AssertionError
 print("held", *layers)
 """
     (tmp_path / "key.pem").write_text("private")

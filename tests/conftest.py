@@ -8,6 +8,8 @@ from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 from policies.manifest import Manifest, parse_manifest
 from tests.sandbox_client import USERS, Sandbox, sandbox_of
 
+pytest_plugins = ("tests.job_fixtures",)
+
 CLINIC = """
 name = "clinic-a"
 title = "Clinic A"

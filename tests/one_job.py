@@ -10,13 +10,17 @@ from datasites.catalog.file_sets import register_file_set
 from datasites.execution.jobs.job_worker import JobWorker
 from datasites.protocol.content import wrap
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.job_messages import JobOutputs, JobStatus, JobSubmission
-from datasites.requests.jobs.decide import approve_job
+from datasites.protocol.job_messages import JobCancel, JobOutputs, JobStatus, JobSubmission
+from datasites.requests.jobs.close import cancel_own_job
+from datasites.requests.jobs.decide import approve_job, deny_job
 from datasites.requests.jobs.receive import receive_job
 from datasites.requests.jobs.records import Job, find_job
-from datasites.requests.jobs.release import outputs_of, release_digest, release_outputs
-from datasites.requests.jobs.review import review_job
+from datasites.requests.jobs.release import outputs_of, release_digest, release_outputs, withhold_outputs
+from datasites.requests.jobs.review import JobReview, review_job
+from datasites.store.file_sets import FileSet
 from policies.jobs.terms import CODE_DOMAIN, CODE_FILE_DOMAIN, CodeFile, JobLimits, JobTerms
+from policies.log.job_entries import JobEntry
+from policies.log.journal import entries
 from policies.statements.digests import digest
 from tests.one_site import Scene, new_scene
 from tests.site_folder import NOW
@@ -96,15 +100,27 @@ class JobScene:
         assert self.worker.try_next()
         return self.job(job.digest)
 
-    def approve(self, job: Job) -> Job:
+    def shown(self, job: Job) -> JobReview:
+        """What the owner is shown of a job as things stand now."""
         stored = self.job(job.digest)
         with self.scene.site.engine.begin() as connection:
-            shown = review_job(connection, self.scene.site, stored)
-            return approve_job(connection, self.scene.site, shown.approval_digest, self.scene.owner_key)
+            return review_job(connection, self.scene.site, stored)
+
+    def approve(self, job: Job, digest: str | None = None) -> Job:
+        digest = digest or self.shown(job).approval_digest
+        with self.scene.site.engine.begin() as connection:
+            return approve_job(connection, self.scene.site, digest, self.scene.owner_key)
+
+    def deny(self, job: Job, reason: str = "Not now.") -> Job:
+        with self.scene.site.engine.begin() as connection:
+            return deny_job(connection, self.scene.site, job.number, reason, self.scene.owner_key)
 
     def ran(self, code: str | Mapping[str, bytes] = COUNT, **changes: Any) -> Job:
         """A job that was approved, has run and was inspected."""
-        job = self.approve(self.tried(code, **changes))
+        return self.run(self.approve(self.tried(code, **changes)))
+
+    def run(self, job: Job) -> Job:
+        """Let everything run and be inspected that waits for it."""
         while self.worker.run_next():
             pass
         return self.job(job.digest)
@@ -113,6 +129,44 @@ class JobScene:
         with self.scene.site.engine.begin() as connection:
             shown = release_digest(self.scene.site, job, outputs_of(job, logs=logs))
             return release_outputs(connection, self.scene.site, shown, self.scene.owner_key)
+
+    def withhold(self, job: Job, reason: str = "Too fine.") -> Job:
+        with self.scene.site.engine.begin() as connection:
+            return withhold_outputs(connection, self.scene.site, job.number, reason, self.scene.owner_key)
+
+    def cancel(self, job: Job, sender: str | None = None) -> None:
+        """Its researcher, or somebody else, cancels."""
+        message = JobCancel(job=job.terms.job, reason="Not needed any more.")
+        with self.scene.site.engine.begin() as connection:
+            cancel_own_job(connection, sender or self.scene.researcher.party, message, self.scene.now)
+
+    def register(self, name: str = "visits", content: str | None = None, **changes: Any) -> FileSet:
+        """Register a set of one file, with other private content if it is given."""
+        if content is not None:
+            self.private.write_text(content)
+        usual: dict[str, Any] = {
+            "summary": "One row a visit.",
+            "readme": "",
+            "tags": (),
+            "mock": self.private.parent / "mock" / "visits.csv",
+            "private": self.private,
+            "everybody": True,
+            "contacts": (),
+        }
+        return register_file_set(self.scene.site, name=name, **(usual | changes))
+
+    def rule(self, line: str) -> None:
+        """Set one of the house rules on jobs."""
+        rules = self.scene.site.home.house_rules_file
+        name = line.split("=")[0].strip()
+        lines = rules.read_text().split("[jobs]")
+        kept = [it for it in lines[1].splitlines() if not it.startswith(f"{name} ")]
+        rules.write_text(lines[0] + "[jobs]\n" + line + "\n".join(kept) + "\n")
+
+    def logged(self, *kinds: type[JobEntry]) -> list[Any]:
+        """What the log says of jobs, oldest first."""
+        with self.scene.site.engine.begin() as connection:
+            return [entry for _, entry in entries(connection) if isinstance(entry, kinds)]
 
     def tell(self) -> None:
         """Let time pass until everything may be told, and tell it."""
@@ -133,15 +187,6 @@ def new_job_scene(folder: Path) -> JobScene:
     mock.parent.mkdir()
     private.write_text(PRIVATE)
     mock.write_text(MOCK)
-    register_file_set(
-        scene.site,
-        name="visits",
-        summary="One row a visit.",
-        readme="",
-        tags=(),
-        mock=mock,
-        private=private,
-        everybody=True,
-        contacts=(),
-    )
-    return JobScene(scene, JobWorker(scene.site), private)
+    made = JobScene(scene, JobWorker(scene.site), private)
+    made.register()
+    return made

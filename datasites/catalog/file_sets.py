@@ -107,8 +107,10 @@ def private_files(site: Site, file_set: FileSet) -> Iterator[list[tuple[PrivateF
 
     Raises:
         InvalidInputError: one cannot be read.
-        NotAuthenticError: one was changed since it was registered.
+        NotAuthenticError: one was changed since it was registered, or what is stored of the set was.
     """
+    if _commitment(site, file_set.card) != file_set.commitment:
+        raise NotAuthenticError(f"What is stored of «{file_set.name}» is not what was registered; register it again.")
     with ExitStack() as opened:
         found = []
         for known in file_set.card.private:

@@ -66,8 +66,7 @@ def print_job(site: Site, shown: JobReview) -> None:
         },
     )
     for path, content in shown.code.items():
-        console.print(f"[bold]{escape(path)}[/]")
-        console.print(_code(path, content))
+        _print_code(path, content)
     if job.dry_run is not None:
         _print_run("The dry run on mock data", job.dry_run)
         console.print(escape(job.dry_run.printed))
@@ -118,13 +117,19 @@ def _print_findings(found: Findings) -> None:
         console.print("The inspection found nothing to hold. It cannot prove that the outputs are harmless.")
 
 
-def _code(path: str, content: bytes) -> Syntax | str:
+def _print_code(path: str, content: bytes) -> None:
+    console.print(f"[bold]{escape(path)}[/]")
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        return f"{len(content)} bytes, no text"
-    plain = "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
-    return Syntax(plain[:_SHOWN_CHARACTERS], "python" if path.endswith(".py") else "text", line_numbers=True)
+        console.print(f"{len(content)} bytes, no text")
+        return
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")  # as Python reads them
+    plain = "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in lines)
+    kind = "python" if path.endswith(".py") else "text"
+    console.print(Syntax(plain[:_SHOWN_CHARACTERS], kind, line_numbers=True, word_wrap=True))
+    if (more := len(plain) - _SHOWN_CHARACTERS) > 0:
+        console.print(f"[bold red]![/] {more:,} characters more of {escape(path)} are shown with --json only.")
 
 
 def _findings(job: Job) -> Findings | None:

@@ -9,7 +9,7 @@ from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import print_json, print_table, reporting, say
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
 from datasites.protocol.private_files import read_given_file
-from datasites.requests.contacts import accept_contact, all_contacts
+from datasites.requests.contacts import accept_contact, all_contacts, refuse_contact
 from datasites.sandbox.environment import offered_packages
 from datasites.store.peers import pin, pinned_cards
 from datasites.store.waking import wake
@@ -93,6 +93,22 @@ def asking(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         else:
             rows = [(it.name, it.requested or "", it.accepted or "") for it in found]
             print_table("Addresses", ("Name", "Asks for", "Is shown as"), rows)
+
+
+@app.command()
+def refuse(
+    contact: Annotated[str, typer.Argument(help="The e-mail address that a researcher asked for.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget that anybody asked for an address; whoever is shown under it already stays."""
+    with reporting(as_json):
+        with site_at(home).engine.begin() as connection:
+            refuse_contact(connection, contact)
+        if as_json:
+            print_json({"contact": contact})
+        else:
+            say(f"Nobody is shown as {contact} for having asked.")
 
 
 def read_card(path: Path) -> bytes:

@@ -115,7 +115,7 @@ def _numpy(path: Path) -> Iterator[Chunk]:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, by_columns, dtype = read_header(file)
-        if by_columns and len(shape) > 1 or dtype.kind not in "fiub":
+        if (by_columns and len(shape) > 1) or dtype.kind not in "fiub":
             raise ValueError("only numbers stored record by record are read")
         width = math.prod(shape[1:])
         rows = _rows(width)

@@ -30,16 +30,14 @@ def ask_for_contact(
 ) -> None:
     """Note which address a pinned researcher wants to be shown under, and answer whether it is accepted already.
 
+    The answer is the same whether somebody else is shown under it: who else writes here is nobody's business.
+
     Raises:
         RefusedError: the sender is no researcher.
-        ConflictError: another party is shown under this address.
     """
     if sender.role != "researcher":
         raise RefusedError("Only researchers ask for an address.")
     known = accepted_contact(connection, sender.party)
-    holder = connection.execute(select(contacts.c.party).where(contacts.c.accepted == message.contact)).scalar()
-    if holder not in (None, sender.party):
-        raise ConflictError("Another party is shown under this address; ask for another one.")
     if known != message.contact:
         put(connection, contacts, {"party": sender.party}, {"requested": message.contact})
     _reply(connection, site, sender.party, message.contact, known == message.contact, packages, now)
@@ -62,18 +60,19 @@ def accept_contact(connection: Connection, site: Site, contact: str, packages: S
 
     Raises:
         InvalidInputError: nobody who is pinned asked for it.
-        ConflictError: several did, or somebody is shown under it already.
+        ConflictError: several did, or somebody is shown under it already, however spelt.
     """
-    asking = [it for it in all_contacts(connection) if it.requested == contact]
+    known = all_contacts(connection)
+    asking = [it for it in known if it.requested == contact]
     if not asking:
         raise InvalidInputError(
             f"No pinned researcher asks to be shown as {contact}; pin its card with «datasite peers add», and let it "
             "ask again."
         )
-    taken = any(it.accepted == contact for it in all_contacts(connection))
-    if len(asking) > 1 or taken:
-        raise ConflictError(f"More than one researcher claims {contact}; settle with them who it belongs to.")
     party = asking[0].party
+    addresses = ((it.requested, it.accepted) for it in known if it.party != party)
+    if contact.lower() in [address.lower() for pair in addresses for address in pair if address]:
+        raise ConflictError(f"More than one researcher claims {contact}; settle with them who it belongs to.")
     connection.execute(update(contacts).where(contacts.c.party == party).values(requested=None, accepted=contact))
     _reply(connection, site, party, contact, True, packages, now)
     return Contact(party, asking[0].name, None, contact)

@@ -8,7 +8,7 @@ from datasites.sandbox.environment import outermost
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 
-MOST_OUTPUTS = 1000
+MOST_OUTPUTS = 400
 MOST_PARTS = 8
 MOST_SHOWN = 200
 
@@ -26,8 +26,11 @@ Layers = Annotated[tuple[Layer, ...], Field(max_length=24)]
 Size = Annotated[int, Field(ge=0, le=2**53)]
 Positive = Annotated[int, Field(ge=1, le=2**53)]
 Error = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{0,40}$")]
-_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-OutputName = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,{MOST_PARTS - 1}}}$")]
+LONGEST_NAME = 200
+_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+OutputName = Annotated[
+    str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,{MOST_PARTS - 1}}}$", max_length=LONGEST_NAME)
+]
 
 
 class File(StrictModel):

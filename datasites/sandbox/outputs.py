@@ -6,10 +6,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from datasites.sandbox.messages import MOST_OUTPUTS, MOST_PARTS, Complete
+from datasites.sandbox.messages import LONGEST_NAME, MOST_OUTPUTS, MOST_PARTS, Complete
 
 PIECE = 2**20
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _MOST_ENTRIES = 20_000
 
 
@@ -68,7 +68,7 @@ class Collection:
                 self.left_out.links += 1
             elif not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 self.left_out.specials += 1
-            elif not _PART.fullmatch(name):
+            elif not _PART.fullmatch(name) or len("/".join((*parents, name))) > LONGEST_NAME:
                 self.left_out.badly_named += 1
             elif len(parents) + 1 > MOST_PARTS:
                 self.left_out.too_deep += 1

@@ -62,7 +62,7 @@ class Fetching:
                     yield file
             case JobSubmission() as message:
                 with reading(self.site.engine) as connection:
-                    may_submit_job(connection, opened.sender)
+                    may_submit_job(connection, opened.sender, self.site.now)
                 size = parse_job_terms(message).code_size
                 pieces = self._pieces(message.code, size, _CODE_SECONDS)
                 with self.site.contents.saved(pieces, CODE_DOMAIN, size) as file:

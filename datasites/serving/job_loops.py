@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from datasites.execution.jobs.job_worker import JobWorker
 from datasites.serving.lifecycle import Pause, report, sentence_of
+from policies.errors import UnavailableError
 
 
 class JobLoops:
@@ -50,8 +51,8 @@ class JobLoops:
             try:
                 rest = step()
                 pause.reset()
-            except OperationalError as error:
-                report(f"The database cannot be used just now: {sentence_of(error)}")
+            except (OperationalError, UnavailableError) as error:
+                report(f"The database or the disk cannot be used just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
             if rest == 0.0:

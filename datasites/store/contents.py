@@ -1,12 +1,12 @@
 """Contents: what is too large for a row lies in files beside the database, on disk before any row refers to it."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO, TypeVar
 
 from datasites.protocol.blobs import CHUNK_BYTES, BlobReference, seal_stream
@@ -32,13 +32,12 @@ class ContentFolder:
     """Files that never change, each written once; `sweep` removes what no row refers to.
 
     A file is in use from its first byte until the block that wrote it ends, by when a row refers to it or never will.
+    Whoever uses it holds a lock on it, which other processes heed too.
     """
 
     def __init__(self, folder: Path) -> None:
         make_private_folder(folder)
         self._folder = folder
-        self._in_use: set[str] = set()
-        self._lock = Lock()
 
     @contextmanager
     def saved(self, pieces: Iterable[Piece], domain: str, size: int) -> Iterator[SavedFile]:
@@ -88,10 +87,9 @@ class ContentFolder:
             with self._whole_or_gone(name):
                 reference = seal_stream(pieces, size, file.write)
                 _finish(file)
-            with self._used(reference.digest):
-                (self._folder / name).replace(self._folder / reference.digest)
-                sync_folder(self._folder)
-                yield reference
+            (self._folder / name).replace(self._folder / reference.digest)
+            sync_folder(self._folder)
+            yield reference
 
     def read(self, name: str) -> Iterator[bytes]:
         """The content of a file in pieces."""
@@ -143,19 +141,41 @@ class ContentFolder:
 
     def sweep(self, referred: Callable[[], Collection[str]]) -> None:
         """Remove what is neither in use nor referred to; `referred` is asked after the folder was listed."""
-        with self._lock:
-            found = {path.name for path in self._folder.iterdir()} - self._in_use
-        if found:
-            for name in found - set(referred()):
-                (self._folder / name).unlink(missing_ok=True)
+        found = {path.name for path in self._folder.iterdir()}
+        if not found:
+            return
+        with ExitStack() as held:
+            unused = [name for name in found - set(referred()) if self._hold(name, held)]
+            if unused:  # a row may refer by now to what was in use before
+                for name in set(unused) - set(referred()):
+                    (self._folder / name).unlink(missing_ok=True)
+
+    def _hold(self, name: str, held: ExitStack) -> bool:
+        try:
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        held.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     @contextmanager
     def _draft(self) -> Iterator[tuple[str, BinaryIO]]:
+        name, descriptor = self._new_file()
+        while not os.fstat(descriptor).st_nlink:  # it was swept away before it was locked
+            os.close(descriptor)
+            name, descriptor = self._new_file()
+        with os.fdopen(descriptor, "wb") as file:
+            yield name, file
+
+    def _new_file(self) -> tuple[str, int]:
         name = secrets.token_hex(16)
-        with self._used(name):
-            descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                yield name, file
+        descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return name, descriptor
 
     @contextmanager
     def _whole_or_gone(self, name: str) -> Iterator[None]:
@@ -166,16 +186,6 @@ class ContentFolder:
             if isinstance(error, OSError):
                 raise UnavailableError("This site's disk did not take this content; tell its owner.") from error
             raise
-
-    @contextmanager
-    def _used(self, name: str) -> Iterator[None]:
-        with self._lock:
-            self._in_use.add(name)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._in_use.discard(name)
 
 
 def _finish(file: BinaryIO) -> None:

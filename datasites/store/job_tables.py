@@ -53,10 +53,14 @@ jobs = Table(
     Column("code_file", String(64), nullable=True, comment="content file, until nothing can run any more"),
     Column("dry_run", Text, nullable=True, comment="what the run on mock data showed, as canonical JSON"),
     Column("decision", Text, nullable=True, comment="the newest, signed by the owner"),
+    Column(
+        "approved_at", BigInteger, nullable=True, comment="milliseconds since 1970; the end's telling counts from it"
+    ),
     Column("attempt", Integer, nullable=False, default=0, comment="executions begun so far"),
     Column("run", Text, nullable=True, comment="how the newest execution ended, as canonical JSON"),
     Column("outputs_file", String(64), nullable=True, comment="content file with the outputs' bytes"),
     Column("findings", Text, nullable=True, comment="what the inspection found, as canonical JSON"),
+    Column("findings_seal", String(64), nullable=True, comment="keyed, to the findings and their run"),
     Column("release", Text, nullable=True, comment="the owner's signed word on the outputs"),
     Column("tell_at", BigInteger, nullable=True, comment="milliseconds since 1970; the researcher is told then"),
     Column("received_at", BigInteger, nullable=False),

@@ -23,8 +23,8 @@ _GROWTH = 1.25
 def told_milliseconds(elapsed: float) -> int:
     """A duration in milliseconds as it is told: rounded up to 100 ms × 1.25ⁿ.
 
-    Code can choose how long it runs, and so say something by it. What is told, and when it is told, takes one of 61
-    values in the first day: less than six bits an execution.
+    Code can choose how long it runs, and so say something by it. How long it took, and how long after its approval that
+    is told, each take one of 63 values in the first day: together less than twelve bits an execution.
     """
     steps = math.ceil(math.log(max(elapsed, _SHORTEST_MILLISECONDS) / _SHORTEST_MILLISECONDS, _GROWTH) - 1e-9)
     return math.ceil(_SHORTEST_MILLISECONDS * _GROWTH**steps)

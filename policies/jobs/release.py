@@ -8,11 +8,14 @@ from pydantic import Field
 from policies.decision import PublicKey, Signature, Timestamp
 from policies.jobs.decision import Attempt
 from policies.jobs.names import FilePath
+from policies.jobs.terms import MAXIMUM_DISK_MIB
 from policies.statements.schema import Digest, PartyId, StrictModel, Text
 from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_RELEASE_BYTES = 256 * 1024
 MAXIMUM_OUTPUT_BYTES = 1024 * 1024 * 1024
+"""The most that can be released of one execution, all together."""
+
 MAXIMUM_OUTPUTS = 400
 OUTPUTS_DOMAIN = "job-outputs"
 LOGS = ("stdout.txt", "stderr.txt")
@@ -24,7 +27,7 @@ class OutputFact(StrictModel):
 
     kind: Literal["output", "log"]
     path: FilePath
-    size: Annotated[int, Field(ge=0, le=MAXIMUM_OUTPUT_BYTES)]
+    size: Annotated[int, Field(ge=0, le=MAXIMUM_DISK_MIB << 20)]
 
 
 class ReleaseDecision(StrictModel):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from policies.disclosure.rules import DisclosureRules
-from policies.jobs.terms import JobTerms
+from policies.jobs.terms import MAXIMUM_DISK_MIB, JobTerms
 from policies.statements.schema import StrictModel
 
 
@@ -14,7 +14,7 @@ class JobRules(StrictModel):
 
     maximum_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     maximum_memory_mib: Annotated[int, Field(ge=256, le=1_048_576)] = 8192
-    maximum_disk_mib: Annotated[int, Field(ge=1, le=65_536)] = 1024
+    maximum_disk_mib: Annotated[int, Field(ge=1, le=MAXIMUM_DISK_MIB)] = 1024
     maximum_days: Annotated[int, Field(ge=1, le=3650)] = 90
     release_clean: bool = False
     """Whether outputs leave at once when their inspection finds nothing to hold; said in each approval."""

@@ -10,6 +10,7 @@ from policies.statements.schema import Digest, PartyId, StrictModel, Text
 
 MAXIMUM_JOB_TERMS_BYTES = 256 * 1024
 MAXIMUM_CODE_BYTES = 16 * 1024 * 1024
+MAXIMUM_DISK_MIB = 65_536
 CODE_DOMAIN = "job-code"
 CODE_FILE_DOMAIN = "job-code-file"
 
@@ -33,7 +34,7 @@ class JobLimits(StrictModel):
 
     wall_seconds: Annotated[int, Field(ge=1, le=604_800)]
     memory_mib: Annotated[int, Field(ge=256, le=1_048_576)]
-    disk_mib: Annotated[int, Field(ge=1, le=65_536)]
+    disk_mib: Annotated[int, Field(ge=1, le=MAXIMUM_DISK_MIB)]
 
 
 class JobTerms(StrictModel):

@@ -6,8 +6,10 @@ from datasites.sandbox.errand import Outcome
 from datasites.store.contents import Piece
 from policies.jobs.release import LOGS, OutputFact
 
+Sink = Callable[[Piece], object]
 
-def with_logs(run: Callable[[Callable[[Piece], object]], Outcome], keep: Callable[[Piece], object]) -> Outcome:
+
+def with_logs(run: Callable[[Sink], Outcome], keep: Sink) -> Outcome:
     """Run an errand; hand `keep` all bytes of its outputs as they come, and then what it printed."""
     outcome = run(keep)
     for text in (outcome.stdout, outcome.stderr):

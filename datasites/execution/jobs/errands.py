@@ -12,7 +12,8 @@ from datasites.site import Site
 from datasites.store.file_sets import FileSet, PrivateFile
 from datasites.syft_bridge.description import DataSetCard
 from datasites.syft_bridge.job_box import BOX, box_files, mock_place, private_place
-from policies.jobs.terms import JobTerms
+from policies.jobs.rules import JobRules
+from policies.jobs.terms import JobLimits
 
 CODE_FOLDER = "/job/code"
 _OUTPUTS_FOLDER = f"{CODE_FOLDER}/outputs"
@@ -27,6 +28,7 @@ _ENVIRONMENT = {
     "TMPDIR": "/tmp",  # noqa: S108 – the sandbox's own
 }
 _THREADS = 64
+_LONGEST_DRY_RUN_SECONDS = 120
 _TEXT_BYTES = 1 << 20
 _MEBIBYTE = 1 << 20
 _INSPECTION_LIMITS = Limits(
@@ -42,13 +44,22 @@ Opened = dict[str, list[tuple[PrivateFile, CheckedFile]]]
 """The private files in view, by the name of their set."""
 
 
-def dry_run_errand(site: Site, job: Job, file_sets: Sequence[FileSet]) -> Errand:
-    """The job on mock data: each set's mock files stand where the private ones will; nothing private is in view."""
+def dry_run_errand(site: Site, job: Job, file_sets: Sequence[FileSet], rules: JobRules) -> Errand:
+    """The job on mock data: each set's mock files stand where the private ones will; nothing private is in view.
+
+    Nobody has approved it yet: it gets no more than the house rules allow, and little time.
+    """
     mocks: dict[str, bytes] = {}
     for file_set in file_sets:
         for name, content in mock_contents(site, file_set).items():
             mocks[private_place(site.settings.contact, file_set.name, name)] = content
-    return _errand(site, job, file_sets, mocks, ())
+    asked = job.terms.limits
+    limits = JobLimits(
+        wall_seconds=min(asked.wall_seconds, _LONGEST_DRY_RUN_SECONDS),
+        memory_mib=min(asked.memory_mib, rules.maximum_memory_mib),
+        disk_mib=min(asked.disk_mib, rules.maximum_disk_mib),
+    )
+    return _errand(site, job, file_sets, mocks, (), limits)
 
 
 @contextmanager
@@ -65,7 +76,7 @@ def run_errand(site: Site, job: Job, file_sets: Sequence[FileSet]) -> Iterator[E
             for name, files in opened.items()
             for known, file in files
         )
-        yield _errand(site, job, file_sets, {}, shown)
+        yield _errand(site, job, file_sets, {}, shown, job.terms.limits)
 
 
 @contextmanager
@@ -93,20 +104,24 @@ def mock_contents(site: Site, file_set: FileSet) -> Mapping[str, bytes]:
     return files
 
 
-def limits_of(terms: JobTerms) -> Limits:
-    """The limits of one execution, as its terms ask for and its owner approved."""
+def _limits(limits: JobLimits) -> Limits:
     return Limits(
-        memory_bytes=terms.limits.memory_mib * _MEBIBYTE,
-        disk_bytes=terms.limits.disk_mib * _MEBIBYTE,
-        cpu_seconds=terms.limits.wall_seconds * _THREADS,
-        wall_seconds=terms.limits.wall_seconds,
+        memory_bytes=limits.memory_mib * _MEBIBYTE,
+        disk_bytes=limits.disk_mib * _MEBIBYTE,
+        cpu_seconds=limits.wall_seconds * _THREADS,
+        wall_seconds=limits.wall_seconds,
         threads=_THREADS,
         text_bytes=_TEXT_BYTES,
     )
 
 
 def _errand(
-    site: Site, job: Job, file_sets: Sequence[FileSet], contents: Mapping[str, bytes], shown: tuple[Shown, ...]
+    site: Site,
+    job: Job,
+    file_sets: Sequence[FileSet],
+    contents: Mapping[str, bytes],
+    shown: tuple[Shown, ...],
+    limits: JobLimits,
 ) -> Errand:
     owner = site.settings.contact
     cards = [
@@ -134,7 +149,7 @@ def _errand(
         working_folder=CODE_FOLDER,
         collected=_OUTPUTS_FOLDER,
         environment={**_ENVIRONMENT, "SYFTBOX_FOLDER": str(BOX), "SYFTBOX_EMAIL": owner},
-        limits=limits_of(job.terms),
+        limits=_limits(limits),
     )
 
 

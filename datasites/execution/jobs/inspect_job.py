@@ -1,30 +1,29 @@
 """Inspect what a run wrote, in the sandbox beside the private files, and let it go, or hold it for the owner."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, update
 
 from datasites.execution.jobs.errands import inspection_errand, opened_files
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.inspection.question import BoundedColumn, PrivateData, Question
-from datasites.requests.jobs.outputs import output_contents
+from datasites.requests.jobs.outputs import findings_seal, output_contents
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import Run
+from datasites.requests.jobs.tell import tell_time
 from datasites.sandbox.errand import Cancel
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import all_data_sets
+from datasites.store.engine import reading
 from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
 from policies.disclosure.file_findings import TooLarge
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES, Findings, believed, collect
 from policies.disclosure.rules import DisclosureRules
-from policies.errors import CloisterError
+from policies.errors import CloisterError, NotAuthenticError
 from policies.log.entries import LogEntry
 from policies.log.job_entries import OutputsInspected
 from policies.log.journal import append
 from policies.manifest import CategoryColumn
-from policies.statements.digests import keyed_commitment
 from policies.statements.schema import as_text
 
 _HELD = "It ended; its outputs wait for the owner."
@@ -40,12 +39,8 @@ _FAILED = {
 def inspect_job(site: Site, job: Job, run: Run, zygotes: Zygotes, cancel: Cancel) -> None:
     """Inspect the outputs of a run that ended, and settle where the job stands, unless it was closed meanwhile."""
     findings: Findings | None
-    with site.engine.begin() as connection:
-        file_sets = [require_file_set(connection, name) for name in job.terms.data_sets]
-        rules = site.house_rules().jobs.outputs
-        data = [_private_data(connection, it) for it in file_sets]
     try:
-        findings = _inspected(site, job, run, file_sets, data, rules, zygotes, cancel)
+        findings = _inspected(site, job, run, zygotes, cancel)
     except CloisterError as error:
         report(f"The outputs of job {job.number} could not be inspected: {error}")
         findings = believed(None, ())
@@ -57,13 +52,18 @@ def _inspected(
     site: Site,
     job: Job,
     run: Run,
-    file_sets: Sequence[FileSet],
-    data: Sequence[PrivateData],
-    rules: DisclosureRules,
     zygotes: Zygotes,
     cancel: Cancel,
 ) -> Findings | None:
-    """What the inspection found; None if it was stopped, because the job was closed or the datasite stops."""
+    """What the inspection found; None if it was stopped, because the job was closed or the datasite stops.
+
+    Raises:
+        CloisterError: it could not be done: by the rules, or the files that the run saw, as they stand now.
+    """
+    rules = site.house_rules().jobs.outputs
+    with reading(site.engine) as connection:
+        file_sets = [_as_approved(job, require_file_set(connection, name)) for name in job.terms.data_sets]
+        data = [_private_data(connection, it) for it in file_sets]
     outputs = _outputs(site, job, run, rules)
     if outputs is None:
         return collect((), (TooLarge(size=run.size, most=rules.maximum_output_bytes),))
@@ -82,6 +82,13 @@ def _inspected(
         return None
     said = bytes(written) if outcome.ending == "finished" and len(written) <= MAXIMUM_FINDINGS_BYTES else None
     return believed(said, outputs)
+
+
+def _as_approved(job: Job, file_set: FileSet) -> FileSet:
+    approved = () if job.decision is None else job.decision.decision.data_sets
+    if file_set.commitment not in [it.commitment for it in approved if it.name == file_set.name]:
+        raise NotAuthenticError(f"«{file_set.name}» was registered again after the job ran.")
+    return file_set
 
 
 def _outputs(site: Site, job: Job, run: Run, rules: DisclosureRules) -> dict[str, bytes] | None:
@@ -115,15 +122,17 @@ def _settle(site: Site, job: Job, run: Run, findings: Findings) -> None:
         if stored is None or stored.status is not Status.RUNNING or stored.attempt != run.attempt:
             return
         text = findings.canonical()
+        seal = findings_seal(site, run.commitment or "", text)
         entry: LogEntry = OutputsInspected(
             at=site.now,
             request=job.digest,
             attempt=run.attempt,
-            findings=keyed_commitment(site.catalog_keys.commitment, "job-findings", text),
+            findings=seal,
             clean=findings.clean,
         )
         append(connection, entry)
-        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(findings=text.decode()))
+        values = {"findings": text.decode(), "findings_seal": seal, "tell_at": tell_time(site, job)}
+        connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))
         goes = findings.clean and job.decision is not None and job.decision.decision.release == "clean"
         if run.ending != "finished":
             detail = _FAILED.get(run.ending) or as_text(f"Its code failed with an error of kind {run.error}.")

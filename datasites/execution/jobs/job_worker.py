@@ -35,6 +35,8 @@ class JobWorker:
         self._zygotes = Zygotes()
         self._lock = Lock()
         self._running: dict[str, Cancel] = {}
+        self._ending = False
+        self._tried_last = ""
 
     def take_up_interrupted(self) -> None:
         """At a start: what was running when the last process ended has failed; what had ended is inspected later."""
@@ -44,17 +46,23 @@ class JobWorker:
             end_without_outputs(self._site, job, "interrupted", STOPPED)
 
     def try_next(self) -> bool:
-        """Try the oldest job that was received, or export a study's source again; False if there is neither."""
+        """Try the oldest job that was received, another researcher's first, or export a study's source again.
+
+        False if there is neither.
+        """
         with reading(self._site.engine) as connection:
-            waiting = jobs_in(connection, Status.RECEIVED)[:1]
-        for job in waiting:
-            try:
-                with self._cancellable(job.digest) as cancel:
-                    try_job(self._site, job, self._zygotes, cancel)
-            except CloisterError as error:
-                report(f"Job {job.number} could not be tried: {error}")
-                refuse_job(self._site, job)
-        return bool(waiting) or self._export_next()
+            waiting = jobs_in(connection, Status.RECEIVED)
+        if not waiting:
+            return self._export_next()
+        job = min(waiting, key=lambda it: (it.sender == self._tried_last, it.number))
+        self._tried_last = job.sender
+        try:
+            with self._cancellable(job.digest) as cancel:
+                try_job(self._site, job, self._zygotes, cancel)
+        except CloisterError as error:
+            report(f"Job {job.number} could not be tried: {error}")
+            refuse_job(self._site, job)
+        return True
 
     def run_next(self) -> bool:
         """Inspect the oldest job that ended, or run the oldest that was approved; False if there is neither."""
@@ -65,6 +73,8 @@ class JobWorker:
                 with self._cancellable(job.digest) as cancel:
                     inspect_job(self._site, job, job.run, self._zygotes, cancel)
             return True
+        if self._ending:
+            return False
         begun = begin_next_job(self._site)
         if begun is None:
             return False
@@ -79,6 +89,7 @@ class JobWorker:
         """
         with self._site.engine.begin() as connection:
             closed = close_expired_jobs(connection, self._site.now)
+        self.stop_closed()
         if tell_due(self._site) or closed:
             return 0.0
         with reading(self._site.engine) as connection:
@@ -100,8 +111,9 @@ class JobWorker:
                 self._stop(digest)
 
     def stop_all(self) -> None:
-        """Stop whatever runs, and end the zygotes."""
+        """Stop whatever runs or is about to, and end the zygotes."""
         with self._lock:
+            self._ending = True
             running = set(self._running)
         for digest in running:
             self._stop(digest)
@@ -126,6 +138,8 @@ class JobWorker:
         cancel = Cancel()
         with self._lock:
             self._running[digest] = cancel
+            if self._ending:
+                cancel.cancel()
         try:
             if not self._is_wanted(digest):
                 cancel.cancel()  # it was closed before anybody could have stopped it

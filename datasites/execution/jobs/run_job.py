@@ -1,19 +1,18 @@
 """Run an approved job: once for each approval, on exactly what was approved, whatever stops in the middle."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlalchemy import Connection, update
 
-from datasites.execution.jobs.collected import facts_of, with_logs
+from datasites.execution.jobs.collected import Sink, facts_of, with_logs
 from datasites.execution.jobs.errands import run_errand
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.requests.jobs.outputs import output_commitment
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_job_status
 from datasites.requests.jobs.review import draft_job_decision
 from datasites.requests.jobs.runs import Run
-from datasites.requests.jobs.tell import tell
+from datasites.requests.jobs.tell import tell_time
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.serving.lifecycle import report
 from datasites.site import Site
@@ -39,6 +38,7 @@ class Begun:
     job: Job
     file_sets: tuple[FileSet, ...]
     started: float
+    """Seconds since 1970."""
 
 
 def begin_next_job(site: Site) -> Begun | None:
@@ -54,8 +54,7 @@ def begin_next_job(site: Site) -> Begun | None:
                 file_sets = _require_approval(connection, site, job)
             except CloisterError as error:
                 report(f"Job {job.number} is not run: {error}")
-                set_job_status(connection, job.digest, Status.FAILED, _NOT_RUN)
-                tell(connection, find_job(connection, job.digest) or job, site.now)
+                _fail(connection, site, job, _NOT_RUN)
                 continue
             return Begun(_begin(connection, site, job), file_sets, site.clock())
     return None
@@ -64,21 +63,21 @@ def begin_next_job(site: Site) -> Begun | None:
 def run_job(site: Site, begun: Begun, zygotes: Zygotes, cancel: Cancel) -> None:
     """Run what was begun, and keep what it wrote for the inspection."""
     job, hasher = begun.job, sha256()
-    try:
+
+    def fill(write: Sink) -> Outcome:
+        def keep(piece: Piece) -> None:
+            hasher.update(piece)
+            write(piece)
+
         with run_errand(site, job, begun.file_sets) as errand, zygotes.of(job.sender) as zygote:
+            return with_logs(lambda sink: zygote.run(errand, sink, cancel), keep)
 
-            def fill(write: Callable[[Piece], object]) -> Outcome:
-                def keep(piece: Piece) -> None:
-                    hasher.update(piece)
-                    write(piece)
-
-                return with_logs(lambda sink: zygote.run(errand, sink, cancel), keep)
-
-            with site.contents.filled(fill) as (name, outcome):
-                if outcome.ending == "cancelled":  # by a closed job, or because the datasite stops
-                    end_without_outputs(site, job, "cancelled", STOPPED)
-                else:
-                    _end(site, begun, outcome, hasher.digest(), name)
+    try:
+        with site.contents.filled(fill) as (name, outcome):
+            if outcome.ending == "cancelled":  # by a closed job, or because the datasite stops
+                end_without_outputs(site, job, "cancelled", STOPPED)
+            else:
+                _end(site, begun, outcome, hasher.digest(), name)
     except CloisterError as error:
         report(f"Job {job.number} could not be run: {error}")
         end_without_outputs(site, job, "interrupted", _NOT_RUN)
@@ -99,8 +98,13 @@ def end_without_outputs(site: Site, job: Job, ending: Ending, detail: str) -> No
         append(connection, entry)
         stored = find_job(connection, job.digest)
         if stored is not None and stored.status is Status.RUNNING:
-            set_job_status(connection, job.digest, Status.FAILED, detail)
-            tell(connection, find_job(connection, job.digest) or job, site.now)
+            _fail(connection, site, stored, detail)
+
+
+def _fail(connection: Connection, site: Site, job: Job, detail: str) -> None:
+    set_job_status(connection, job.digest, Status.FAILED, detail)
+    due = {"tell_at": tell_time(site, job)}
+    connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(due))
 
 
 def _begin(connection: Connection, site: Site, job: Job) -> Job:
@@ -109,9 +113,7 @@ def _begin(connection: Connection, site: Site, job: Job) -> Job:
     set_job_status(connection, job.digest, Status.RUNNING, "The job runs.")
     entry: LogEntry = JobStarted(at=site.now, request=job.digest, attempt=attempt)
     append(connection, entry)
-    begun = find_job(connection, job.digest) or job
-    tell(connection, begun, site.now)
-    return begun
+    return find_job(connection, job.digest) or job
 
 
 def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[FileSet, ...]:
@@ -147,7 +149,7 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
 def _end(site: Site, begun: Begun, outcome: Outcome, sha256_of_bytes: bytes, outputs_file: str) -> None:
     job = begun.job
     facts = facts_of(outcome)
-    commitment = output_commitment(site, sha256_of_bytes, facts)
+    commitment = output_commitment(site, job.digest, job.attempt, sha256_of_bytes, facts)
     elapsed = told_milliseconds((site.clock() - begun.started) * 1000)
     run = Run(
         attempt=job.attempt,
@@ -176,9 +178,5 @@ def _end(site: Site, begun: Begun, outcome: Outcome, sha256_of_bytes: bytes, out
         stored = find_job(connection, job.digest)
         if stored is None or stored.status is not Status.RUNNING or stored.attempt != job.attempt:
             return  # it was cancelled: what it wrote is forgotten
-        values = {
-            "run": run.canonical().decode(),
-            "outputs_file": outputs_file,
-            "tell_at": int(begun.started * 1000) + elapsed,
-        }
+        values = {"run": run.canonical().decode(), "outputs_file": outputs_file}
         connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))

@@ -10,6 +10,7 @@ from datasites.requests.jobs.runs import DryRun
 from datasites.requests.jobs.tell import tell
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.site import Site
+from datasites.store.engine import reading
 from datasites.store.file_sets import find_file_set
 from datasites.store.tables import jobs
 from policies.log.entries import LogEntry
@@ -20,16 +21,19 @@ _PRINTED_CHARACTERS = 20_000
 
 
 def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
-    """Run the job on mock data; whatever came of it, the job then waits for its owner, unless it ended meanwhile.
+    """Run the job on mock data; whatever came of it, the job then waits for its owner, unless it was stopped meanwhile.
 
     Raises:
         NotAuthenticError: what is stored is not what was received.
-        RefusedError: this machine cannot shut a job off well enough.
+        RefusedError: this machine cannot shut a job off well enough, or the house rules cannot be read.
     """
-    with site.engine.begin() as connection:
+    with reading(site.engine) as connection:
         file_sets = [it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None]
     with zygotes.of(job.sender) as zygote:
-        outcome = zygote.run(dry_run_errand(site, job, file_sets), lambda _piece: None, cancel)
+        errand = dry_run_errand(site, job, file_sets, site.house_rules().jobs)
+        outcome = zygote.run(errand, lambda _piece: None, cancel)
+    if outcome.ending == "cancelled":  # the job was closed; or the datasite stops, and tries it anew when it starts
+        return
     report = _report(outcome)
     with site.engine.begin() as connection:
         stored = find_job(connection, job.digest)

@@ -58,8 +58,9 @@ def close_expired_jobs(connection: Connection, now: int) -> bool:
         job = find_job(connection, digest)
         if job is not None:
             _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
-    forgotten = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.code_file.is_not(None)
-    connection.execute(update(jobs).where(forgotten).values(code_file=None))
+    ended = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.tell_at.is_(None)
+    kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
+    connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
     return bool(found)
 
 
@@ -90,7 +91,7 @@ def _close(connection: Connection, job: Job, status: Status, reason: str, now: i
     connection.execute(
         update(jobs)
         .where(jobs.c.digest == job.digest)
-        .values(code_file=None, outputs_file=None, findings=None, tell_at=None)
+        .values(code_file=None, run=None, outputs_file=None, findings=None, findings_seal=None, tell_at=None)
     )
     entry: LogEntry = RequestClosed(at=now, request=job.digest, reason=detail)
     append(connection, entry)

@@ -1,10 +1,12 @@
 """The code of a job: its files' bytes as they were received, checked against the terms each time they are used."""
 
 from collections.abc import Mapping
+from io import BytesIO
+from tokenize import detect_encoding
 
 from datasites.requests.jobs.records import Job
 from datasites.site import Site
-from policies.errors import NotAuthenticError
+from policies.errors import InvalidInputError, NotAuthenticError
 from policies.jobs.terms import CODE_FILE_DOMAIN, JobTerms
 from policies.statements.digests import digest
 
@@ -26,6 +28,23 @@ def split_code(terms: JobTerms, content: bytes) -> dict[str, bytes]:
     return files
 
 
+def require_plain_source(files: Mapping[str, bytes]) -> None:
+    """Python reads each file as its owner is shown it: as UTF-8, whatever its first lines say.
+
+    Raises:
+        InvalidInputError: a file has Python read it in another encoding.
+    """
+    for path, content in files.items():
+        if not path.endswith(".py"):
+            continue
+        try:
+            encoding, _ = detect_encoding(BytesIO(content).readline)
+        except SyntaxError:
+            encoding = "unknown"
+        if encoding not in ("utf-8", "utf-8-sig"):
+            raise InvalidInputError(f"The file {path} is no UTF-8 to Python; save it as UTF-8, and name no other.")
+
+
 def code_of(site: Site, job: Job) -> Mapping[str, bytes]:
     """The code of a stored job, by path.
 
@@ -37,9 +56,7 @@ def code_of(site: Site, job: Job) -> Mapping[str, bytes]:
     )
     if job.terms.digest() != job.digest or job.terms.researcher != job.sender:
         raise changed
-    if job.code_file is None or not site.contents.has(job.code_file):
-        raise changed
     try:
-        return split_code(job.terms, b"".join(site.contents.read(job.code_file)))
-    except NotAuthenticError as error:
+        return split_code(job.terms, b"".join(site.contents.read(job.code_file or "")))
+    except (OSError, NotAuthenticError) as error:
         raise changed from error

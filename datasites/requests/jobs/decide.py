@@ -6,7 +6,7 @@ from sqlalchemy import Connection, update
 from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
 from datasites.requests.jobs.review import draft_job_decision, job_approval_digest, release_rule, review_job
-from datasites.requests.jobs.tell import tell
+from datasites.requests.jobs.tell import APPROVED, tell
 from datasites.site import Site
 from datasites.store.tables import jobs
 from datasites.witnesses.hear import require_not_set_back
@@ -46,9 +46,9 @@ def approve_job(connection: Connection, site: Site, digest: str, owner_key: Ed25
     connection.execute(
         update(jobs)
         .where(jobs.c.digest == meant.digest)
-        .values(run=None, outputs_file=None, findings=None, release=None, tell_at=None)
+        .values(run=None, outputs_file=None, findings=None, findings_seal=None, release=None, tell_at=None)
     )
-    return _decide(connection, site, meant, owner_key, "approve", "approved as shown", "The owner approved.")
+    return _decide(connection, site, meant, owner_key, "approve", "approved as shown", APPROVED)
 
 
 def deny_job(connection: Connection, site: Site, number: int, reason: str, owner_key: Ed25519PrivateKey) -> Job:
@@ -85,8 +85,10 @@ def _decide(
         now=now,
     )
     signed = sign_job_decision(owner_key, decision)
-    values: dict[str, str | None] = {"decision": signed.canonical().decode()}
-    if verdict == "deny":
+    values: dict[str, object] = {"decision": signed.canonical().decode()}
+    if verdict == "approve":
+        values["approved_at"] = int(site.clock() * 1000)
+    else:
         values["code_file"] = None
     connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))
     set_job_status(connection, job.digest, Status.APPROVED if verdict == "approve" else Status.DENIED, detail)

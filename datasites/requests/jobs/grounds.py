@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from datasites.requests.jobs.outputs import findings_seal
 from datasites.requests.jobs.records import Job, Status
 from datasites.site import Site
 from policies.disclosure.findings import parse_findings
@@ -44,6 +45,8 @@ def released_outputs(site: Site, job: Job) -> ReleasedOutputs | None:
     covered = (decision.site, decision.request, decision.attempt, decision.verdict, decision.release)
     if covered != (site.identity.party, job.digest, job.attempt, "approve", "clean"):
         raise NotAuthenticError("The stored approval lets no outputs go by themselves.")
+    if findings_seal(site, run.commitment, job.findings.encode()) != job.findings_seal:
+        raise NotAuthenticError("The stored findings are not those of the inspection of these outputs.")
     if not parse_findings(job.findings.encode()).clean:
         raise NotAuthenticError("The inspection found something to hold.")
     return ReleasedOutputs("clean", run.commitment, tuple(file for file in run.files if file.kind == "output"))

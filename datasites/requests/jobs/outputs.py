@@ -11,10 +11,18 @@ from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import keyed_commitment
 
 
-def output_commitment(site: Site, sha256_of_bytes: bytes, files: Sequence[OutputFact]) -> str:
-    """The keyed commitment to outputs: to the SHA-256 of all their bytes, and to their names and sizes."""
+def output_commitment(
+    site: Site, request: str, attempt: int, sha256_of_bytes: bytes, files: Sequence[OutputFact]
+) -> str:
+    """The keyed commitment to one execution's outputs: to the SHA-256 of all their bytes, their names and sizes."""
     facts = canonical_bytes([file.model_dump(mode="json") for file in files])
-    return keyed_commitment(site.catalog_keys.commitment, "job-outputs", sha256_of_bytes, facts)
+    whose = request.encode(), attempt.to_bytes(4)
+    return keyed_commitment(site.catalog_keys.commitment, "job-outputs", *whose, sha256_of_bytes, facts)
+
+
+def findings_seal(site: Site, output_commitment: str, findings: bytes) -> str:
+    """The keyed commitment to what the inspection of these outputs found."""
+    return keyed_commitment(site.catalog_keys.commitment, "job-findings", output_commitment.encode(), findings)
 
 
 def output_pieces(site: Site, job: Job, chosen: Sequence[OutputFact]) -> Iterator[bytes]:
@@ -30,7 +38,7 @@ def output_pieces(site: Site, job: Job, chosen: Sequence[OutputFact]) -> Iterato
             places.append((offset, offset + file.size))
         offset += file.size
     at = 0
-    for piece in site.contents.read(job.outputs_file or ""):
+    for piece in _stored(site, job):
         for start, end in places:
             if start < at + len(piece) and end > at:
                 yield piece[max(0, start - at) : end - at]
@@ -52,11 +60,21 @@ def output_contents(site: Site, job: Job) -> list[tuple[OutputFact, bytes]]:
 
 
 def _require_as_written(site: Site, job: Job) -> None:
-    changed = NotAuthenticError(f"The stored outputs of job {job.number} are not those that its run wrote.")
-    if job.run is None or job.outputs_file is None or not site.contents.has(job.outputs_file):
-        raise changed
+    if job.run is None:
+        raise _changed(job)
     hasher = sha256()
-    for piece in site.contents.read(job.outputs_file):
+    for piece in _stored(site, job):
         hasher.update(piece)
-    if output_commitment(site, hasher.digest(), job.run.files) != job.run.commitment:
-        raise changed
+    if output_commitment(site, job.digest, job.attempt, hasher.digest(), job.run.files) != job.run.commitment:
+        raise _changed(job)
+
+
+def _stored(site: Site, job: Job) -> Iterator[bytes]:
+    try:
+        yield from site.contents.read(job.outputs_file or "")
+    except OSError as error:  # it is swept away as soon as the job is closed
+        raise _changed(job) from error
+
+
+def _changed(job: Job) -> NotAuthenticError:
+    return NotAuthenticError(f"The stored outputs of job {job.number} are not those that its run wrote.")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.job_messages import JobSubmission
 from datasites.requests.contacts import accepted_contact
-from datasites.requests.jobs.code import split_code
+from datasites.requests.jobs.code import require_plain_source, split_code
 from datasites.requests.jobs.records import Status, find_job, find_senders_job, next_request_number
 from datasites.requests.jobs.tell import tell
 from datasites.site import Site
@@ -26,6 +26,7 @@ from policies.log.journal import append
 from policies.statements.schema import parse_model
 
 _MOST_WAITING = 20
+_MOST_A_DAY = 500
 _TRYING = "The site tries the job on mock data."
 
 
@@ -65,11 +66,11 @@ def parse_job_terms(message: JobSubmission) -> JobTerms:
     return parse_model(JobTerms, message.terms.encode(), maximum_bytes=MAXIMUM_JOB_TERMS_BYTES, what="The job's terms")
 
 
-def may_submit_job(connection: Connection, sender: IdentityCard) -> None:
+def may_submit_job(connection: Connection, sender: IdentityCard, now: int) -> None:
     """Whether `sender` may submit a job now; asked before what it brings along is fetched.
 
     Raises:
-        RefusedError: the sender is no researcher, or has too many jobs that wait for a decision.
+        RefusedError: the sender is no researcher, has too many jobs that wait for a decision, or submitted many today.
     """
     if sender.role != "researcher":
         raise RefusedError("Only researchers submit jobs.")
@@ -80,6 +81,9 @@ def may_submit_job(connection: Connection, sender: IdentityCard) -> None:
         raise RefusedError(
             f"{_MOST_WAITING} of your jobs wait for a decision here; cancel one, or wait until its owner decided."
         )
+    recent = select(func.count()).where(jobs.c.sender == sender.party, jobs.c.received_at > now - 86_400)
+    if connection.execute(recent).scalar_one() >= _MOST_A_DAY:
+        raise RefusedError(f"You submitted {_MOST_A_DAY} jobs here within a day; submit more tomorrow.")
 
 
 def _accept(
@@ -109,7 +113,7 @@ def _accept(
         if file_set is None or not file_set.visible_to(contact):
             raise InvalidInputError(f"This site shows you no data set «{name}»; look at what it offers.")
     require_packages(terms.requirements, packages)
-    split_code(terms, b"".join(site.contents.read(code.name)))
+    require_plain_source(split_code(terms, b"".join(site.contents.read(code.name))))
     connection.execute(
         insert(jobs).values(
             digest=terms.digest(),

@@ -53,10 +53,12 @@ class Job:
     code_file: str | None
     dry_run: DryRun | None
     decision: SignedJobDecision | None
+    approved_at: int | None
     attempt: int
     run: Run | None
     outputs_file: str | None
     findings: str | None
+    findings_seal: str | None
     release: SignedRelease | None
     tell_at: int | None
     received_at: int
@@ -152,12 +154,14 @@ def _job(row: Row[tuple[object, ...]]) -> Job:
             maximum_bytes=MAXIMUM_SIGNED_JOB_DECISION_BYTES,
             what="A stored decision",
         ),
+        approved_at=columns["approved_at"],
         attempt=columns["attempt"],
         run=None
         if run is None
         else parse_model(Run, run.encode(), maximum_bytes=_MAXIMUM_RUN_BYTES, what="A stored run"),
         outputs_file=columns["outputs_file"],
         findings=columns["findings"],
+        findings_seal=columns["findings_seal"],
         release=None
         if release is None
         else parse_model(

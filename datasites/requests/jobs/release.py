@@ -10,7 +10,7 @@ from datasites.requests.jobs.records import Job, Status, find_job, job_by_number
 from datasites.site import Site
 from datasites.store.tables import jobs
 from policies.errors import ConflictError, RefusedError
-from policies.jobs.release import OutputFact, ReleaseDecision, sign_release
+from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, OutputFact, ReleaseDecision, sign_release
 from policies.log.entries import LogEntry
 from policies.log.job_entries import ReleaseDecided
 from policies.log.journal import append
@@ -37,13 +37,14 @@ def release_outputs(connection: Connection, site: Site, digest: str, owner_key: 
     """Let the files go whose `show` printed `digest`; they leave for the researcher who asked, and nobody else.
 
     Raises:
-        RefusedError: no outputs that wait have this digest as things stand now.
+        RefusedError: no outputs that wait have this digest as things stand now, or they are too large to be sent.
         NotAuthenticError: the key is not this datasite's owner's.
     """
     for job in jobs_in(connection, *_DECIDABLE):
         for logs in (False, True):
             files = outputs_of(job, logs=logs)
             if _waits(job) and files and release_digest(site, job, files) == digest:
+                _require_sendable(job, files)
                 return _decide(connection, site, job, files, owner_key, "release", "released as shown")
     raise RefusedError(
         f"No outputs that wait have the digest {digest[:16]}… as things stand now; «datasite show» prints it."
@@ -58,6 +59,14 @@ def withhold_outputs(connection: Connection, site: Site, number: int, reason: st
     """
     job = job_by_number(connection, number)
     return _decide(connection, site, job, outputs_of(job, logs=True), owner_key, "withhold", as_text(reason))
+
+
+def _require_sendable(job: Job, files: Sequence[OutputFact]) -> None:
+    size = sum(file.size for file in files)
+    if size > MAXIMUM_OUTPUT_BYTES:
+        raise RefusedError(
+            f"The outputs of job {job.number} have {size} bytes; at most {MAXIMUM_OUTPUT_BYTES} can be sent."
+        )
 
 
 def _waits(job: Job) -> bool:

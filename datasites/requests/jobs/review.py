@@ -12,7 +12,6 @@ from datasites.requests.jobs.records import Job
 from datasites.site import Site
 from datasites.store.file_sets import FileSet, find_file_set
 from datasites.store.peers import require_card
-from policies.errors import RefusedError
 from policies.jobs.decision import DataSetSnapshot, JobDecision, Release
 from policies.jobs.rules import job_obstacles
 from policies.review.job_summary import summarise_job
@@ -38,6 +37,7 @@ def review_job(connection: Connection, site: Site, job: Job) -> JobReview:
 
     Raises:
         NotAuthenticError: what is stored is not what was received.
+        InvalidInputError: the house rules cannot be read.
     """
     researcher = require_card(connection, job.sender)
     file_sets = tuple(it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None)
@@ -115,8 +115,4 @@ def _obstacles(site: Site, job: Job, file_sets: tuple[FileSet, ...]) -> tuple[st
     missing = set(job.terms.data_sets) - {it.name for it in file_sets}
     if missing:
         found.append(f"There is no set of files {', '.join(sorted(missing))} any more.")
-    try:
-        found += job_obstacles(site.house_rules().jobs, job.terms, site.now)
-    except RefusedError as error:
-        found.append(str(error))
-    return tuple(found)
+    return (*found, *job_obstacles(site.house_rules().jobs, job.terms, site.now))

@@ -15,23 +15,39 @@ from datasites.site import Site
 from datasites.store.engine import reading
 from datasites.store.outbox import enqueue
 from datasites.store.tables import jobs
-from policies.errors import NotAuthenticError
+from policies.errors import CloisterError, UnavailableError
+from policies.jobs.endings import told_milliseconds
 from policies.log.entries import LogEntry
 from policies.log.job_entries import OutputsReleased
 from policies.log.journal import append
 
+_NOT_SENT = "This site could not send the outputs; its owner knows why."
 _NOT_TRIED = "This site could not try the job on mock data; its owner knows why."
 _TOLD_WHEN_ENDED = (Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
+APPROVED = "The owner approved; it runs when it is its turn."
+
+
+def tell_time(site: Site, job: Job) -> int:
+    """When the end of an execution that ended now may be told, in milliseconds since 1970.
+
+    It is counted from the approval, which the researcher knows, and rounded. Counted from the begin it would tell of
+    the job before, which ended just then.
+    """
+    approved = job.approved_at or 0
+    return approved + told_milliseconds(site.clock() * 1000 - approved)
 
 
 def tell(connection: Connection, job: Job, now: int) -> None:
-    """Send the job's status, as far as its researcher may know it at this moment."""
-    hidden = job.tell_at is not None and job.status in _TOLD_WHEN_ENDED
+    """Send the job's status, as far as its researcher may know it at this moment.
+
+    Nothing tells when an execution begins: that is when another one has ended.
+    """
+    hidden = job.status is Status.RUNNING or (job.tell_at is not None and job.status in _TOLD_WHEN_ENDED)
     run = None if hidden or job.run is None or job.run.attempt != job.attempt else job.run
     status = JobStatus(
         job=job.terms.job,
-        status=(Status.RUNNING if hidden else job.status).value,
-        detail="The job runs." if hidden else job.detail,
+        status=(Status.APPROVED if hidden else job.status).value,
+        detail=APPROVED if hidden else job.detail,
         decision=job.decision,
         ending=None if run is None else run.ending,
         milliseconds=None if run is None else run.milliseconds,
@@ -86,19 +102,34 @@ def _tell_one(site: Site, digest: str) -> None:
         with ExitStack() as files:
             message = None if release is None else _outputs(site, job, release, files)
             _record(site, job, release, message)
-    except NotAuthenticError as error:
+    except UnavailableError:  # it may be sent later
+        raise
+    except CloisterError as error:
         report(f"Nothing is released of job {job.number}: {error}")
         _record(site, job, None, None)
 
 
 def _record(site: Site, job: Job, release: ReleasedOutputs | None, message: JobOutputs | None) -> None:
-    """Send what is due in one transaction, unless the job changed since it was read: then the next call does it."""
-    as_read = jobs.c.status == job.status.value, jobs.c.tell_at == job.tell_at, jobs.c.attempt == job.attempt
+    """Send what is due in one transaction, unless the job changed since it was read: then the next call does it.
+
+    Outputs that are released and cannot be sent make a failed job, which its owner may let run again.
+    """
+    word = None if job.release is None else job.release.canonical().decode()
+    as_read = (
+        jobs.c.status == job.status.value,
+        jobs.c.tell_at == job.tell_at,
+        jobs.c.attempt == job.attempt,
+        jobs.c.release.is_not_distinct_from(word),
+    )
+    after = replace(job, tell_at=None)
+    if message is None and job.status is Status.RELEASED:
+        after = replace(after, status=Status.FAILED, detail=_NOT_SENT)
     with site.engine.begin() as connection:
         told = update(jobs).where(jobs.c.digest == job.digest, *as_read).values(tell_at=None)
         if not connection.execute(told).rowcount:
             return
-        tell(connection, replace(job, tell_at=None), site.now)
+        set_job_status(connection, after.digest, after.status, after.detail)
+        tell(connection, after, site.now)
         if release is None or message is None:
             return
         file = message.content.digest if isinstance(message.content, BlobReference) else None

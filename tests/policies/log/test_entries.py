@@ -198,7 +198,7 @@ def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
 
 
 def test_the_largest_words_on_a_job_fit_into_an_entry() -> None:
-    paths = tuple(f"{number:03}" + "x" * 100 + ("/" + "y" * 98) * 3 for number in range(400))
+    paths = tuple(f"{number:03}" + "x" * 97 + "/" + "y" * 99 for number in range(400))
     sets = tuple(
         JOB_DECISION.data_sets[0].model_copy(update={"name": f"{n:063}", "population": "p" * 64}) for n in range(20)
     )

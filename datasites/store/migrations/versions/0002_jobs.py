@@ -80,10 +80,17 @@ def upgrade() -> None:
         ),
         sa.Column("dry_run", sa.Text(), nullable=True, comment="what the run on mock data showed, as canonical JSON"),
         sa.Column("decision", sa.Text(), nullable=True, comment="the newest, signed by the owner"),
+        sa.Column(
+            "approved_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="milliseconds since 1970; the end's telling counts from it",
+        ),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="executions begun so far"),
         sa.Column("run", sa.Text(), nullable=True, comment="how the newest execution ended, as canonical JSON"),
         sa.Column("outputs_file", sa.String(length=64), nullable=True, comment="content file with the outputs' bytes"),
         sa.Column("findings", sa.Text(), nullable=True, comment="what the inspection found, as canonical JSON"),
+        sa.Column("findings_seal", sa.String(length=64), nullable=True, comment="keyed, to the findings and their run"),
         sa.Column("release", sa.Text(), nullable=True, comment="the owner's signed word on the outputs"),
         sa.Column(
             "tell_at", sa.BigInteger(), nullable=True, comment="milliseconds since 1970; the researcher is told then"

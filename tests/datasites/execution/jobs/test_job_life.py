@@ -1,21 +1,10 @@
 """The life of a job on a real datasite, with a real sandbox: tried, approved, run once, inspected, released, told."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from datasites.protocol.content import LetterContent
 from datasites.requests.jobs.records import Status
-from tests.one_job import JobScene, new_job_scene
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[JobScene]:
-    made = new_job_scene(tmp_path)
-    yield made
-    made.worker.stop_all()
+from tests.one_job import JobScene
 
 
 def test_a_job_is_tried_on_mock_data_run_on_private_data_and_its_output_goes_to_its_researcher(jobs: JobScene) -> None:

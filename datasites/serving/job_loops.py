@@ -32,9 +32,13 @@ class JobLoops:
         """Tell researchers what they may know by now, and close what has expired, until the service stops."""
         self._repeat(self._tellings, self._worker.tell_next)
 
+    def wake_runs(self) -> None:
+        """Look at the database again for what was approved."""
+        self._runs.set()
+
     def wake(self) -> None:
         """Look at the database again: in every loop, and for jobs that were closed while they run."""
-        for waits in (self._runs, self._tries, self._tellings):
+        for waits in (self._tries, self._runs, self._tellings):
             waits.set()
         self._worker.stop_closed()
 

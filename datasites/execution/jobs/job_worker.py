@@ -151,9 +151,11 @@ class JobWorker:
     def _is_wanted(self, digest: str) -> bool:
         """Whether anything may go on for a request: a job that is tried or runs, or a study that is not decided on."""
         with reading(self._site.engine) as connection:
-            job, study = find_job(connection, digest), find_request(connection, digest)
-        going = job is not None and job.status in (Status.RECEIVED, Status.RUNNING)
-        return going or (study is not None and study.status is StudyStatus.PENDING)
+            job = find_job(connection, digest)
+            if job is not None:
+                return job.status in (Status.RECEIVED, Status.RUNNING)
+            study = find_request(connection, digest)
+        return study is not None and study.status is StudyStatus.PENDING
 
 
 def _has_ended(job: Job) -> bool:

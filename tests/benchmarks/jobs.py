@@ -33,8 +33,8 @@ def measure_jobs(scene: JobScene, jobs: int, cold: int) -> JobTimes:
         times.whole_cold = _submission_to_result(scene)  # the site's zygote starts with it
         times.whole = [_submission_to_result(scene) for _ in range(jobs)]
     times.warm = [_approval_to_first_line(scene) for _ in range(jobs)]
-    times.cold = [_approval_to_first_line(scene, without_zygote=True) for _ in range(cold)]
     times.zygote_bytes, times.job_bytes = _memory(scene)
+    times.cold = [_approval_to_first_line(scene, without_zygote=True) for _ in range(cold)]
     return times
 
 

@@ -30,11 +30,13 @@ bench-utility: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.utility
 
 # Flower in an environment of its own, for `make bench` to measure beside us: its pins do not go with ours.
+# And uv, with all in its cache that PySyft's own runner installs for each job.
 bench-peers: .venv-peers/installed
 
-.venv-peers/installed: tests/benchmarks/peers-requirements.txt
+.venv-peers/installed: tests/benchmarks/peers-requirements.txt $(INSTALLED)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --requirement $<
+	$(BIN)/python -m tests.benchmarks.pysyft_peer
 	touch $@
 
 # A million inputs over all parsers that face outside; only where atheris has a wheel: Linux on x86-64.

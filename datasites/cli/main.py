@@ -2,19 +2,7 @@
 
 import typer
 
-from datasites.cli import (
-    data,
-    decisions,
-    doctor,
-    files,
-    jobs,
-    log,
-    peers,
-    recover,
-    relay,
-    requests,
-    site,
-)
+from datasites.cli import data, decisions, doctor, files, jobs, log, peers, recover, relay, requests, site
 
 app = typer.Typer(
     name="datasite",

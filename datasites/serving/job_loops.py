@@ -11,10 +11,10 @@ from policies.errors import UnavailableError
 
 
 class JobLoops:
-    """Loops that sleep until they are woken, or until it is time. After each step the others look again."""
+    """Loops that sleep until they are woken, or until it is time. After a step that did something, others look."""
 
     def __init__(self, worker: JobWorker, stop: Event, changed: Callable[[], None]) -> None:
-        """`changed` is called when the database may have something new to be sent or shown."""
+        """`changed` is called when the database has something new to be sent or shown."""
         self._worker = worker
         self._stop = stop
         self._changed = changed
@@ -31,6 +31,10 @@ class JobLoops:
     def tell_of_jobs(self) -> None:
         """Tell researchers what they may know by now, and close what has expired, until the service stops."""
         self._repeat(self._tellings, self._worker.tell_next)
+
+    def wake_runs(self) -> None:
+        """Look at the database again for what was approved."""
+        self._runs.set()
 
     def wake(self) -> None:
         """Look at the database again: in every loop, and for jobs that were closed while they run."""
@@ -55,8 +59,8 @@ class JobLoops:
                 report(f"The database or the disk cannot be used just now: {sentence_of(error)}")
                 self._stop.wait(pause.next())
                 continue
-            self._changed()
             if rest == 0.0:
+                self._changed()
                 self._tellings.set()
             elif not self._stop.is_set():
                 waits.wait(rest)

@@ -63,7 +63,8 @@ class Outgoing:
                 self._cards[party] = require_card(connection, party)  # a pin is for good
         with_large = {it.recipient for it in letters if it.has_blob}
         wanted = [it for it in letters if (it.recipient in with_large) == large]
-        self._passed_over |= self._served & {it.recipient for it in letters}
+        # Whoever is sent small letters just now is looked at again by the thread that sends them.
+        self._passed_over |= self._served & {it.recipient for it in (wanted if large else letters)}
         return [it for it in wanted if it.recipient not in self._served], len(letters) == MAXIMUM_BATCH_LETTERS
 
     def seconds_to_next_try(self) -> float | None:

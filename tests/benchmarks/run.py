@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from tests.benchmarks import peers
+from tests.benchmarks.job_rows import JOB_ROWS, measure_job_rows
 from tests.benchmarks.memory import demo_peak
 from tests.benchmarks.rounds import federation, measure_block
 from tests.benchmarks.startup import PARAMETERS, approval_to_first_sum, nothing_to_first_sum
@@ -48,6 +49,9 @@ def run(rows: set[str], repeats: int, rounds: int, *, quick: bool) -> Measured:
         _memory(measured)
     for key in sorted(rows & _MODULES.keys()):
         _module(key, measured)
+    if rows & JOB_ROWS:
+        console.print("jobs at one site, and a private file of 2 GB")
+        measure_job_rows(rows, 6 if quick else 15 * repeats, measured)
     return measured
 
 

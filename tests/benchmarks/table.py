@@ -74,6 +74,21 @@ ROWS = (
         "masking", "quantise and mask, 10 sites, 1e6 parameters", "× floor", 2.0, "lower",
         (Recorded("Flower SecAgg+", 9.7, 9.7), Recorded("Fed-BioMed", 113, 113)),
     ),
+    Row(
+        "job-warm", "approved job, warm: approval in the database → first line of its code", "ms", 25, "lower",
+        (Recorded("PySyft 0.10", 5600, 5600),),
+    ),
+    Row(
+        "job-cold", "the same, no zygote running", "s", 2, "lower",
+        (Recorded("PySyft 0.10", 5.6, 5.6),),
+    ),
+    Row("job-whole", "hello-world job: submit → result through the relay, an owner signing at once", "s", 0.5, "lower"),
+    # Recorded: PySyft's sync reads every file in its folder, the private ones too.
+    Row(
+        "file-sync", "a private file of 2 GB: an idle sync", "ms", 1, "lower",
+        (Recorded("PySyft 0.10", 10_000, 10_000),),
+    ),
+    Row("file-memory", "the same: most memory added", "MB", 10, "lower", (Recorded("PySyft 0.10", 3900, 3900),)),
 )  # fmt: skip
 
 
@@ -89,6 +104,11 @@ def headline(key: str, figures: Mapping[str, float]) -> float | None:
             (value for name, value in figures.items() if name.startswith("large") and "MB/s" in name), default=None
         )
     return figures.get("site: quantise and mask / floor")
+
+
+def spread(samples: Sequence[float]) -> dict[str, float]:
+    """The least and the most of a series, to stand beside its median."""
+    return {"least": min(samples), "most": max(samples)}
 
 
 def is_met(row: Row, value: float) -> bool:

@@ -46,7 +46,10 @@ class JobWorker:
             end_without_outputs(self._site, job, "interrupted", STOPPED)
 
     def try_next(self) -> bool:
-        """Try the oldest job that was received, of another researcher than the last one, or export a study again."""
+        """Try the oldest job that was received, another researcher's first, or export a study's source again.
+
+        False if there is neither.
+        """
         with reading(self._site.engine) as connection:
             waiting = jobs_in(connection, Status.RECEIVED)
         if not waiting:
@@ -80,11 +83,15 @@ class JobWorker:
         return True
 
     def tell_next(self) -> float | None:
-        """Tell what is due, close what has expired; gives the seconds until there may be more, or None."""
+        """Tell what is due, close what has expired; gives the seconds until there may be more, or None.
+
+        0 says that something was told or closed.
+        """
         with self._site.engine.begin() as connection:
-            close_expired_jobs(connection, self._site.now)
+            closed = close_expired_jobs(connection, self._site.now)
         self.stop_closed()
-        tell_due(self._site)
+        if tell_due(self._site) or closed:
+            return 0.0
         with reading(self._site.engine) as connection:
             milliseconds = milliseconds_to_next_telling(connection, self._site)
             expiry = next_job_expiry(connection)
@@ -144,9 +151,11 @@ class JobWorker:
     def _is_wanted(self, digest: str) -> bool:
         """Whether anything may go on for a request: a job that is tried or runs, or a study that is not decided on."""
         with reading(self._site.engine) as connection:
-            job, study = find_job(connection, digest), find_request(connection, digest)
-        going = job is not None and job.status in (Status.RECEIVED, Status.RUNNING)
-        return going or (study is not None and study.status is StudyStatus.PENDING)
+            job = find_job(connection, digest)
+            if job is not None:
+                return job.status in (Status.RECEIVED, Status.RUNNING)
+            study = find_request(connection, digest)
+        return study is not None and study.status is StudyStatus.PENDING
 
 
 def _has_ended(job: Job) -> bool:

@@ -52,16 +52,18 @@ def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Jo
     return _close(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
 
 
-def close_expired_jobs(connection: Connection, now: int) -> None:
-    """End every job whose terms have expired while something could still happen."""
+def close_expired_jobs(connection: Connection, now: int) -> bool:
+    """End every job whose terms have expired while something could still happen; True if there was any."""
     expired = select(jobs.c.digest).where(jobs.c.status.in_(_CLOSABLE), jobs.c.expires_at <= now)
-    for digest in connection.execute(expired).scalars().all():
+    found = connection.execute(expired).scalars().all()
+    for digest in found:
         job = find_job(connection, digest)
         if job is not None:
             _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
     ended = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.tell_at.is_(None)
     kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
     connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
+    return bool(found)
 
 
 def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:

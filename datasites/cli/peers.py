@@ -67,6 +67,9 @@ def list_peers(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> 
 @app.command()
 def accept(
     contact: Annotated[str, typer.Argument(help="The e-mail address that a pinned researcher asked for.")],
+    name: Annotated[
+        str | None, typer.Option(help="Whose it is, as its card names it, where several researchers asked for it.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +77,7 @@ def accept(
     with reporting(as_json):
         site = site_at(home)
         with site.engine.begin() as connection:
-            accepted = accept_contact(connection, site, contact, offered_packages(), site.now)
+            accepted = accept_contact(connection, site, contact, offered_packages(), site.now, name)
         wake(site.home)
         if as_json:
             print_json({"party": accepted.party, "name": accepted.name, "contact": contact})

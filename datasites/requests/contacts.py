@@ -61,13 +61,25 @@ def accepted_contact(connection: Connection, party: str) -> str | None:
     return found
 
 
-def accept_contact(connection: Connection, site: Site, contact: str, packages: Sequence[str], now: int) -> Contact:
+def accept_contact(
+    connection: Connection,
+    site: Site,
+    contact: str,
+    packages: Sequence[str],
+    now: int,
+    name: str | None = None,
+) -> Contact:
     """Show the pinned researcher who asked for it under `contact` from now on, and tell it so.
 
+    Where several asked for it, `name`, as its card has it, says whose it is; the others have to ask for another one.
+
     Raises:
-        InvalidInputError: nobody who is pinned asked for it.
+        InvalidInputError: nobody who is pinned asked for it, or nobody of that name.
         ConflictError: several did, or somebody is shown under it already, however spelt.
     """
+    if name is not None:
+        others = [it.party for it in all_contacts(connection) if it.requested == contact and it.name != name]
+        connection.execute(update(contacts).where(contacts.c.party.in_(others)).values(requested=None))
     known = all_contacts(connection)
     asking = [it for it in known if it.requested == contact]
     if not asking:
@@ -78,7 +90,7 @@ def accept_contact(connection: Connection, site: Site, contact: str, packages: S
     party = asking[0].party
     addresses = ((it.requested, it.accepted) for it in known if it.party != party)
     if contact.lower() in [address.lower() for pair in addresses for address in pair if address]:
-        raise ConflictError(f"More than one researcher claims {contact}; settle with them who it belongs to.")
+        raise ConflictError(f"More than one researcher claims {contact}; name the one whom it belongs to with --name.")
     connection.execute(update(contacts).where(contacts.c.party == party).values(requested=None, accepted=contact))
     _reply(connection, site, party, contact, True, packages, now)
     return Contact(party, asking[0].name, None, contact)

@@ -94,7 +94,7 @@ class JobWorker:
             return 0.0
         with reading(self._site.engine) as connection:
             milliseconds = milliseconds_to_next_telling(connection, self._site)
-            expiry = next_job_expiry(connection)
+            expiry = next_job_expiry(connection, self._site.now)
         rests = [] if milliseconds is None else [milliseconds / 1000]
         if expiry is not None:
             rests.append(max(0.0, expiry - self._site.clock()))

@@ -1,6 +1,6 @@
 """Close a job: cancelled by its researcher or the owner, or expired; an execution that still runs is stopped."""
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from datasites.protocol.job_messages import JobCancel
 from datasites.requests.jobs.records import (
@@ -54,7 +54,7 @@ def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Jo
 
 def close_expired_jobs(connection: Connection, now: int) -> bool:
     """End every job whose terms have expired while something could still happen; True if there was any."""
-    expired = select(jobs.c.digest).where(jobs.c.status.in_(_CLOSABLE), jobs.c.expires_at <= now)
+    expired = select(jobs.c.digest).where(_may_expire(now), jobs.c.expires_at <= now)
     found = connection.execute(expired).scalars().all()
     for digest in found:
         job = find_job(connection, digest)
@@ -64,6 +64,14 @@ def close_expired_jobs(connection: Connection, now: int) -> bool:
     kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
     connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
     return bool(found)
+
+
+def _may_expire(now: int) -> ColumnElement[bool]:
+    """Jobs to which something may still happen, and those whose end may not be told yet.
+
+    Else what is told at the expiry would tell whether the code had ended by then.
+    """
+    return jobs.c.status.in_(_CLOSABLE) | (jobs.c.tell_at > now * 1000)
 
 
 def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
@@ -79,11 +87,9 @@ def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
     return tuple(job.number for job in running)
 
 
-def next_job_expiry(connection: Connection) -> int | None:
+def next_job_expiry(connection: Connection, now: int) -> int | None:
     """When the first of the open jobs expires (seconds since 1970), or None if there is none."""
-    first: int | None = connection.execute(
-        select(func.min(jobs.c.expires_at)).where(jobs.c.status.in_(_CLOSABLE))
-    ).scalar_one()
+    first: int | None = connection.execute(select(func.min(jobs.c.expires_at)).where(_may_expire(now))).scalar_one()
     return first
 
 

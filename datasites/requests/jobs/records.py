@@ -1,5 +1,6 @@
 """Jobs as they stand in the database, and the few changes of status that there are."""
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -104,6 +105,18 @@ def jobs_in(connection: Connection, *statuses: Status) -> list[Job]:
     """The jobs that stand at one of `statuses`, oldest first."""
     found = _query().where(jobs.c.status.in_(statuses)).order_by(jobs.c.number)
     return [_job(row) for row in connection.execute(found)]
+
+
+def releases_by_population(connection: Connection) -> Counter[str]:
+    """How many jobs had outputs released that are about each population: its guarantee excludes them."""
+    found = Counter[str]()
+    for job in all_jobs(connection):
+        released = job.status is Status.RELEASED or (
+            job.release is not None and job.release.release.verdict == "release"
+        )
+        if released and job.decision is not None:
+            found.update({it.population for it in job.decision.decision.data_sets if it.population is not None})
+    return found
 
 
 def job_states(connection: Connection) -> tuple[tuple[str, str, str | None], ...]:

@@ -43,6 +43,21 @@ def test_an_address_is_asked_for_accepted_and_told(jobs: JobScene) -> None:
     assert not ask(jobs, jobs.scene.researcher, "other@uni.example").accepted
 
 
+def test_whoever_asks_for_anothers_address_cannot_keep_it_from_being_accepted(jobs: JobScene) -> None:
+    ask(jobs, jobs.scene.researcher, ADA)
+    ask(jobs, jobs.scene.other_researcher, ADA)
+    with pytest.raises(ConflictError, match="--name"):
+        accept(jobs, ADA)
+    with pytest.raises(InvalidInputError), jobs.scene.site.engine.begin() as connection:
+        accept_contact(connection, jobs.scene.site, ADA, PACKAGES, jobs.scene.now, "nobody")
+    with jobs.scene.site.engine.begin() as connection:
+        accepted = accept_contact(connection, jobs.scene.site, ADA, PACKAGES, jobs.scene.now, "ada")
+        assert [(it.name, it.requested, it.accepted) for it in all_contacts(connection) if it.accepted] == [
+            ("ada", None, ADA)
+        ]
+    assert accepted.party == jobs.scene.researcher.party
+
+
 @pytest.mark.parametrize("spelt", [ADA, "ADA@uni.example", "Ada@Uni.example"])
 def test_an_address_belongs_to_one_researcher_however_it_is_spelt(jobs: JobScene, spelt: str) -> None:
     """And asking does not tell whether somebody has it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError, at_least
 from policies.disclosure.cells import INDEX, VALUE, Cell, Table
-from policies.disclosure.volume import cell_values
+from policies.disclosure.volume import CHARACTERS_A_VALUE, cell_values
 from policies.errors import InvalidInputError
 
 _MOST_DEPTH = 64
@@ -16,7 +16,7 @@ def read_json(output: str, data: bytes) -> Content:
     """Read one JSON document, or one a line.
 
     Raises:
-        LimitsError: it is too large, too deep, or has too many leaves.
+        LimitsError: it is too large, too deep, has too many leaves, or a number of more digits than it could need.
         InvalidInputError: it is no JSON.
     """
     if len(data) > MOST_TEXT_BYTES:
@@ -48,7 +48,13 @@ def _parse(text: str) -> Any:
 
 
 def _load(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_distinct)
+    return json.loads(text, object_pairs_hook=_distinct, parse_float=_float)
+
+
+def _float(digits: str) -> float:
+    if len(digits) > CHARACTERS_A_VALUE:
+        raise LimitsError  # what was read would not show what the rest of them say
+    return float(digits)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -116,6 +116,13 @@ def test_encoded_data_in_a_string_is_found(inspected, spell):
     assert checks(inspected("lines.json", json.dumps(lines))) == {"too-many-values"}
 
 
+@pytest.mark.parametrize("number", ["0.{}", "[0.{}, 1]", "1e{}1", "1.{}e5"])
+def test_data_in_the_digits_of_a_number_is_found(inspected, number):
+    """Read as a float, it would not show what most of them say."""
+    assert "unreadable" in checks(inspected("a.json", number.format("0123456789" * 1000)))
+    assert inspected("b.json", json.dumps([-2.2250738585072014e-308, 1 / 3, 1e300])).clean
+
+
 def test_data_in_the_spaces_of_a_file_is_found(inspected):
     hidden = "".join(" \t"[int(bit)] for byte in NUMBERS.to_numpy(np.float32).tobytes()[:9000] for bit in f"{byte:08b}")
     assert checks(inspected("result.json", '{"accuracy": 0.93}' + hidden)) == {"too-many-values"}

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 MAXIMUM_SOURCE_BYTES = 256 * 1024
-_MOST_TOKENS = 150_000
+_MOST_TOKENS = 60_000
 _DEEPEST_BRACKETS = 30
 _LONGEST_PREFIX = 30
 _DEEPEST_TREE = 200

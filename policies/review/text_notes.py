@@ -14,6 +14,7 @@ from policies.statements.schema import PLAIN_TEXT
 
 _PLAIN = re.compile(PLAIN_TEXT)
 _LONGEST_LINE = 300
+_LONGEST_NAME = 100
 _OUT_OF_SIGHT = re.compile(r"(?<=\S)\s{60,}\S|^\s{160,}\S")
 _LOOK_ALIKES = re.compile(r"(?=.*[O0])(?=.*0)[O0_]{3,}|(?=.*[lI])(?=.*[1lI])[Il1O0_]{4,}|_{4,}|[a-zA-Z_]*[Il1O0]{6,}")
 _PACKED = re.compile(r"^[A-Za-z0-9+/=_\-\s]{80,}$")
@@ -43,7 +44,7 @@ def note_identifiers(place: str, names: Sequence[tuple[int, str]]) -> Iterator[N
     for line, name in names:
         if not name.isascii():
             yield from _note_alphabet(place, line, name)
-        elif _LOOK_ALIKES.fullmatch(name):
+        elif len(name) > _LONGEST_NAME or _LOOK_ALIKES.fullmatch(name):
             said = f"The name «{as_label(name)}» is made so that it cannot be told from others."
             yield _note(place, line, "obfuscation", "medium", said)
 

@@ -13,11 +13,11 @@ def listed(names: tuple[str, ...]) -> str:
     return " and ".join(names) if len(names) < 3 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def guesses_of_hundred(epsilon: float, delta: float) -> int:
-    """How many of a hundred guesses can be right at most, rounded up, where chance alone gives fifty.
+def right_of_hundred(epsilon: float, delta: float) -> float:
+    """How many of a hundred guesses can be right on average, rounded up to a tenth, where chance alone gives fifty.
 
     The best test whether one person's records were used, at even odds, is right with probability at most
     (e^ε + δ) / (e^ε + 1) under (ε, δ)-differential privacy.
     """
     wrong = (1 - delta) / (math.exp(epsilon) + 1)
-    return min(100, math.ceil(100 * (1 - wrong)))
+    return min(100.0, math.ceil(1000 * (1 - wrong)) / 10)

@@ -72,7 +72,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
     print_findings(shown.findings)
     again = shown.second_export
     print_sentences(
-        "How large it is, and what leaves",
+        "What runs and what leaves",
         (
             *shown.facts.sentences(),
             "Whether the source gives these programs was not tried yet." if again is None else again.sentence,

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from policies.jobs.terms import JobTerms
 from policies.programs.format import Program
 from policies.review.program_differences import program_edits
-from policies.review.syntax_differences import Edit, shortened, source_edits
+from policies.review.syntax_differences import WHOLE_FILE, Edit, shortened, source_edits
 from policies.statements.canonical import canonical_bytes
 from policies.statements.schema import PLAIN_TEXT, StrictModel, as_text
 from policies.terms import Terms
@@ -20,7 +20,8 @@ _LONGEST_SENTENCE = 600
 Part = Literal["source", "program", "terms", "documentation", "label"]
 """What changed; documentation runs nowhere, and labels (names, dates) differ in every request."""
 
-_LABELS = frozenset({"study", "job", "name", "title", "expires_at"})
+_LABELS = frozenset({"name", "title", "expires_at"})
+_UNTOLD = frozenset({"study", "job"})
 _TOLD_ELSEWHERE = frozenset(
     {"code", "programs.loss", "programs.metrics", "programs.source", "programs.parameter_count"}
 )
@@ -110,9 +111,10 @@ def _told(part: Part, path: str, edits: Iterable[Edit]) -> Iterator[Change]:
     first = {(edit.where, edit.before, edit.after): edit for edit in reversed(list(edits))}
     for key, times in counts.items():
         edit = first[key]
+        inside = path if edit.where == WHOLE_FILE else f"{edit.where} of {path}"
         at = "" if edit.line is None else f", line {edit.line}"
         often = "" if times == 1 else f" ({times} times)"
-        yield _change(part, path, edit.line, f"In {edit.where} of {path}{at}: {_words(edit)}{often}.")
+        yield _change(part, path, edit.line, f"In {inside}{at}: {_words(edit)}{often}.")
 
 
 def _words(edit: Edit) -> str:
@@ -130,7 +132,7 @@ def _programs(before: Snapshot, after: Snapshot) -> Iterator[Change]:
 def _terms(before: Terms | JobTerms, after: Terms | JobTerms) -> Iterator[Change]:
     old, new = (dict(_fields("", terms.model_dump(mode="json"))) for terms in (before, after))
     for name in sorted(old.keys() | new.keys()):
-        if old.get(name) == new.get(name) or name in _TOLD_ELSEWHERE:
+        if old.get(name) == new.get(name) or name in _UNTOLD | _TOLD_ELSEWHERE:
             continue
         if name == "programs.initial_parameters":
             yield _change("program", name, None, "The numbers that the model starts from are others.")

@@ -38,7 +38,7 @@ class ProgramFacts(StrictModel):
         return (
             f"The model has {self.parameters:,} trained numbers, and {self.constants:,} fixed ones that came along. "
             f"The data set is declared with {self.training_people:,} people to train on and at most "
-            f"{self.declared_numbers:,} numbers: {beside:.2g} trained ones for each of them.",
+            f"{self.declared_numbers:,} numbers: {beside:.2g} trained numbers for each of those.",
             f"For each record the programs compute one loss and {self.results} "
             f"{'measure' if self.results == 1 else 'measures'}, in {self.operations:,} operations and "
             f"{self.multiplications:,} multiplications or more. How much time and memory that takes was bounded when "

@@ -84,7 +84,7 @@ class _Reader:
                 yield self._note("program", "medium", f"Its result «{name}» does not depend on the record at all.")
         idle = len(self._program.nodes) - sum(value >= count for value in used)
         if idle:
-            yield self._note("program", "low", f"{idle} of its operations have no influence on any result.")
+            yield self._note("program", "low", f"Operations of it that influence no result: {idle}.")
 
     def _note_rows(self, number: int, node: Node, table: Input) -> Iterator[Note]:
         rows = table.shape[0] if node.op == "embedding" or not table.shape else max(table.shape)

@@ -1,5 +1,6 @@
 """A study in one paragraph of plain words, put together from its terms and nothing else."""
 
+from policies.budget.costs import request_epsilon
 from policies.review.words import as_sentence, listed, right_of_hundred
 from policies.terms import Terms
 
@@ -13,7 +14,7 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
         if evaluation.models
         else "How well the model does is not measured here."
     )
-    right = right_of_hundred(terms.privacy.epsilon, terms.privacy.delta)
+    right = right_of_hundred(request_epsilon(terms), terms.privacy.delta)
     return (
         f"{researcher} asks to train a model on «{data_set_title}», for: {as_sentence(terms.purpose)} Recipients: "
         f"{as_sentence(terms.recipients)} Onward use: {as_sentence(terms.onward_use)} The records stay here: this site "
@@ -27,4 +28,4 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

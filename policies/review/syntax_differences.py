@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from policies.review.read_source import read_source
 
+WHOLE_FILE = "the file"
 _LONGEST_SHOWN = 120
 _MOST_ALIGNED = 600
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_KINDS = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "asynchronous function", ast.ClassDef: "class"}
 _WORDLESS = ast.operator | ast.unaryop | ast.cmpop | ast.boolop | ast.expr_context
 
 
@@ -34,7 +36,7 @@ def source_edits(before: bytes, after: bytes) -> SourceEdits:
     old, new = read_source(before), read_source(after)
     if old.tree is None or new.tree is None:
         same = before == after
-        return SourceEdits(() if same else (Edit("the whole file", None, "another text", "this text"),), ())
+        return SourceEdits(() if same else (Edit(WHOLE_FILE, None, "another text", "this text"),), ())
     old_documents, new_documents = _take_docstrings(old.tree), _take_docstrings(new.tree)
     edits = _Comparison().of(old.tree, new.tree)
     return SourceEdits(tuple(edits), tuple(_documentation(old_documents, new_documents)))
@@ -51,7 +53,7 @@ class _Comparison:
         self._known: dict[int, int] = {}
 
     def of(self, old: ast.AST, new: ast.AST) -> list[Edit]:
-        return list(self._nodes(old, new, "the file"))
+        return list(self._nodes(old, new, WHOLE_FILE))
 
     def _nodes(self, old: ast.AST, new: ast.AST, where: str) -> Iterator[Edit]:
         if self._number(old) == self._number(new):
@@ -125,7 +127,7 @@ def _aligned(old: list[int], new: list[int]) -> list[tuple[str, int, int, int, i
 def _take_docstrings(tree: ast.Module) -> dict[str, str]:
     """Take every docstring out of the tree; what it said, by the name of what it documents."""
     found: dict[str, str] = {}
-    waiting: list[tuple[ast.AST, str]] = [(tree, "the file")]
+    waiting: list[tuple[ast.AST, str]] = [(tree, WHOLE_FILE)]
     while waiting:
         node, where = waiting.pop()
         if isinstance(node, ast.Module | _Definition) and (text := ast.get_docstring(node)) is not None:
@@ -144,7 +146,7 @@ def _documentation(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[E
 def _inside(where: str, node: ast.AST) -> str:
     if not isinstance(node, _Definition):
         return where
-    return node.name if where == "the file" else f"{where}.{node.name}"
+    return node.name if where == WHOLE_FILE else f"{where}.{node.name}"
 
 
 def _edit(where: str, at: object, old: object, new: object) -> Edit:
@@ -156,7 +158,7 @@ def _text(item: object) -> str | None:
     if item is None or isinstance(item, str):
         return item
     if isinstance(item, _Definition):
-        return f"{'class' if isinstance(item, ast.ClassDef) else 'function'} {item.name}"
+        return f"{_KINDS[type(item)]} {item.name}"
     return ast.unparse(item) if isinstance(item, ast.AST) else repr(item)
 
 

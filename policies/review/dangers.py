@@ -109,7 +109,10 @@ ATTRIBUTES: Mapping[str, Danger] = {
 DOTTED: Mapping[str, Danger] = {
     **_each(_PICKLE, "torch.load torch.save torch.package torch.jit pandas.read_pickle"),
     **_each(_NETWORK, "torch.hub torch.distributed sklearn.datasets"),
-    **_each(_CODE, "torch.ops torch.classes torch.compile torch.library torch.fx torch.utils torch.export pandas.eval"),
+    **_each(
+        _CODE,
+        "torch.ops torch.classes torch.compile torch.library torch.fx torch.utils torch.export pandas.eval typing.get_type_hints",
+    ),
     **_each(
         _NATIVE, "torch.UntypedStorage torch.from_file torch.frombuffer numpy.frombuffer numpy.memmap numpy.ctypeslib"
     ),
@@ -118,6 +121,7 @@ DOTTED: Mapping[str, Danger] = {
         "numpy.load numpy.fromfile numpy.genfromtxt numpy.loadtxt pandas.ExcelWriter pandas.HDFStore pandas.read_excel",
     ),
     **_each(_WRITES, "numpy.save numpy.savez numpy.savetxt numpy.savez_compressed json.dump csv.writer"),
+    "torch.utils.data": Danger("name", "low", "loads and batches records, which the site does itself"),
     **_each(_LOOK, "operator.attrgetter operator.methodcaller"),
 }
 """Names by their full path; whatever lies below one counts as that one."""

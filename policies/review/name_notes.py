@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterator
 
 from policies.disclosure.finding_parts import as_label
 from policies.review.aliases import Aliases
-from policies.review.allowed_names import HARMLESS_DUNDERS, beyond_allowed
+from policies.review.allowed_names import HARMLESS_DUNDERS, LISTED_NAMES, beyond_allowed
 from policies.review.dangers import ASKS, ATTRIBUTES, BUILTINS, DOTTED, MODULES, Danger
 from policies.review.findings import Note
 
 _UNLISTED_MODULE = Danger("import", "medium", "is not on the list of modules that analyses usually need")
 _UNLISTED_NAME = Danger("name", "low", "is not on the list of names that analyses usually need")
 _PRIVATE = Danger("reflection", "medium", "is private to its module or to Python, and not meant to be used")
+_SHORT_NAMES = {"np": "numpy", "pd": "pandas", "mpl": "matplotlib"}
 _EVERYTHING = Danger("import", "medium", "brings in names without saying which")
 
 
@@ -71,6 +72,10 @@ def _judge(name: str) -> Danger | None:
     for depth in range(len(parts), 0, -1):
         if found := DOTTED.get(".".join(parts[:depth])):
             return found
+    for place, part in enumerate(parts[1:], 1):
+        library = _SHORT_NAMES.get(part, part)
+        if library in LISTED_NAMES and (found := _judge(".".join([library, *parts[place + 1 :]]))):
+            return found  # a library within a library: torch.nn.functional.torch is torch
     beyond = beyond_allowed(name)
     for part in parts if beyond is None else beyond:
         # A module that an allowed one has imported for itself is as good as that one: random._os is os.

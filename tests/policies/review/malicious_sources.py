@@ -46,6 +46,10 @@ np.load("x.npy", allow_pickle=True)
 random._os.getcwd()
 json.codecs.open("x")
 np.lib.format.os.listdir(".")
+torch.nn.functional.torch.load("x")
+torch.nn.modules.module.torch.hub
+json.decoder.scanner.sys.exit()
+np.testing.np.ctypeslib
 pd.read_pickle("x")
 pd.io.common.urlopen("x")
 operator.attrgetter("x.y")

@@ -111,7 +111,8 @@ DOTTED: Mapping[str, Danger] = {
     **_each(_NETWORK, "torch.hub torch.distributed sklearn.datasets"),
     **_each(
         _CODE,
-        "torch.ops torch.classes torch.compile torch.library torch.fx torch.utils torch.export pandas.eval typing.get_type_hints",
+        "torch.ops torch.classes torch.compile torch.library torch.fx torch.utils torch.export pandas.eval "
+        "typing.get_type_hints",
     ),
     **_each(
         _NATIVE, "torch.UntypedStorage torch.from_file torch.frombuffer numpy.frombuffer numpy.memmap numpy.ctypeslib"

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 
 from datasites.cli.output import console, print_facts, print_table
+from datasites.cli.review_view import print_difference, print_findings, review_as_json
 from datasites.requests.jobs.records import Job, Status
 from datasites.requests.jobs.release import outputs_of, release_digest
 from datasites.requests.jobs.review import JobReview
@@ -31,6 +32,7 @@ def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
         "detail": job.detail,
         "approval_digest": shown.approval_digest,
         "summary": shown.summary,
+        **review_as_json(shown.difference, shown.findings),
         "obstacles": list(shown.obstacles),
         "researcher": {"name": shown.researcher.name, "fingerprint": shown.researcher.fingerprint},
         "terms": job.terms.model_dump(mode="json"),
@@ -50,6 +52,8 @@ def print_job(site: Site, shown: JobReview) -> None:
     job, terms = shown.job, shown.job.terms
     console.print(f"[bold]Request {job.number}: {escape(terms.name)}[/] (job, {job.status})\n")
     console.print(escape(shown.summary) + "\n")
+    print_difference(shown.difference)
+    print_findings(shown.findings)
     print_facts(
         "Who, and why",
         {
@@ -74,7 +78,7 @@ def print_job(site: Site, shown: JobReview) -> None:
         _print_run("The run on private data", job.run)
     found = _findings(job)
     if found is not None:
-        _print_findings(found)
+        _print_inspection(found)
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
     _print_next(site, shown)
@@ -109,7 +113,7 @@ def _print_run(title: str, run: DryRun | Run) -> None:
     )
 
 
-def _print_findings(found: Findings) -> None:
+def _print_inspection(found: Findings) -> None:
     rows = [(it.severity, it.output or "all", it.sentence) for it in found.found]
     more = f" and {found.more} more" if found.more else ""
     print_table(f"What the inspection found{more}", ("", "Output", "Finding"), rows)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from datasites.protocol.identity import IdentityCard
-from datasites.requests.records import Request, require_as_received
+from datasites.requests.earlier import study_difference
+from datasites.requests.look_through import programs_of, study_findings
+from datasites.requests.records import Request, Status, require_as_received
 from datasites.requests.second_exports import SecondExport, find_second_export
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
@@ -15,21 +17,33 @@ from policies.budget.costs import Cost, request_cost, request_epsilon
 from policies.decision import Decision
 from policies.errors import RefusedError
 from policies.house_rules import check_house_rules
+from policies.review.differences import Difference
+from policies.review.findings import Findings
+from policies.review.outlook import Outlook, outlook
+from policies.review.program_facts import ProgramFacts, program_facts
 from policies.review.summary import summarise
 
 
 @dataclass(frozen=True)
 class Review:
-    """A request in the light of this site: its cost in ledger units, what is left, and what stands against it."""
+    """A request in the light of this site: what it says and changes, what it costs, and what stands against it.
+
+    `difference` is None where nothing of its researcher was approved before; `outlook` once the request was decided
+    on: its cost is then in the balance.
+    """
 
     request: Request
     researcher: IdentityCard
     data_set: DataSet
     summary: str
+    difference: Difference | None
+    findings: Findings
+    facts: ProgramFacts
     second_export: SecondExport | None
     epsilon: float
     cost: Cost
     balance: Balance
+    outlook: Outlook | None
     obstacles: tuple[str, ...]
     approval_digest: str
 
@@ -45,15 +59,20 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
     researcher = require_card(connection, request.sender)
     cost = request_cost(request.terms, data_set.filter_order)
     left = balance(connection, data_set.population)
+    undecided = request.status in (Status.RECEIVED, Status.PENDING)
     return Review(
         request=request,
         researcher=researcher,
         data_set=data_set,
         summary=summarise(request.terms, researcher.name, data_set.manifest.title),
+        difference=study_difference(connection, request),
+        findings=study_findings(request, data_set.manifest),
+        facts=program_facts(**programs_of(request), manifest=data_set.manifest, terms=request.terms),
         second_export=find_second_export(connection, request.digest),
         epsilon=request_epsilon(request.terms),
         cost=cost,
         balance=left,
+        outlook=outlook(request.terms, cost, left) if undecided else None,
         obstacles=_obstacles(connection, site, request, cost, left),
         approval_digest=approval_digest(connection, site, request),
     )

@@ -10,6 +10,7 @@ from policies.errors import InvalidInputError
 from policies.jobs.endings import Layers
 from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
+from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
@@ -196,6 +197,7 @@ LogEntry = Annotated[
     | LogRecovered
     | ReservationLost
     | BudgetWrittenOff
+    | RequestReviewed
     | JobEntry,
     Field(discriminator="kind"),
 ]

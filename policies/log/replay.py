@@ -14,6 +14,7 @@ from policies.log.bundle import SiteFacts
 from policies.log.job_entries import JobEntry
 from policies.log.job_replay import JobReplay
 from policies.log.recovery import LostHead, verify_recovery
+from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.terms import Terms
 
@@ -49,6 +50,7 @@ class Replay:
         self._snapshots: dict[str, tuple[str, set[str]]] = {}
         self._requests: dict[str, _Request] = {}
         self._contexts: set[str] = set()
+        self._reviewed: set[str] = set()
         self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts)
         self.lost_heads: set[LostHead] = set()
 
@@ -110,6 +112,8 @@ class Replay:
                 self.accounts.lose(entry)
             case BudgetWrittenOff():
                 self.accounts.write_off(entry)
+            case RequestReviewed():
+                self._review(entry.request)
             case log.MessageGap() | log.MessageRefused() | SetBackNoticed():
                 pass
 
@@ -132,6 +136,12 @@ class Replay:
         if member is None:
             raise RefusedError("the terms do not name this site in their cohort")
         require(member.data_set in self._snapshots, "the terms name a data set that was never registered")
+
+    def _review(self, request: str) -> None:
+        if request not in self.jobs:
+            self._request(request)
+        require(request not in self._reviewed, "the request is reviewed a second time")
+        self._reviewed.add(request)
 
     def _request(self, request: str) -> _Request:
         require(request in self._requests, "the request was never received")

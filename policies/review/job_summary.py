@@ -2,26 +2,28 @@
 
 from policies.jobs.decision import Release
 from policies.jobs.terms import JobTerms
+from policies.review.words import as_sentence, listed
 
 
 def summarise_job(terms: JobTerms, researcher: str, release: Release) -> str:
     """Say who wants to run what, why, on which data, within which limits, and what becomes of the outputs."""
-    data = ", ".join(f"«{name}»" for name in terms.data_sets) or "no data set"
-    limits = terms.limits
+    data = listed(tuple(f"«{name}»" for name in terms.data_sets)) or "no data set"
     leaves = (
-        "What it writes leaves at once if the inspection finds nothing to hold, else it waits for your word."
+        "What it writes leaves at once if the automatic inspection finds nothing to hold, else it waits for your word."
         if release == "clean"
-        else "What it writes waits until you have looked at it and released it."
+        else "Nothing that it writes leaves before you have looked at it and released it."
     )
     return (
         f"{researcher} asks to run {len(terms.code)} {'file' if len(terms.code) == 1 else 'files'} of Python once on "
-        f"{data}, for: {_sentence(terms.purpose)} Recipients: {_sentence(terms.recipients)} Onward use: "
-        f"{_sentence(terms.onward_use)} It runs shut off from the network, other files and other programs, for at most "
-        f"{limits.wall_seconds} seconds, with at most {limits.memory_mib} MiB of memory and {limits.disk_mib} MiB "
-        f"written. {leaves} Nothing of this is covered by differential privacy: what is released, and what people do "
-        "with it, is bounded by your judgement alone."
+        f"{data}, for: {as_sentence(terms.purpose)} Recipients: {as_sentence(terms.recipients)} Onward use: "
+        f"{as_sentence(terms.onward_use)} The program sees every row of these data. It runs here, cut off from the "
+        f"network, from all other files and from other programs, for at most {_time(terms.limits.wall_seconds)}. "
+        f"{leaves} No noise protects the people in the data: what is released, and what others do with it, is bounded "
+        "by your judgement alone."
     )
 
 
-def _sentence(text: str) -> str:
-    return " ".join(text.split()).rstrip(".") + "."
+def _time(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes" if seconds < 7200 else f"{-(-seconds // 3600)} hours"

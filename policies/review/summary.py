@@ -1,34 +1,31 @@
-"""A request in one paragraph of plain words, put together from the terms and nothing else."""
+"""A study in one paragraph of plain words, put together from its terms and nothing else."""
 
+from policies.budget.costs import request_epsilon
+from policies.review.words import as_sentence, listed, right_of_hundred
 from policies.terms import Terms
 
 
 def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
     """Say who wants what, why, from whom, how it is protected and what leaves the site."""
-    training, evaluation = terms.training, terms.evaluation
+    evaluation, others = terms.evaluation, len(terms.cohort) - 1
     measured = (
-        f"The model's {_listed(evaluation.metrics)} on holdout units is measured {len(evaluation.models)} times, "
-        "noised and summed in the same way."
+        f"How well the model does ({listed(evaluation.metrics)}) is measured {_times(len(evaluation.models))} on "
+        "people it was not trained on, and protected in the same way."
         if evaluation.models
-        else "Nothing is measured on holdout units."
+        else "How well the model does is not measured here."
     )
+    right = right_of_hundred(request_epsilon(terms), terms.privacy.delta)
     return (
-        f"{researcher} asks to train a model of {terms.programs.parameter_count:,} parameters on «{data_set_title}», "
-        f"for: {_sentence(terms.purpose)} Recipients: {_sentence(terms.recipients)} Onward use: "
-        f"{_sentence(terms.onward_use)} In {training.rounds} rounds of {training.local_steps} steps each "
-        f"(at most {training.retries} repeated if this site stops in the middle), every step "
-        f"draws each person's records with probability {training.sampling_rate:g}, limits what one person can change, "
-        f"and adds noise, so that the whole study is ({terms.privacy.epsilon:g}, "
-        f"{terms.privacy.delta:g})-differentially private for each person here. What leaves is a masked update that "
-        f"opens only as the sum over all "
-        f"{len(terms.cohort)} sites; even all the others together would see no more of yours than that noise allows. "
-        f"{measured}"
+        f"{researcher} asks to train a model on «{data_set_title}», for: {as_sentence(terms.purpose)} Recipients: "
+        f"{as_sentence(terms.recipients)} Onward use: {as_sentence(terms.onward_use)} The records stay here: this site "
+        f"computes improvements of the model {_times(terms.training.rounds)}, and what leaves is a masked copy that "
+        f"opens only as the sum over this site and {others} {'other' if others == 1 else 'others'}. What one person's "
+        "records can change is limited, and random noise is added before anything leaves. Because of that, somebody "
+        "who sees all results, even with the help of all other sites, and tries to tell from them whether one given "
+        f"person is in the data is right in at most {right:g} of 100 such tries on average, where tossing a coin is "
+        f"right in 50. Each such study uses up part of what this data set can ever give. {measured}"
     )
 
 
-def _sentence(text: str) -> str:
-    return " ".join(text.split()).rstrip(".") + "."
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join(names) if len(names) < 3 else ", ".join(names[:-1]) + " and " + names[-1]
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -8,6 +8,7 @@ from policies.jobs.release import OutputFact, ReleaseDecision, sign_release
 from policies.jobs.terms import CodeFile, JobLimits, JobTerms
 from policies.log import entries as log
 from policies.log import job_entries as jobs
+from policies.log.review_entries import RequestReviewed
 from tests.attacks.honest_log import (
     EXPIRES,
     FACTS,
@@ -42,6 +43,7 @@ STAYS = jobs.FileSetRegistered(at=400, file_set="stays", commitment="06" * 32, p
 SCANS = jobs.FileSetRegistered(at=401, file_set="scans", commitment="07" * 32, population=None)
 JOB_RECEIVED = jobs.JobReceived(at=402, request=JOB, terms=JOB_TERMS)
 JOB_TRIED = jobs.JobTried(at=403, request=JOB, report="08" * 32, layers=("landlock-4", "seccomp"))
+JOB_REVIEWED = RequestReviewed(at=404, request=JOB, findings="0b" * 32)
 JOB_DECISION = JobDecision(
     version="cloister-job-decision/1",
     site=FACTS.site,
@@ -124,6 +126,7 @@ JOBS: Entries = [
     SCANS,
     JOB_RECEIVED,
     JOB_TRIED,
+    JOB_REVIEWED,
     FIRST,
     started(1),
     ended(1),

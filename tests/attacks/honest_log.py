@@ -11,6 +11,7 @@ from policies.log import entries as log
 from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.review_entries import RequestReviewed
 from policies.log.verify import Pinned, Report, verify_bundle
 from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
 
@@ -124,6 +125,7 @@ REGISTERED = log.DataSetRegistered(
     at=13, data_set="registry", population="patients", manifest="ff" * 32, snapshot_commitment=SNAPSHOT
 )
 RECEIVED = log.RequestReceived(at=90, request=REQUEST, terms=TERMS)
+REVIEWED = RequestReviewed(at=95, request=REQUEST, findings="0a" * 32)
 APPROVED = log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION))
 RESERVED = log.ReservationOpened(
     at=102,

@@ -26,6 +26,7 @@ from tests.attacks.honest_log import (
     RESEARCHER,
     RESERVED,
     RETURNED,
+    REVIEWED,
     STRANGER,
     TERMS,
     TRAINING,
@@ -51,6 +52,10 @@ def test_the_honest_log_is_sound_and_says_what_was_spent() -> None:
     assert any(share in sentence for sentence in report.proved)
     assert any("Each of the 3 charges" in sentence for sentence in report.proved)
     assert any("stay spent: 0." in sentence for sentence in report.proved)
+
+
+def test_a_review_between_receipt_and_decision_is_sound() -> None:
+    assert verify(after(RECEIVED, REVIEWED)).broken == []
 
 
 def test_a_burned_charge_and_a_resent_answer_are_sound() -> None:
@@ -198,6 +203,11 @@ DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
         "another party",
     ),
     "computes for a closed request": (after(HONEST[-1], computed(3)), "request was closed"),
+    "reviews what never came": (after(RECEIVED, changed(REVIEWED, request="12" * 32)), "never received"),
+    "reviews a request anew": (
+        after(RECEIVED, REVIEWED, changed(REVIEWED, findings="34" * 32)),
+        "reviewed a second time",
+    ),
     "hides an entry of no known kind": (
         after(PINNED, changed(log.RequestClosed(at=20, request=REQUEST, reason="x"), kind="note")),
         "not valid",

@@ -5,9 +5,11 @@ from sqlalchemy import update
 from datasites.execution.jobs.collected import facts_of, lines_of
 from datasites.execution.jobs.errands import dry_run_errand
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import DryRun
 from datasites.requests.jobs.tell import WAITS
+from datasites.requests.look_through import job_findings, log_review
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.site import Site
 from datasites.store.engine import reading
@@ -34,7 +36,7 @@ def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
         outcome = zygote.run(errand, lambda _piece: None, cancel)
     if outcome.ending == "cancelled":  # the job was closed; or the datasite stops, and tries it anew when it starts
         return
-    report = _report(outcome)
+    report, findings = _report(outcome), job_findings(code_of(site, job))
     with site.engine.begin() as connection:
         stored = find_job(connection, job.digest)
         if stored is None or stored.status is not Status.RECEIVED:
@@ -44,6 +46,7 @@ def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
         set_job_status(connection, job.digest, Status.PENDING, WAITS)
         entry: LogEntry = JobTried(at=site.now, request=job.digest, report=report.digest(), layers=outcome.layers)
         append(connection, entry)
+        log_review(connection, job.digest, findings, site.now)
 
 
 def _report(outcome: Outcome) -> DryRun:

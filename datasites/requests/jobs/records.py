@@ -119,6 +119,12 @@ def releases_by_population(connection: Connection) -> Counter[str]:
     return found
 
 
+def senders_jobs_before(connection: Connection, job: Job) -> list[Job]:
+    """The jobs that the sender of `job` submitted before it, newest first."""
+    found = _query().where(jobs.c.sender == job.sender, jobs.c.number < job.number).order_by(jobs.c.number.desc())
+    return [_job(row) for row in connection.execute(found)]
+
+
 def job_states(connection: Connection) -> tuple[tuple[str, str, str | None], ...]:
     """Every job's digest, status and release, oldest first, without reading the rest."""
     found = select(jobs.c.digest, jobs.c.status, jobs.c.release).order_by(jobs.c.number)

@@ -8,19 +8,26 @@ from sqlalchemy import Connection
 from datasites.protocol.identity import IdentityCard
 from datasites.requests.contacts import accepted_contact
 from datasites.requests.jobs.code import code_of
+from datasites.requests.jobs.earlier import job_difference
 from datasites.requests.jobs.records import Job
+from datasites.requests.look_through import job_findings
 from datasites.sandbox.messages import MOST_SHOWN
 from datasites.site import Site
 from datasites.store.file_sets import FileSet, find_file_set
 from datasites.store.peers import require_card
 from policies.jobs.decision import DataSetSnapshot, JobDecision, Release
 from policies.jobs.rules import job_obstacles
+from policies.review.differences import Difference
+from policies.review.findings import Findings
 from policies.review.job_summary import summarise_job
 
 
 @dataclass(frozen=True)
 class JobReview:
-    """A job in the light of this site: what it says, what it would see, and what stands against it."""
+    """A job in the light of this site: what it says and changes, what it would see, and what stands against it.
+
+    `difference` is None where nothing of its researcher was approved before, `findings` once the code is not kept.
+    """
 
     job: Job
     researcher: IdentityCard
@@ -29,6 +36,8 @@ class JobReview:
     file_sets: tuple[FileSet, ...]
     release: Release
     summary: str
+    difference: Difference | None
+    findings: Findings | None
     obstacles: tuple[str, ...]
     approval_digest: str
 
@@ -43,14 +52,17 @@ def review_job(connection: Connection, site: Site, job: Job) -> JobReview:
     researcher = require_card(connection, job.sender)
     file_sets = tuple(it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None)
     release = release_rule(site)
+    code = code_of(site, job) if job.code_file is not None else None
     return JobReview(
         job=job,
         researcher=researcher,
         contact=accepted_contact(connection, job.sender),
-        code=code_of(site, job) if job.code_file is not None else {},
+        code=code or {},
         file_sets=file_sets,
         release=release,
         summary=summarise_job(job.terms, researcher.name, release),
+        difference=job_difference(connection, site, job, code),
+        findings=None if code is None else job_findings(code),
         obstacles=_obstacles(site, job, file_sets),
         approval_digest=job_approval_digest(connection, site, job),
     )

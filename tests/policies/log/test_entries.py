@@ -15,6 +15,7 @@ from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_SIGNED_RELEASE_B
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, CodeFile
 from policies.log import entries as log
 from policies.log.recovery import LostHead, Recovery, sign_recovery
+from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
@@ -129,6 +130,7 @@ EXAMPLES: list[log.LogEntry] = [
     LogRecovered(at=1, signed=RECOVERED),
     log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
     BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
+    RequestReviewed(at=1, request=HEX, findings=HEX),
     STAYS,
     JOB_RECEIVED,
     JOB_TRIED,

@@ -202,7 +202,7 @@ def _open_files(pid: int) -> Iterator[os.stat_result]:
 def registration(site: Site, name: str, private: Path) -> list[str]:
     """The command that offers a private file to everybody, with a small made-up one of the same name in its place."""
     mock = site.folder / "mock" / name / private.name
-    mock.parent.mkdir(parents=True)
+    mock.parent.mkdir(parents=True, exist_ok=True)
     write_table(mock, "m", 50)
     options = ("--summary", "Visits", "--mock", str(mock), "--everybody", "--home", str(site.home))
     return [*COMMAND, "files", "add", name, str(private), *options]

@@ -43,6 +43,6 @@ class Content:
                 yield from cell_texts(row)
 
 
-def at_least(values: int, data: bytes) -> int:
-    """`values`, or more if the file is far longer than so many need: spaces and quotes could carry something too."""
-    return max(values, len(data) // (4 * CHARACTERS_A_VALUE))
+def at_least(values: int, size: int) -> int:
+    """`values`, or more if the file has far more bytes than so many need: spaces and gaps could carry something too."""
+    return max(values, size // (4 * CHARACTERS_A_VALUE))

@@ -40,14 +40,14 @@ def read_csv(output: str, data: bytes) -> Content:
     except csv.Error as error:
         raise InvalidInputError("The output is no CSV.") from error
     if not rows:
-        return Content(output, values=at_least(0, data))
+        return Content(output, values=at_least(0, len(data)))
     width = max(map(len, rows))
     if width * len(rows) > 2 * MOST_CELLS:
         raise LimitsError
     header, *body = (row + (None,) * (width - len(row)) for row in rows)
     columns, first = _header(header, body)
     table = Table(output, columns, tuple(body[first:]))
-    return Content(output, (table,), values=at_least(table_values(table), data))
+    return Content(output, (table,), values=at_least(table_values(table), len(data)))
 
 
 def _header(header: tuple[str | None, ...], body: list[tuple[str | None, ...]]) -> tuple[tuple[str, ...], int]:

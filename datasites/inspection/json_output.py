@@ -34,7 +34,7 @@ def read_json(output: str, data: bytes) -> Content:
     texts = (*names, *(cell for cell in cells if isinstance(cell, str)))
     rest = Table(output, (), (tuple(cells),)) if len(cells) > 2 else Table(output, (), ())
     tables = (*_tables(output, document), rest)
-    return Content(output, tables, texts, at_least(values, data))
+    return Content(output, tables, texts, at_least(values, len(data)))
 
 
 def _parse(text: str) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError
+from datasites.inspection.content import MOST_CELLS, MOST_TEXT_BYTES, Content, LimitsError, at_least
 from policies.disclosure.cells import Cell, Table
 from policies.disclosure.file_findings import Extra
 from policies.disclosure.volume import table_values
@@ -14,7 +14,7 @@ from policies.errors import InvalidInputError
 
 _MOST_COLUMNS = 2000
 _MOST_UNPACKED = 4 * MOST_TEXT_BYTES
-_BESIDE = 2**16
+_BETWEEN, _BETWEEN_A_CHUNK = 64, 512
 _METADATA, _METADATA_A_COLUMN = 4096, 1024
 
 
@@ -29,13 +29,14 @@ def read_parquet(output: str, path: Path) -> Content:
         with parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
             _check_footer(file.metadata, file.schema_arrow)
             table = Table(output, tuple(file.schema_arrow.names), tuple(_rows(file)))
-            beside = _beside(file.metadata, file.schema_arrow, path.stat().st_size)
+            size = path.stat().st_size
+            beside = _beside(file.metadata, file.schema_arrow, size)
     except (MemoryError, pa.ArrowMemoryError) as error:
         raise LimitsError from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InvalidInputError("The output is no Parquet file that can be read.") from error
     found = (Extra(output=output, bytes=beside),) if beside else ()
-    return Content(output, (table,), values=table_values(table), found=found)
+    return Content(output, (table,), values=at_least(table_values(table), size), found=found)
 
 
 def _check_footer(metadata: parquet.FileMetaData, schema: pa.Schema) -> None:
@@ -76,4 +77,5 @@ def _beside(metadata: parquet.FileMetaData, schema: pa.Schema, size: int) -> int
     )
     between = size - columns - metadata.serialized_size
     usual = _METADATA + _METADATA_A_COLUMN * len(schema)
-    return (described if described > usual else 0) + (between if between > _BESIDE else 0)
+    indexed = _BETWEEN + _BETWEEN_A_CHUNK * metadata.num_row_groups * metadata.num_columns
+    return (described if described > usual else 0) + (between if between > indexed else 0)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from datasites.inspection.content import MOST_CELLS, Content
+from datasites.inspection.content import MOST_CELLS, Content, at_least
 from datasites.inspection.tensor_file import Tensor, read_tensor_file
 from policies.disclosure.cells import Table
 from policies.disclosure.volume import text_values
@@ -20,7 +20,7 @@ def read_safetensors(output: str, path: Path) -> Content:
         output,
         tuple(_table(output, path, tensor, share) for tensor in file.tensors if tensor.size),
         (*(tensor.name for tensor in file.tensors), *file.metadata),
-        sum(map(text_values, file.metadata)),
+        at_least(sum(map(text_values, file.metadata)), file.tensors[0].start if file.tensors else path.stat().st_size),
         sum(tensor.size for tensor in file.tensors),
     )
 

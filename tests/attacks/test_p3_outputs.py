@@ -128,6 +128,15 @@ def test_data_in_the_spaces_of_a_file_is_found(inspected):
     assert checks(inspected("result.json", '{"accuracy": 0.93}' + hidden)) == {"too-many-values"}
 
 
+def test_data_in_the_spaces_of_a_tensors_header_is_found(inspected):
+    plain = save({"w": np.zeros(2)})
+    end = 8 + int.from_bytes(plain[:8], "little")
+    header = plain[8:end] + b" \t" * 40_000
+    padded = len(header).to_bytes(8, "little") + header + plain[end:]
+    assert checks(inspected("a.safetensors", padded)) == {"too-many-values"}
+    assert inspected("b.safetensors", plain).clean
+
+
 def test_identifiers_are_found_in_text_names_and_keys(inspected):
     unit = PATIENTS["patient"].iloc[7]
     for name, content in (

@@ -112,11 +112,13 @@ def test_a_parquet_file_that_carries_more_than_its_table_is_told(tmp_path):
     assert {it.check for it in _read(tmp_path, "a.parquet", noted).found} == {"extra"}
     plain = _parquet(table)
     start = len(plain) - 8 - int.from_bytes(plain[-8:-4], "little")
-    gap = plain[:start] + bytes(100_000) + plain[start:]
+    gap = plain[:start] + bytes(1000) + plain[start:]
     assert parquet.read_table(io.BytesIO(gap)) == table, "readers pass over it"
     assert {it.check for it in _read(tmp_path, "b.parquet", gap).found} == {"extra"}
     assert not _read(tmp_path, "c.parquet", _parquet(table)).found
     assert not _read(tmp_path, "d.parquet", _from_pandas()).found
+    assert not _read(tmp_path, "e.parquet", _parquet(table, write_page_index=True)).found
+    assert _read(tmp_path, "f.parquet", gap).values >= len(gap) // 96, "what it has beside is counted, too"
 
 
 def _from_pandas() -> bytes:

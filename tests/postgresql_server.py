@@ -34,12 +34,12 @@ _SETTINGS = {
 _numbers = count(1)
 
 
-def new_database() -> str:
-    """The URL of a new, empty database; skips the test where there is no server to be had."""
+def new_database(options: str = "") -> str:
+    """The URL of an empty database made with these `options`; the test is skipped where there is no server."""
     socket = _server()
     name = f"cloister_{next(_numbers)}"
     with psycopg.connect(host=str(socket), user="cloister", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} {options}")
     return f"postgresql+psycopg://cloister@/{name}?host={socket}"
 
 
@@ -79,8 +79,7 @@ def _folders_of_programs() -> Iterator[Path]:
     found = shutil.which("postgres")
     if found is not None:
         yield Path(found).resolve().parent
-    for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        yield folder
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 def _reachable(programs: Path, folder: Path) -> Path:

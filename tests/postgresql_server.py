@@ -21,6 +21,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from datasites.sandbox.kernel import die_with_parent
+
 _SECONDS_TO_START = 30.0
 _SETTINGS = {
     "listen_addresses": "",
@@ -61,7 +63,11 @@ def _server() -> Path:
     settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", folder, *settings], stderr=log, cwd=folder, **account
+            [programs / "postgres", "-D", data, "-k", folder, *settings],
+            stderr=log,
+            cwd=folder,
+            preexec_fn=die_with_parent,
+            **account,
         )
     atexit.register(_stop, server)
     deadline = time.monotonic() + _SECONDS_TO_START

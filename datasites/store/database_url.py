@@ -19,7 +19,7 @@ def _checked(text: str) -> str:
         url = None
     if url is None or url.drivername != _DRIVER or not (url.database or "service" in url.query):
         raise ValueError(f"write it as {_DRIVER}://user@host/database, or {_DRIVER}://?service=name")
-    if url.password is not None or _SECRETS & url.query.keys():
+    if url.password is not None or _SECRETS & {name.lower() for name in url.query}:
         raise ValueError("leave the password out; keep it in a file that PGPASSFILE names, or let the server know you")
     return text
 

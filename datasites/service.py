@@ -15,8 +15,9 @@ from datasites.serving.job_loops import JobLoops
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
 from datasites.serving.outgoing import Outgoing
-from datasites.site import Site
+from datasites.site import Site, require_own_log
 from datasites.store.migrate import migrate
+from datasites.store.sole_server import sole_server
 from datasites.store.waking import wake_calls
 from datasites.syft_bridge.mirror import Mirror
 from datasites.witnesses.begin import begin_anew
@@ -56,13 +57,14 @@ class Service:
         are asked whether the disk was set back.
 
         Raises:
-            ConflictError: another process serves this datasite.
+            ConflictError: another process serves this datasite or its database, or the database is another's.
             NotAuthenticError: the ledger was changed by hand.
             UnavailableError: a thread ended by an error, which it reported.
         """
-        with only_one(self._site.home):
+        with only_one(self._site.home), sole_server(self._site.engine, self._lose_database):
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
+                require_own_log(connection, self._site)
                 verify_chain(connection)
                 begin_anew(connection, self._site, self._site.now)
                 if is_set_back(connection):
@@ -90,6 +92,11 @@ class Service:
     def stop(self) -> None:
         """End `run`."""
         self._stop.set()
+
+    def _lose_database(self) -> None:
+        report("The datasite lost its place at the database, where another may serve now; it stops.")
+        self._failed.set()
+        self.stop()
 
     def _start(self, loop: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=self._guard, args=(loop,), daemon=True)

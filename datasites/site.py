@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, select
 
 from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
@@ -15,8 +15,8 @@ from datasites.store.home import Home, Settings, create_home, read_catalog_keys,
 from datasites.store.migrate import migrate
 from policies.errors import ConflictError
 from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, HouseRules, parse_house_rules
-from policies.log.entries import SiteOpened
-from policies.log.journal import append, entry_bytes
+from policies.log.entries import SiteOpened, parse_entry
+from policies.log.journal import append, entry_bytes, log_entries
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,15 @@ def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
         InvalidInputError: there is no datasite there, or its files are damaged.
     """
     settings = read_settings(home)
-    identity = Identity.load(home.keys)
-    contents = ContentFolder(home.contents)
-    return Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), contents, clock)
+    return _site(home, settings, Identity.load(home.keys), clock)
 
 
 def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callable[[], float] = time.time) -> Site:
     """Make a datasite: folder, keys, database, and the first entry of its log; `owner_key` is the raw public key.
 
     Raises:
-        ConflictError: a datasite is there already. One that was only begun, when a stop cut it short, is finished.
+        ConflictError: a datasite is there already, in the folder or in the database. One that was only begun, when a
+            stop cut it short, is finished.
         InvalidInputError: a name or path is not usable.
     """
     create_home(home, DEFAULT_HOUSE_RULES)
@@ -73,8 +72,7 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
     card = identity.card
     if (card.name, card.owner_key) != (settings.name, owner_key.hex()):
         raise ConflictError(f"{home.folder} was begun under another name or owner's key; remove it, or choose another.")
-    contents = ContentFolder(home.contents)
-    site = Site(home, settings, open_engine(home.database_url), identity, read_catalog_keys(home), contents, clock)
+    site = _site(home, settings, identity, clock)
     migrate(site.engine)
     opened = SiteOpened(
         at=site.now,
@@ -85,8 +83,28 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
         owner_key=card.owner_key or "",
     )
     with site.engine.begin() as connection:
-        if not entry_bytes(connection):
+        if entry_bytes(connection):
+            require_own_log(connection, site)
+        else:
             append(connection, opened)
     home.card_file.write_bytes(card.canonical())
     write_settings(home, settings)
     return site
+
+
+def require_own_log(connection: Connection, site: Site) -> None:
+    """Check that the database is this datasite's, and not another one's whose URL was written into `site.toml`.
+
+    Raises:
+        ConflictError: it is another's.
+    """
+    first = parse_entry(
+        connection.execute(select(log_entries.c.entry).order_by(log_entries.c.position).limit(1)).scalar_one()
+    )
+    if not isinstance(first, SiteOpened) or first.site != site.identity.party:
+        raise ConflictError("The database holds another datasite; each datasite needs a database of its own.")
+
+
+def _site(home: Home, settings: Settings, identity: Identity, clock: Callable[[], float]) -> Site:
+    engine = open_engine(settings.database or f"sqlite:///{home.database_file}")
+    return Site(home, settings, engine, identity, read_catalog_keys(home), ContentFolder(home.contents), clock)

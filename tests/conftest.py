@@ -6,6 +6,7 @@ import pytest
 
 from datasites.catalog.keys import CatalogKeys, derive_catalog_keys
 from policies.manifest import Manifest, parse_manifest
+from tests.databases import SQLITE
 from tests.sandbox_client import USERS, Sandbox, sandbox_of
 
 pytest_plugins = ("tests.job_fixtures",)
@@ -41,6 +42,12 @@ type = "category"
 categories = ["no", "yes"]
 """
 HEADER = "patient,age,pressure,blood,ill\n"
+
+
+@pytest.fixture
+def database() -> str:
+    """The kind of database that a scene gets; where it matters, tests get both kinds in turn."""
+    return SQLITE
 
 
 @pytest.fixture(scope="session")

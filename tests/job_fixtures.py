@@ -18,7 +18,7 @@ def warm_zygotes() -> Iterator[Zygotes]:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, warm_zygotes: Zygotes, monkeypatch: pytest.MonkeyPatch) -> JobScene:
+def jobs(tmp_path: Path, database: str, warm_zygotes: Zygotes, monkeypatch: pytest.MonkeyPatch) -> JobScene:
     """A datasite that offers the table «visits» to jobs; see `JobScene`."""
     monkeypatch.setattr("datasites.execution.jobs.job_worker.Zygotes", lambda: warm_zygotes)
-    return new_job_scene(tmp_path)
+    return new_job_scene(tmp_path, database)

@@ -22,6 +22,7 @@ from policies.jobs.terms import CODE_DOMAIN, CODE_FILE_DOMAIN, CodeFile, JobLimi
 from policies.log.job_entries import JobEntry
 from policies.log.journal import entries
 from policies.statements.digests import digest
+from tests.databases import SQLITE
 from tests.one_site import Scene, new_scene
 from tests.site_folder import NOW
 
@@ -180,9 +181,9 @@ class JobScene:
         return [it for it in self.scene.letters() if isinstance(it, JobOutputs)]
 
 
-def new_job_scene(folder: Path) -> JobScene:
+def new_job_scene(folder: Path, database: str = SQLITE) -> JobScene:
     """A fresh site with the table «visits», shown to everybody who is pinned."""
-    scene = new_scene(folder)
+    scene = new_scene(folder, database)
     private, mock = folder / "visits.csv", folder / "mock" / "visits.csv"
     mock.parent.mkdir()
     private.write_text(PRIVATE)

@@ -39,6 +39,7 @@ from policies.budget.balance import Balance, balance
 from policies.log.verify import Report
 from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
 from policies.terms import Terms
+from tests.databases import SQLITE, check_no_references
 from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference
 from tests.site_audit import audit
 from tests.site_folder import NOW, Clock, copy_site_folder, owner_key
@@ -226,17 +227,17 @@ class Scene:
     def tamper(self, statement: str, **values: Any) -> None:
         """Change the database behind the datasite's back; at least one row must be hit."""
         with self.site.engine.begin() as connection:
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-            assert connection.exec_driver_sql(statement, values).rowcount
+            check_no_references(connection)
+            assert connection.execute(text(statement), values).rowcount
 
     def audit(self) -> Report:
         """What an auditor with the site's card finds in its exported log."""
         return audit(self.site)
 
 
-def new_scene(folder: Path) -> Scene:
+def new_scene(folder: Path, database: str = SQLITE) -> Scene:
     """A fresh copy of the same site: 100 patients registered, ada and eve pinned as researchers, two partner sites."""
-    copy_site_folder(folder)
+    copy_site_folder(folder, database)
     clock = Clock()
     return Scene(
         site=open_site(Home(folder / "home"), clock),

@@ -13,9 +13,10 @@ from datasites.catalog.registration import register_data_set
 from datasites.protocol.identity import Identity
 from datasites.protocol.owner_key import create_owner_key, load_owner_key
 from datasites.site import create_site
-from datasites.store.home import Home, Settings
+from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.peers import pin
 from tests.conftest import CLINIC, HEADER
+from tests.databases import POSTGRESQL, SQLITE, filled_database
 
 NOW = 1_900_000_000
 PASSPHRASE = b"three wards and a garden"
@@ -79,6 +80,11 @@ def owner_key() -> Ed25519PrivateKey:
     return load_owner_key(Path(_template().name) / "owner", PASSPHRASE)
 
 
-def copy_site_folder(folder: Path) -> None:
+def copy_site_folder(folder: Path, database: str = SQLITE) -> None:
     """Copy to `folder`: the datasite in `home`, its `owner`, researchers `ada` and `eve`, sites `bern` and `cadiz`."""
     shutil.copytree(_template().name, folder, dirs_exist_ok=True)
+    if database == POSTGRESQL:
+        home = Home(folder / "home")
+        url = filled_database(home.database_file)
+        home.database_file.unlink()
+        write_settings(home, read_settings(home).model_copy(update={"database": url}))

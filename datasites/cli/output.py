@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from policies.errors import (
     CloisterError,
@@ -60,8 +60,9 @@ def _as_expected() -> Iterator[None]:
         yield
     except ValidationError as error:
         raise InvalidInputError(f"An option is not valid: {describe_validation_error(error)}.") from error
-    except OperationalError as error:
-        raise UnavailableError("The datasite's database cannot be used just now; try again.") from error
+    except (OperationalError, ProgrammingError) as error:  # the latter, too, if PostgreSQL lets this account do less
+        reason = str(error.orig).split("\n", 1)[0].rstrip(".;")
+        raise UnavailableError(f"The datasite's database cannot be used just now ({reason}); try again.") from error
     except OSError as error:
         raise InvalidInputError(f"{error.filename} cannot be used ({error.strerror}); name another file.") from error
 

@@ -23,6 +23,11 @@ from datasites.site import create_site
 from datasites.store.home import Home, Settings
 from policies.errors import ConflictError, InvalidInputError
 
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(help="postgresql+psycopg://user@host/database without a password; an SQLite file if left out."),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -35,6 +40,7 @@ def init(
     name: Annotated[str, typer.Option(help="What people call this datasite.")],
     relay: Annotated[str, typer.Option(help="URL of the relay that carries its mail.")],
     contact: Annotated[str, typer.Option(help="E-mail address under which Syft shows this datasite.")],
+    database: DatabaseOption = None,
     home: HomeOption = DEFAULT_HOME,
     owner: OwnerOption = DEFAULT_OWNER,
     passphrase_file: PassphraseOption = None,
@@ -48,7 +54,7 @@ def init(
                 f"The owner's folder {owner} lies in the datasite's folder {home}, which the service reads; "
                 "choose one outside it with --owner."
             )
-        settings = Settings(name=name, relay=relay, contact=contact)
+        settings = Settings(name=name, relay=relay, contact=contact, database=database)
         if Home(folder).settings_file.exists():
             raise ConflictError(f"{home} holds a datasite already; choose another folder with --home.")
         passphrase = read_passphrase(passphrase_file, confirm=True)

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from datasites.execution.ask_round import ask_round
 from datasites.execution.charge_round import next_round
@@ -61,6 +61,7 @@ _MOST_UNANSWERED = 500
 _UNFORESEEN = (
     ArithmeticError,
     AttributeError,
+    DataError,
     IntegrityError,
     LookupError,
     RecursionError,

@@ -1,57 +1,41 @@
-"""Opens the datasite's database so that a commit is durable and two processes never interleave their changes."""
+"""Opens the datasite's database, SQLite or PostgreSQL: a commit is durable, and two changes never interleave.
+
+`datasites.store.sqlite` and `datasites.store.postgresql` keep this contract, each by its own means: a write
+transaction begins by taking the database's one write lock, whoever else writes waits until it has ended, and when a
+commit returns it is on disk; a transaction that only reads sees one moment and waits for no writer.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, make_url
 
-_BUSY_SECONDS = 60
-_READS = "cloister_reads"
-_HOLDS_TURN = "cloister_holds_turn"
+from datasites.store import postgresql, sqlite
+
+_OPEN = {"sqlite": sqlite.open_engine, "postgresql": postgresql.open_engine}
+_READING = {"sqlite": sqlite.READING, "postgresql": postgresql.READING}
+_FORGET_DELETED = {"sqlite": sqlite.forget_deleted, "postgresql": postgresql.forget_deleted}
 
 
 def open_engine(url: str) -> Engine:
-    """Open `url` (`sqlite:///…`); every transaction takes the write lock at once and is on disk when it commits."""
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
-    turn = Lock()
+    """Open `url`: `sqlite:///…` or `postgresql+psycopg://…`.
 
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.get_execution_options().get(_READS):
-            connection.exec_driver_sql("BEGIN")
-            return
-        # Threads of one process take turns here; SQLite would let them sleep and try again.
-        if not connection.info.get(_HOLDS_TURN):
-            connection.info[_HOLDS_TURN] = turn.acquire(timeout=_BUSY_SECONDS)
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    @event.listens_for(engine, "checkin")
-    def _give_up_turn(_connection: Any, record: Any) -> None:
-        if record.info.pop(_HOLDS_TURN, False):
-            turn.release()
-
-    return engine
+    Raises:
+        InvalidInputError: the PostgreSQL driver is not installed.
+    """
+    return _OPEN[make_url(url).get_backend_name()](url)
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads: it sees one moment of the database and waits for no writer."""
-    with engine.connect().execution_options(**{_READS: True}) as connection, connection.begin():
+    with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection, connection.begin():
         yield connection
 
 
 def forget_deleted(engine: Engine) -> None:
-    """Take deleted rows, such as spent mask keys, out of the write-ahead log too; not while another process reads."""
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-    finally:
-        connection.close()
+    """Take deleted rows, such as spent mask keys, out of what the database keeps beside its tables, as far as it can.
+
+    SQLite forgets all, if no other process reads just now. What PostgreSQL keeps stands in `docs/threat-model.md`.
+    """
+    _FORGET_DELETED[engine.dialect.name](engine)

@@ -15,6 +15,7 @@ from datasites.protocol.private_files import (
     read_private_file,
     write_private_file,
 )
+from datasites.store.database_url import DatabaseUrl
 from policies.errors import ConflictError, InvalidInputError
 from policies.jobs.names import Email
 from policies.statements.schema import PartyName, StrictModel, describe_validation_error
@@ -26,11 +27,13 @@ _LONGEST_SOCKET_PATH = 100
 
 
 class Settings(StrictModel):
-    """`site.toml`: what the owner calls the site, and the relay that it takes its mail from."""
+    """`site.toml`: what the owner calls the site, the relay that it takes its mail from, and where its database is."""
 
     name: PartyName
     relay: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
     contact: Email
+    database: DatabaseUrl | None = None
+    """A PostgreSQL database; without one it is an SQLite file in the datasite's folder."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Home:
         return self.folder / "card.json"
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.folder / 'datasite.sqlite'}"
+    def database_file(self) -> Path:
+        return self.folder / "datasite.sqlite"
 
     @property
     def keys(self) -> Path:
@@ -110,7 +113,7 @@ def create_home(home: Home, house_rules: str) -> None:
 
 def write_settings(home: Home, settings: Settings) -> None:
     """Write `site.toml`: from then on the folder holds a datasite."""
-    lines = (f"{key} = {_toml_string(value)}\n" for key, value in settings.model_dump().items())
+    lines = (f"{key} = {_toml_string(value)}\n" for key, value in settings.model_dump(exclude_none=True).items())
     write_private_file(home.settings_file, "".join(lines).encode())
 
 

@@ -1,6 +1,4 @@
-"""A ledger in a real SQLite file for attacks on P3, and the check that its promise was kept."""
-
-from pathlib import Path
+"""A ledger in a real database for attacks on P3, and the check that its promise was kept."""
 
 from dp_accounting import dp_event
 from dp_accounting.rdp import RdpAccountant
@@ -19,9 +17,9 @@ from policies.statements.canonical import parse_json
 PEOPLE, EPSILON, DELTA = "clinic-a", 3.0, 1e-6
 
 
-def new_ledger(path: Path) -> Engine:
+def new_ledger(url: str) -> Engine:
     """A fresh ledger with one population of (3, 1e-6), whose filter order is 9."""
-    engine = open_engine(f"sqlite:///{path}")
+    engine = open_engine(url)
     metadata.create_all(engine, tables=[populations, reservations, charges])
     with engine.begin() as connection:
         open_population(connection, PEOPLE, EPSILON, DELTA, 0)

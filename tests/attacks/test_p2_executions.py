@@ -132,7 +132,9 @@ def test_the_data_set_cannot_be_moved_to_another_population(scene: Scene, tmp_pa
 def test_an_edited_manifest_is_not_the_one_that_the_snapshot_was_made_by(scene: Scene, child: Child) -> None:
     """nominal_units sizes batches and divides the noised sum: it is part of what was approved."""
     request = scene.ready()
-    scene.tamper("""UPDATE data_sets SET manifest = replace(manifest, '"nominal_units":100', '"nominal_units":400')""")
+    scene.tamper(
+        """UPDATE data_sets SET manifest = replace(manifest, '"nominal_units"\\:100', '"nominal_units"\\:400')"""
+    )
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None

@@ -11,11 +11,12 @@ from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from tests.attacks.budget_ledger import DELTA, PEOPLE, assert_promise_kept, new_ledger, whole
+from tests.databases import SQLITE, empty_database
 
 
 @pytest.fixture
 def engine(tmp_path) -> Engine:
-    return new_ledger(tmp_path / "ledger.sqlite")
+    return new_ledger(empty_database(SQLITE, tmp_path))
 
 
 def test_many_researchers_with_many_small_requests(engine):

@@ -20,6 +20,7 @@ from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.budget.tables import charges
 from policies.errors import RefusedError
 from tests.attacks.budget_ledger import PEOPLE, assert_promise_kept, new_ledger, whole
+from tests.databases import DATABASES, empty_database
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ from policies.budget.costs import Cost
 from policies.budget.ledger import charge, close, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.errors import RefusedError
-engine, name = open_engine("sqlite:///" + sys.argv[1]), int(sys.argv[2])
+engine, name = open_engine(sys.argv[1]), int(sys.argv[2])
 mechanism = GaussianMechanism(20.0, 1.0, 1)
 units = cost_units(mechanism, 9)
 for number in range(40):
@@ -52,7 +53,7 @@ import os, sys
 from datasites.store.engine import open_engine
 from policies.budget.ledger import charge
 from policies.budget.renyi import GaussianMechanism
-engine, first, noise = open_engine("sqlite:///" + sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
+engine, first, noise = open_engine(sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
 touched = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 for number in range(first, first + 100_000):
     with engine.begin() as connection:
@@ -62,20 +63,18 @@ for number in range(first, first + 100_000):
 """
 
 
-@pytest.fixture
-def path(tmp_path) -> Path:
-    return tmp_path / "ledger.sqlite"
+@pytest.fixture(params=DATABASES)
+def url(request, tmp_path) -> str:
+    return empty_database(request.param, tmp_path)
 
 
 @pytest.fixture
-def engine(path) -> Engine:
-    return new_ledger(path)
+def engine(url) -> Engine:
+    return new_ledger(url)
 
 
-def test_concurrent_processes_race_for_the_rest(engine, path):
-    racers = [
-        subprocess.Popen([sys.executable, "-c", GREEDY, str(path), str(name)], cwd=REPOSITORY) for name in range(1, 6)
-    ]
+def test_concurrent_processes_race_for_the_rest(engine, url):
+    racers = [subprocess.Popen([sys.executable, "-c", GREEDY, url, str(name)], cwd=REPOSITORY) for name in range(1, 6)]
     assert [racer.wait(timeout=120) for racer in racers] == [0] * 5
     with engine.begin() as connection:
         standing = balance(connection, PEOPLE).training
@@ -83,9 +82,9 @@ def test_concurrent_processes_race_for_the_rest(engine, path):
     assert_promise_kept(engine)
 
 
-def test_threads_whose_transactions_begin_as_readers(engine, path):
+def test_threads_whose_transactions_begin_as_readers(engine, url):
     """Even a caller that forgets to take the write lock first cannot act on a balance that another is using."""
-    careless = create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+    careless = create_engine(url)
     mechanism, start, admitted = GaussianMechanism(2.5, 1.0, 1), threading.Barrier(8), []
 
     def ask(number: int) -> None:
@@ -110,7 +109,7 @@ def test_threads_whose_transactions_begin_as_readers(engine, path):
     assert_promise_kept(engine)
 
 
-def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(engine, path, tmp_path):
+def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(engine, url, tmp_path):
     small, large = "300.0", GaussianMechanism(15.0, 1.0, 1)
     reserved = 10 * cost_units(large, 9)
     with engine.begin() as connection:
@@ -119,7 +118,7 @@ def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(eng
     for _ in range(3):
         before = touched.stat().st_size if touched.exists() else 0
         victim = subprocess.Popen(
-            [sys.executable, "-c", TOUCHING, str(path), str(touched), str(first), small], cwd=REPOSITORY
+            [sys.executable, "-c", TOUCHING, url, str(touched), str(first), small], cwd=REPOSITORY
         )
         deadline = time.monotonic() + 60
         while (not touched.exists() or touched.stat().st_size < before + 40) and time.monotonic() < deadline:
@@ -134,7 +133,7 @@ def test_kill_while_charging_leaves_every_touch_charged_and_the_rest_bounded(eng
         assert set(touches) <= charged
         first = 1 + max(int(one.removeprefix("round ")) for one in charged)
     last = subprocess.run(
-        [sys.executable, "-c", TOUCHING, str(path), str(touched), str(first), str(large.noise_multiplier)],
+        [sys.executable, "-c", TOUCHING, url, str(touched), str(first), str(large.noise_multiplier)],
         cwd=REPOSITORY,
         capture_output=True,
         timeout=120,

@@ -12,6 +12,7 @@ from datasites.cli.main import app
 from datasites.site import open_site
 from datasites.store.home import Home
 from policies.log.verify import Pinned, verify_bundle
+from tests.databases import DATABASES, SQLITE, empty_database
 
 GOOD = {"--name": "anna hospital", "--relay": "http://127.0.0.1:9", "--contact": "office@anna.example"}
 
@@ -38,7 +39,14 @@ def test_init_makes_a_site_whose_owner_key_lies_elsewhere(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "changes",
-    [{"name": "anna  hospital"}, {"name": "anna\x1b[2J"}, {"name": ""}, {"relay": "foo"}, {"contact": "bar"}],
+    [
+        {"name": "anna  hospital"},
+        {"name": "anna\x1b[2J"},
+        {"name": ""},
+        {"relay": "foo"},
+        {"contact": "bar"},
+        {"database": "sqlite:///x"},
+    ],
 )
 def test_a_bad_option_gets_one_sentence_and_leaves_nothing(tmp_path: Path, changes: dict[str, str]) -> None:
     result = init(tmp_path, **changes)
@@ -50,23 +58,36 @@ def test_a_bad_option_gets_one_sentence_and_leaves_nothing(tmp_path: Path, chang
     assert init(tmp_path).exit_code == 0
 
 
+@pytest.mark.parametrize("kind", DATABASES)
 @pytest.mark.parametrize("step", ["create_home", "migrate", "append", "write_settings"])
 def test_one_that_was_cut_short_is_finished_by_the_same_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, kind: str
 ) -> None:
+    place = {} if kind == SQLITE else {"database": empty_database(kind, tmp_path)}
     with monkeypatch.context() as cut:
 
         def die(*_: object) -> None:
             raise KeyboardInterrupt
 
         cut.setattr(site_module, step, die)
-        assert init(tmp_path).exit_code != 0
+        assert init(tmp_path, **place).exit_code != 0
     assert CliRunner().invoke(app, ["card", "--home", str(tmp_path / "home")]).exit_code == 2
-    assert init(tmp_path).exit_code == 0
+    assert init(tmp_path, **place).exit_code == 0
     bundle = tmp_path / "bundle"
     assert CliRunner().invoke(app, ["log", "export", str(bundle), "--home", str(tmp_path / "home")]).exit_code == 0
     assert verify_bundle(bundle.read_bytes(), Pinned()).broken == []
-    assert init(tmp_path).exit_code == 5
+    assert init(tmp_path, **place).exit_code == 5
+
+
+def test_a_database_that_cannot_be_reached_or_has_a_password_in_its_url_gets_one_sentence(tmp_path: Path) -> None:
+    nowhere = f"postgresql+psycopg://clinic@/cloister?host={tmp_path}"
+    unreachable = init(tmp_path, database=nowhere)
+    assert unreachable.exit_code == 6
+    assert "No such file or directory" in unreachable.stderr
+    open_secret = init(tmp_path, database=nowhere.replace("clinic@", "clinic:hunter2@"))
+    assert (open_secret.exit_code, "hunter2" in open_secret.output) == (2, False)
+    assert "leave the password out" in open_secret.stderr
+    assert "Traceback" not in unreachable.output + open_secret.output
 
 
 def test_an_export_to_nowhere_is_bad_input(tmp_path: Path) -> None:

@@ -9,16 +9,20 @@ from datasites.site import create_site, open_site
 from datasites.store.home import Home, Settings, read_catalog_keys, read_settings
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.journal import entries
+from tests.databases import SQLITE, empty_database
 from tests.one_site import Scene
 
 SETTINGS = Settings(name='Klinik "Süd" \\ West', relay="https://relay.example/x", contact="a.b+c@clinic.example")
 OWNER = bytes(range(32))
 
 
-def test_a_new_site_opens_with_what_it_was_given_and_logs_its_keys(tmp_path: Path) -> None:
-    made = create_site(Home(tmp_path / "home"), SETTINGS, OWNER)
+def test_a_new_site_opens_with_what_it_was_given_and_logs_its_keys(tmp_path: Path, database: str) -> None:
+    url = None if database == SQLITE else empty_database(database, tmp_path)
+    settings = SETTINGS.model_copy(update={"database": url})
+    made = create_site(Home(tmp_path / "home"), settings, OWNER)
     opened = open_site(made.home)
-    assert opened.settings == SETTINGS
+    assert opened.settings == settings
+    assert made.home.database_file.exists() == (database == SQLITE)
     assert opened.identity.card == made.identity.card
     assert opened.identity.card.owner_key == OWNER.hex()
     assert opened.catalog_keys == made.catalog_keys

@@ -1,54 +1,79 @@
-"""The migrations make exactly the tables that the code declares, and make them once."""
+"""The migrations make exactly the tables that the code declares, and make them once; on both databases."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, MetaData, create_engine, inspect, text
+from sqlalchemy.schema import CreateTable
 
 import datasites.store
 from datasites.store.engine import open_engine
 from datasites.store.migrate import migrate
 from datasites.store.tables import metadata, peers
+from tests.databases import SQLITE, empty_database
+from tests.postgresql_server import new_database
 
 
-def new_database(folder: Path) -> Engine:
-    return open_engine(f"sqlite:///{folder / 'datasite.sqlite'}")
+@pytest.fixture
+def engine(database: str, tmp_path: Path) -> Iterator[Engine]:
+    opened = open_engine(empty_database(database, tmp_path))
+    yield opened
+    opened.dispose()
 
 
-def test_migrations_and_tables_agree(tmp_path: Path) -> None:
-    engine = new_database(tmp_path)
+def test_migrations_and_tables_agree(engine: Engine) -> None:
     migrate(engine)
     with engine.begin() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_constraints_and_indexes_agree_too(tmp_path: Path) -> None:
-    """SQLite's comparison knows no check constraints: the two schemas are compared by name and text."""
-    migrated, declared = new_database(tmp_path), open_engine("sqlite://")
-    migrate(migrated)
+def test_constraints_and_indexes_agree_too(engine: Engine, database: str) -> None:
+    """Alembic's comparison knows no check constraints: the two schemas are compared by name and text."""
+    migrate(engine)
+    declared = create_engine("sqlite://" if database == SQLITE else new_database())
     metadata.create_all(declared)
     for table in metadata.tables:
         for what in ("get_check_constraints", "get_unique_constraints", "get_foreign_keys", "get_indexes"):
             found = [
-                sorted(getattr(inspect(engine), what)(table), key=lambda it: str(it["name"]))
-                for engine in (migrated, declared)
+                sorted(getattr(inspect(one), what)(table), key=lambda it: str(it["name"])) for one in (engine, declared)
             ]
             assert found[0] == found[1], (table, what)
+    declared.dispose()
 
 
-def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    engine = new_database(tmp_path)
+def test_migrating_twice_changes_nothing(engine: Engine) -> None:
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(peers.insert().values(party="a" * 64, name="ada", role="researcher", card="{}", pinned_at=1))
-        before = connection.execute(text("SELECT * FROM sqlite_schema ORDER BY name")).all()
+    before = _schema(engine)
     migrate(engine)
+    assert _schema(engine) == before
     with engine.begin() as connection:
-        assert connection.execute(text("SELECT * FROM sqlite_schema ORDER BY name")).all() == before
         assert connection.execute(text("SELECT count(*) FROM peers")).scalar_one() == 1
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     folder = Path(datasites.store.__file__).parent / "migrations"
     assert ScriptDirectory(str(folder)).get_heads() == [version]
+
+
+def test_a_migration_that_fails_leaves_no_table(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("alembic.op.create_index", fail)  # after several tables
+    with pytest.raises(KeyboardInterrupt):
+        migrate(engine)
+    assert inspect(engine).get_table_names() == []
+    monkeypatch.undo()
+    migrate(engine)
+    assert set(metadata.tables) < set(inspect(engine).get_table_names())
+
+
+def _schema(engine: Engine) -> list[str]:
+    found = MetaData()
+    found.reflect(engine)
+    return [str(CreateTable(table).compile(engine)) for table in found.sorted_tables]

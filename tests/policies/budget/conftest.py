@@ -1,30 +1,37 @@
-"""A ledger in a real SQLite file, opened as a datasite opens it, and terms whose costs are easy to follow."""
+"""A ledger in a real database of each kind, opened as a datasite opens it, and terms whose costs are easy to follow."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine
 
+from datasites.store.engine import open_engine
 from policies.budget.tables import charges, populations, reservations
 from policies.database import metadata
 from policies.terms import Terms
+from tests.databases import DATABASES, SQLITE, empty_database
+from tests.postgresql_server import new_database
 
 
-@pytest.fixture
-def engine(tmp_path) -> Engine:
-    opened = create_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}", connect_args={"timeout": 30})
+@pytest.fixture(params=DATABASES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    yield from _ledger(empty_database(request.param, tmp_path))
 
-    @event.listens_for(opened, "connect")
-    def _configure(connection, _record):
-        connection.isolation_level = None
-        connection.execute("PRAGMA foreign_keys=ON")
 
-    @event.listens_for(opened, "begin")
-    def _begin(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+@pytest.fixture(scope="module", params=DATABASES)
+def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A ledger for tests that take back whatever they write."""
+    folder = tmp_path_factory.mktemp("ledger")
+    yield from _ledger(empty_database(SQLITE, folder) if request.param == SQLITE else new_database())
 
+
+def _ledger(url: str) -> Iterator[Engine]:
+    opened = open_engine(url)
     metadata.create_all(opened, tables=[populations, reservations, charges])
-    return opened
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

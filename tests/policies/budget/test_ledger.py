@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from policies.budget.balance import balance
@@ -12,8 +12,7 @@ from policies.budget.costs import Cost, request_cost, round_mechanisms
 from policies.budget.filter import allowance_units
 from policies.budget.ledger import charge, close, open_population, reserve
 from policies.budget.renyi import GaussianMechanism, cost_units
-from policies.budget.tables import charges, populations, reservations
-from policies.database import metadata
+from policies.budget.tables import charges
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 
 PEOPLE = "clinic-a"
@@ -140,12 +139,10 @@ ACTIONS = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(ACTIONS)
-def test_no_sequence_of_calls_spends_more_than_the_allowance(actions):
-    database = create_engine("sqlite://")
-    metadata.create_all(database, tables=[populations, reservations, charges])
+@given(actions=ACTIONS)
+def test_no_sequence_of_calls_spends_more_than_the_allowance(shared_engine, actions):
     spent = {"training": 0, "evaluation": 0}
-    with database.begin() as connection:
+    with shared_engine.connect() as connection:  # and rolls back
         allowance = open_population(connection, PEOPLE, 3.0, 1e-6, 0).allowance_units
         for now, (action, number, partition, noise, attempt) in enumerate(actions):
             request, mechanism = f"{number:064x}", GaussianMechanism(noise, 0.5, 10)

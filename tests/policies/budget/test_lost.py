@@ -3,15 +3,14 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, update
+from sqlalchemy import update
 
 from policies.budget.balance import balance
 from policies.budget.chain import verify_chain
 from policies.budget.costs import PARTITIONS, Cost
 from policies.budget.ledger import charge, close, lose, open_population, reserve, write_off
 from policies.budget.renyi import GaussianMechanism, cost_units
-from policies.budget.tables import charges, populations, reservations
-from policies.database import metadata
+from policies.budget.tables import reservations
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 
 PEOPLE = "clinic-a"
@@ -60,15 +59,15 @@ def test_an_unknown_population_has_nothing_to_write_off(connection):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(0, 4),
-    st.integers(0, 4),
-    st.integers(0, 3),
-    st.tuples(st.integers(0, 2 * 10**12), st.integers(0, 2**52)),
+    reserved=st.integers(0, 4),
+    others=st.integers(0, 4),
+    charged=st.integers(0, 3),
+    committed=st.tuples(st.integers(0, 2 * 10**12), st.integers(0, 2**52)),
 )
-def test_a_write_off_raises_to_what_was_committed_within_the_allowance(reserved, others, charged, committed):
-    engine = create_engine("sqlite://")
-    metadata.create_all(engine, tables=[populations, reservations, charges])
-    with engine.begin() as connection:
+def test_a_write_off_raises_to_what_was_committed_within_the_allowance(
+    shared_engine, reserved, others, charged, committed
+):
+    with shared_engine.connect() as connection:  # and rolls back
         open_population(connection, PEOPLE, 3.0, 1e-6, 100)
         reserve(connection, PEOPLE, REQUEST, Cost(reserved * ONE, ONE), 101)
         reserve(connection, PEOPLE, OTHER, Cost(others * ONE, 0), 101)

@@ -1,4 +1,4 @@
-"""The journal in a real SQLite file: with its transaction or not at all, without holes, from many processes."""
+"""The journal in a real database of each kind: with its transaction or not at all, without holes, from many at once."""
 
 import subprocess
 import sys
@@ -8,23 +8,23 @@ from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, create_engine, delete, event, null
+from sqlalchemy import Engine, delete, null
 
+from datasites.store.engine import open_engine
 from policies.errors import ConflictError, NotAuthenticError
 from policies.log import journal, merkle
 from policies.log.bundle import SiteFacts, read_bundle
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import RequestClosed
+from tests.databases import DATABASES, empty_database
 
 HEX = "0f" * 32
 WRITER = """
 import sys
-from sqlalchemy import create_engine, event
+from datasites.store.engine import open_engine
 from policies.log import journal
 from policies.log.entries import RequestClosed
-engine = create_engine(sys.argv[1], connect_args={"timeout": 60})
-event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+engine = open_engine(sys.argv[1])
 for number in range(25):
     with engine.begin() as connection:
         journal.append(connection, RequestClosed(at=number, request="0f" * 32, reason=sys.argv[2]))
@@ -35,16 +35,14 @@ def closing(reason: str) -> RequestClosed:
     return RequestClosed(at=5, request=HEX, reason=reason)
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'log.sqlite'}"
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return empty_database(request.param, tmp_path)
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url, connect_args={"timeout": 60})
-    event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine = open_engine(url)
     journal.log_entries.create(engine)
     yield engine
     engine.dispose()

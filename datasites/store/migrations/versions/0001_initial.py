@@ -89,7 +89,7 @@ def upgrade() -> None:
         sa.Column(
             "lost",
             sa.Boolean(),
-            server_default=sa.text("0"),
+            server_default=sa.false(),
             nullable=False,
             comment="closed by a recovery: all of it counts as spent",
         ),

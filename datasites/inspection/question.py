@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from policies.disclosure.finding_parts import OutputName
-from policies.disclosure.findings import MAXIMUM_OUTPUTS
+from policies.disclosure.findings import MAXIMUM_INSPECTED
 from policies.disclosure.rules import DisclosureRules
 from policies.manifest import Bound
 from policies.statements.schema import StrictModel, Text, parse_model
@@ -47,10 +47,10 @@ class Question(StrictModel):
     """The whole of `/inspection.json`, canonical JSON."""
 
     version: Literal["cloister-inspection/1"] = "cloister-inspection/1"
-    outputs: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_OUTPUTS)]
+    outputs: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_INSPECTED)]
     """Every file below the outputs' folder, `stdout.txt` and `stderr.txt` among them."""
 
-    declared: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_OUTPUTS)]
+    declared: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_INSPECTED)]
     """The names that the dry run on mock data made."""
 
     left_out: Annotated[tuple[Text, ...], Field(max_length=100)] = ()

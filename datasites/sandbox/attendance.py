@@ -12,9 +12,10 @@ from socket import SHUT_WR
 from datasites.sandbox.errand import ERRORS, Cancel, Ending, Errand, Outcome, Output
 from datasites.sandbox.frames import Piece, read_header, read_into, write_stream
 from datasites.sandbox.line import Line, Text
-from datasites.sandbox.messages import MOST_OUTPUTS, Complete, Content, Ended, File, Locked, ShownFile, Task, parse
+from datasites.sandbox.messages import Complete, Content, Ended, File, Locked, ShownFile, Task, parse
 from datasites.sandbox.outputs import plain_words
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
+from policies.jobs.release import MAXIMUM_OUTPUTS
 
 _START_SECONDS, _STOP_SECONDS, _FRAME_SECONDS = 30.0, 1.0, 10.0
 _BYTES_A_SECOND = 2**20
@@ -172,7 +173,7 @@ class Attendance:
                     self._left_out = plain_words(parse(Complete, header))
                     return
                 name = parse(Content, header).name
-                if len(self._outputs) == MOST_OUTPUTS or any(output.name == name for output in self._outputs):
+                if len(self._outputs) == MAXIMUM_OUTPUTS or any(output.name == name for output in self._outputs):
                     raise InvalidInputError("The sandbox sent an output twice, or more of them than there can be.")
                 self._take(name, size)
                 left -= size

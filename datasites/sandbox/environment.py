@@ -12,14 +12,14 @@ OWN_PACKAGES = Path(__file__).resolve().parents[2]
 """The folder that holds `policies`, `datasites` and `researcher`."""
 
 _OWN_DISTRIBUTION = "cloister"
-_OWN_NAMES = ("policies", "datasites", "researcher")
+OWN_NAMES = ("policies", "datasites", "researcher")
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/usr/share/fonts", "/usr/share/zoneinfo",
     "/etc/alternatives", "/etc/fonts",
 )  # fmt: skip
 _TOP = ("/bin", "/lib", "/lib32", "/lib64", "/libx32")
 _COPIED = ("/etc/ld.so.cache", "/etc/localtime")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 _MADE = {
     "/etc/passwd": b"job:x:1000:1000:job:/tmp:/bin/false\n",
@@ -51,13 +51,13 @@ def standing_view() -> View:
         bound=outermost(str(path) for path in paths if path.exists()),
         links=tuple((top, str(Path(top).readlink())) for top in _TOP if Path(top).is_symlink()),
         files=tuple(files.items()),
-        devices=tuple(device for device in _DEVICES if Path(device).exists()),
+        devices=tuple(device for device in DEVICES if Path(device).exists()),
     )
 
 
 def own_packages() -> tuple[str, ...]:
     """The folders of Cloister's own packages."""
-    return tuple(str(OWN_PACKAGES / name) for name in _OWN_NAMES if (OWN_PACKAGES / name).is_dir())
+    return tuple(str(OWN_PACKAGES / name) for name in OWN_NAMES if (OWN_PACKAGES / name).is_dir())
 
 
 @cache

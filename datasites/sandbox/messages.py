@@ -7,10 +7,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 from datasites.sandbox.environment import outermost
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.jobs.endings import Layers
+from policies.jobs.names import FilePath
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 
-MOST_OUTPUTS = 400
-MOST_PARTS = 8
 MOST_SHOWN = 200
 
 
@@ -25,11 +24,6 @@ Place = Annotated[str, StringConstraints(min_length=2, max_length=4000), AfterVa
 Size = Annotated[int, Field(ge=0, le=2**53)]
 Positive = Annotated[int, Field(ge=1, le=2**53)]
 Error = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{0,40}$")]
-LONGEST_NAME = 200
-_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
-OutputName = Annotated[
-    str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,{MOST_PARTS - 1}}}$", max_length=LONGEST_NAME)
-]
 
 
 class File(StrictModel):
@@ -106,7 +100,7 @@ class Content(StrictModel):
     """Keeper to datasite: an output. Body: its bytes."""
 
     type: Literal["content"] = "content"
-    name: OutputName
+    name: FilePath
 
 
 class Complete(StrictModel):

@@ -6,10 +6,12 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from datasites.sandbox.messages import LONGEST_NAME, MOST_OUTPUTS, MOST_PARTS, Complete
+from datasites.sandbox.messages import Complete
+from policies.jobs.names import DEEPEST_PATH, FILE_NAME, LONGEST_PATH
+from policies.jobs.release import MAXIMUM_OUTPUTS
 
 PIECE = 2**20
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_PART = re.compile(FILE_NAME)
 _MOST_ENTRIES = 20_000
 
 
@@ -68,9 +70,9 @@ class Collection:
                 self.left_out.links += 1
             elif not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 self.left_out.specials += 1
-            elif not _PART.fullmatch(name) or len("/".join((*parents, name))) > LONGEST_NAME:
+            elif not _PART.fullmatch(name) or len("/".join((*parents, name))) > LONGEST_PATH:
                 self.left_out.badly_named += 1
-            elif len(parents) + 1 > MOST_PARTS:
+            elif len(parents) + 1 > DEEPEST_PATH:
                 self.left_out.too_deep += 1
             else:
                 return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -81,7 +83,7 @@ class Collection:
     def _accepts(self, known: os.stat_result) -> bool:
         if known.st_nlink != 1:
             self.left_out.links += 1
-        elif self._files >= MOST_OUTPUTS:
+        elif self._files >= MAXIMUM_OUTPUTS:
             self.left_out.too_many += 1
         elif known.st_size > self.most_bytes:
             self.left_out.too_large += 1

@@ -19,7 +19,7 @@ from typing import Any, Never
 
 from datasites.sandbox import landlock, seccomp
 from datasites.sandbox.call_rules import job_rules
-from datasites.sandbox.environment import OWN_PACKAGES
+from datasites.sandbox.environment import DEVICES, OWN_NAMES, OWN_PACKAGES
 from datasites.sandbox.errand import ERRORS
 from datasites.sandbox.frames import Frame, read_frame, write_frame
 from datasites.sandbox.kernel import drop_capabilities, give_up_privileges
@@ -31,8 +31,6 @@ from policies.statements.schema import as_text
 _TO_KEEPER = 3
 _MOST_DESCRIPTORS = 2**16
 _OPEN_FILES = 512
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_OWN_NAMES = ("policies", "datasites", "researcher")
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",  # noqa: S108 – the errand's own
@@ -88,7 +86,7 @@ def _get_ready() -> _Ready:
         sys.modules["numpy"].random.seed()
     if "torch" in sys.modules:
         sys.modules["torch"].seed()
-    own = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in _OWN_NAMES}
+    own = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in OWN_NAMES}
     for name in own:
         del sys.modules[name]
     sys.path[:] = [entry for entry in sys.path if entry != str(OWN_PACKAGES)]
@@ -134,7 +132,7 @@ def _lock_down(task: Task, ready: _Ready, address_space: int) -> tuple[str, ...]
         cpu_seconds=task.cpu_seconds,
         tasks=task.threads + 1,
     )
-    devices = [device for device in _DEVICES if Path(device).exists()]
+    devices = [device for device in DEVICES if Path(device).exists()]
     version = landlock.restrict(readable=("/",), writable=task.writable, devices=devices)
     seccomp.install(ready.filter)
     return ("resource-limits", "no-new-privileges", *([f"landlock-{version}"] if version else []), "seccomp")

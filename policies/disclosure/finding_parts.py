@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from policies.jobs.names import FilePath
 from policies.statements.schema import PLAIN_TEXT, StrictModel, as_text
 
 _LONGEST_LABEL = 60
-_PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
-OutputName = Annotated[str, StringConstraints(pattern=f"^{_PART}(/{_PART}){{0,7}}$")]
-"""An output's name, relative to their folder: parts of plain letters, digits, points, hyphens and underscores."""
+OutputName = FilePath
+"""An output's name, relative to their folder."""
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_LABEL, pattern=PLAIN_TEXT)]
 """The name of a column or file, as shown to the owner: perhaps shortened, without characters that mislead."""

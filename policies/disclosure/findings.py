@@ -34,11 +34,12 @@ from policies.disclosure.file_findings import (
 )
 from policies.disclosure.finding_parts import Count, OutputName
 from policies.errors import InvalidInputError
+from policies.jobs.release import LOGS, MAXIMUM_OUTPUTS
 from policies.statements.schema import StrictModel, parse_model
 
 MAXIMUM_FINDINGS_BYTES = 4 * 1024 * 1024
 MAXIMUM_FINDINGS = 200
-MAXIMUM_OUTPUTS = 1000
+MAXIMUM_INSPECTED = MAXIMUM_OUTPUTS + len(LOGS)
 
 Finding = Annotated[
     Unfinished
@@ -73,7 +74,7 @@ class Findings(StrictModel):
     """All that an inspection found, the holds first."""
 
     version: Literal["cloister-findings/1"] = "cloister-findings/1"
-    inspected: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_OUTPUTS)]
+    inspected: Annotated[tuple[OutputName, ...], Field(max_length=MAXIMUM_INSPECTED)]
     found: Annotated[tuple[Finding, ...], Field(max_length=MAXIMUM_FINDINGS)]
     more: Count
     """How many further findings there were, beyond what is listed."""

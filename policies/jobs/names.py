@@ -6,26 +6,18 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 _RESERVED_FOLDER = re.compile(r"v[0-9]+")
-_DEEPEST_PATH = 8
-_LONGEST_PATH = 200
+DEEPEST_PATH = 8
+LONGEST_PATH = 200
+FILE_NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+"""A pattern for one part of a path."""
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+FileName = Annotated[str, StringConstraints(pattern=f"^{FILE_NAME}$")]
 """A file's own name: letters, digits and `_.-`; it never begins with a dot or a hyphen."""
-
-
-def _path(value: str) -> str:
-    parts = value.split("/")
-    if len(parts) > _DEEPEST_PATH or len(value) > _LONGEST_PATH:
-        raise ValueError(f"a path has at most {_DEEPEST_PATH} parts and {_LONGEST_PATH} characters")
-    return value
 
 
 FilePath = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})*$", max_length=_LONGEST_PATH
-    ),
-    AfterValidator(_path),
+    StringConstraints(pattern=f"^{FILE_NAME}(/{FILE_NAME}){{0,{DEEPEST_PATH - 1}}}$", max_length=LONGEST_PATH),
 ]
 """A relative path of `FileName`s with `/` between them: no `..`, no hidden parts, at most eight deep."""
 

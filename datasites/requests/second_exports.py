@@ -9,6 +9,8 @@ from datasites.requests.records import Status
 from datasites.store.put import put
 from datasites.store.tables import requests, second_exports
 
+_PATIENCE_SECONDS = 10
+
 Result = Literal["agrees", "differs", "failed"]
 
 
@@ -43,14 +45,17 @@ def keep_second_export(connection: Connection, request: str, found: SecondExport
     put(connection, second_exports, {"request": request}, {"result": found.result, "error": found.error})
 
 
-def next_to_export(connection: Connection) -> str | None:
-    """The digest of the oldest study that waits for its owner and was not exported again yet."""
+def next_to_export(connection: Connection) -> tuple[str, int] | None:
+    """The oldest study that waits for its owner and was not exported again yet: its digest, and when it may be.
+
+    That is some seconds after it came (seconds since 1970): what is decided on at once needs no reviewer's aid.
+    """
     waiting = (
-        select(requests.c.digest)
+        select(requests.c.digest, requests.c.received_at)
         .outerjoin(second_exports, second_exports.c.request == requests.c.digest)
         .where(requests.c.status == Status.PENDING.value, second_exports.c.request.is_(None))
         .order_by(requests.c.number)
         .limit(1)
     )
-    found: str | None = connection.execute(waiting).scalar()
-    return found
+    row = connection.execute(waiting).one_or_none()
+    return None if row is None else (row.digest, row.received_at + _PATIENCE_SECONDS)

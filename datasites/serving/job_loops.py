@@ -22,7 +22,7 @@ class JobLoops:
 
     def try_jobs(self) -> None:
         """Try on mock data what was received, until the service stops."""
-        self._repeat(self._tries, lambda: 0.0 if self._worker.try_next() else None)
+        self._repeat(self._tries, lambda: 0.0 if self._worker.try_next() else self._worker.seconds_to_next_export())
 
     def run_jobs(self) -> None:
         """Run what was approved and inspect what ended, until the service stops."""

@@ -124,13 +124,19 @@ class JobWorker:
             if digest in self._running:
                 self._running[digest].cancel()
 
+    def seconds_to_next_export(self) -> float | None:
+        """How long until a study's source is to be exported again; None if none waits."""
+        with reading(self._site.engine) as connection:
+            waiting = next_to_export(connection)
+        return None if waiting is None else max(0.0, waiting[1] - self._site.clock())
+
     def _export_next(self) -> bool:
         with reading(self._site.engine) as connection:
-            digest = next_to_export(connection)
-        if digest is None:
+            waiting = next_to_export(connection)
+        if waiting is None or waiting[1] > self._site.clock():
             return False
-        with self._cancellable(digest) as cancel:
-            export_again(self._site, digest, cancel)
+        with self._cancellable(waiting[0]) as cancel:
+            export_again(self._site, waiting[0], cancel)
         return True
 
     @contextmanager

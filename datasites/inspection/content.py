@@ -45,4 +45,4 @@ class Content:
 
 def at_least(values: int, size: int) -> int:
     """`values`, or more if the file has far more bytes than so many need: spaces and gaps could carry something too."""
-    return max(values, size // (2 * CHARACTERS_A_VALUE))
+    return max(values, size // (4 * CHARACTERS_A_VALUE))

@@ -21,6 +21,8 @@ from policies.programs.format import Input, Node, Output, Program, parse_program
 from policies.statements.canonical import canonical_bytes
 
 ROOT = Path(__file__).parents[2]
+RUNS_JOBS = ROOT / "datasites" / "sandbox" / "script.py"
+"""The one place that runs a job's script: inside the sandbox, behind all its walls."""
 INPUTS = (
     Input(name="weight", kind="parameter", shape=(4,), dtype="float32"),
     Input(name="feature", kind="feature", shape=(4,), dtype="float32"),
@@ -128,7 +130,7 @@ def test_running_a_program_executes_opens_and_connects_nothing() -> None:
 def test_no_package_of_a_site_can_turn_a_researchers_text_into_code() -> None:
     found = []
     for package in ("policies", "datasites"):
-        for path in (ROOT / package).rglob("*.py"):
+        for path in set((ROOT / package).rglob("*.py")) - {RUNS_JOBS}:
             for node in ast.walk(ast.parse(path.read_text())):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -40,9 +40,10 @@ def test_a_job_that_lasts_holds_up_no_dry_run_and_no_round(jobs: JobScene, runni
     ada, eve = scene.researcher, scene.other_researcher
     terms = jobs.terms({"main.py": SLEEPS.encode()})
     running.write(JobSubmission(job=terms.job, terms=terms.canonical().decode(), code=wrap(SLEEPS.encode())[0]))
-    running.until(lambda: "pending" in [it.status for it in running.read(JobStatus)])
+    running.until(lambda: scene.count("jobs") == 1)
+    running.until(lambda: jobs.job(terms.digest()).status is Status.PENDING)
     jobs.approve(jobs.job(terms.digest()))
-    running.service._wake()
+    running.service._jobs.wake()
     running.until(lambda: jobs.job(terms.digest()).status is Status.RUNNING)
 
     hers = jobs.terms({"main.py": COUNT.encode()}, researcher=eve.party)

@@ -14,7 +14,6 @@ from tests.system.federation import cancel
 from tests.system.kill_points import ANY, Shot, arm, disarm, was_killed
 from tests.system.kill_scene import KILLED, RELAY, RESEARCHER, KillScene
 from tests.system.study_process import REFUSED
-from tests.system.waiting import children_of
 
 _MEAN_PAUSE_SECONDS = 2.5
 _LONGEST_STALL_SECONDS = 2.0
@@ -106,7 +105,7 @@ class Chaos:
 
     def _kill_trainer(self) -> None:
         site = self.chance.choice(list(self.scene.live.sites))
-        for pid in children_of(self.scene.running(site).pid):
+        for pid in self.scene.running(site).trainers():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self._tell(f"kill the trainer of {site}")

@@ -146,6 +146,10 @@ class LiveJobs:
         assert job is not None
         return job
 
+    def at_work(self) -> set[int]:
+        """Those of them in whose own file tree the job's code lies: others stand ready for the next one."""
+        return {pid for pid in self.sandboxed() if Path(f"/proc/{pid}/root/job/code/main.py").exists()}
+
     def told(self, terms: JobTerms, status: str, by: str = "ada") -> JobStatus:
         """Wait until its researcher has heard that."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from researcher import Study
 from tests.demo.commands import COMMAND, datasite
 from tests.demo.site import Site
-from tests.system.waiting import SECONDS, children_of, eventually, rows
+from tests.system.waiting import SECONDS, children_of, command_line, eventually, rows
 
 
 @dataclass
@@ -63,7 +63,7 @@ class LiveSite:
 
     def trainers(self) -> list[int]:
         """The process ids of its trainers."""
-        return children_of(self.pid)
+        return [it for it in children_of(self.pid) if b"datasites.training" in command_line(it)]
 
     def trainer(self) -> int:
         """The one trainer's process id, once it runs."""

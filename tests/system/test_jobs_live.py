@@ -19,7 +19,7 @@ def running(live_jobs: LiveJobs, name: str) -> tuple[JobTerms, set[int]]:
     terms = live_jobs.pending(SLEEPS, name)
     live_jobs.approve(terms)
     live_jobs.stands(terms, Status.RUNNING)
-    return terms, eventually(live_jobs.sandboxed, "a job in the sandbox")
+    return terms, eventually(live_jobs.at_work, "a job in the sandbox")
 
 
 def command(live_jobs: LiveJobs, *words: str, signed: bool = False) -> Any:

@@ -39,7 +39,7 @@ def test_the_readmes_cell_runs_in_a_notebook_and_shows_progress_there(live: Live
 
 def _readme_cell(live: LiveFederation) -> str:
     section = _README.read_text().split("## For a researcher", 1)[1]
-    (cell,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    cell, *_ = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     fingerprints = {it.name: it.fingerprint for it in live.ada.sites}
     replaced = [("~/.cloister/ada", str(live.folder / "ada")), ("https://relay.example", live.proxy.url)]
     for name, short in _CARDS.items():

@@ -51,6 +51,14 @@ def children_of(parent: int) -> list[int]:
     return found
 
 
+def command_line(pid: int) -> bytes:
+    """The words that a process was started with; none if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def mapped_files(pid: int) -> set[str]:
     """The names of the files that a process has mapped. Its threads share one address space."""
     lines = (line.split(maxsplit=5) for line in Path(f"/proc/{pid}/maps").read_text().splitlines())

@@ -9,7 +9,7 @@ from datasites.requests.records import Status
 from datasites.store.put import put
 from datasites.store.tables import requests, second_exports
 
-_PATIENCE_SECONDS = 10
+_PATIENCE_SECONDS = 60
 
 Result = Literal["agrees", "differs", "failed"]
 
@@ -48,7 +48,7 @@ def keep_second_export(connection: Connection, request: str, found: SecondExport
 def next_to_export(connection: Connection) -> tuple[str, int] | None:
     """The oldest study that waits for its owner and was not exported again yet: its digest, and when it may be.
 
-    That is some seconds after it came (seconds since 1970): what is decided on at once needs no reviewer's aid.
+    That is a minute after it came (seconds since 1970): what is decided on at once needs no reviewer's aid.
     """
     waiting = (
         select(requests.c.digest, requests.c.received_at)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -70,7 +70,7 @@ class Zygote:
                 start_new_session=True,
                 pass_fds=(its.fileno(),),
             )
-        os.setpriority(os.PRIO_PROCESS, self._process.pid, self._niceness)
+        _give_way(self._process.pid, self._niceness)
         ours.settimeout(_ANSWER_SECONDS)
         self._line = ours
         return self
@@ -144,6 +144,13 @@ class Zygote:
             os.set_blocking(channel.fileno(), False)
             ours.pop_all()
             return Line(channel, output[0], errors[0], ends[0])
+
+
+def _give_way(pid: int, niceness: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    if niceness:
+        with suppress(OSError):  # where the kernel groups sessions, only the group's own niceness counts between them
+            Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
 
 def _pipe(ours: ExitStack, its: ExitStack) -> tuple[int, int]:

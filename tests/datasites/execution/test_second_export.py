@@ -50,7 +50,7 @@ def submitted(scene: Scene, loss: Program, metrics: Program, source: str) -> str
 
 def found(scene: Scene, request: str) -> SecondExport | None:
     with scene.site.engine.begin() as connection:
-        assert next_to_export(connection) == (request, scene.now + 10)
+        assert next_to_export(connection) == (request, scene.now + 60)
     export_again(scene.site, request, Cancel())
     with scene.site.engine.begin() as connection:
         return find_second_export(connection, request)

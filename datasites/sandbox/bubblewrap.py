@@ -92,12 +92,12 @@ def _options(view: View, task: Task, files: Mapping[str, memoryview]) -> Iterato
         yield from ("--symlink", target, place)
     for place in view.devices:
         yield from ("--dev-bind", place, place)
-    for place in own_packages():
-        yield from ("--ro-bind", place, place)
     room = sum(len(content) for content in files.values())
     for place in task.writable:
         share = 2 if task.working_folder.startswith(place) else 2 * len(task.writable)
         yield from ("--size", str(task.disk_bytes // share + room), "--tmpfs", place)
+    for place in (*view.bound_below(task.writable), *own_packages()):
+        yield from ("--ro-bind", place, place)
     for place in (task.working_folder, task.collected):
         yield from ("--dir", place)
     for place, content in (*view.files, *files.items()):

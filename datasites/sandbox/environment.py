@@ -38,6 +38,10 @@ class View:
     files: tuple[tuple[str, bytes], ...]
     devices: tuple[str, ...]
 
+    def bound_below(self, folders: Iterable[str]) -> tuple[str, ...]:
+        """What is bound below one of these: a file system that is mounted there would hide it."""
+        return tuple(it for it in self.bound if any(it.startswith(f"{folder}/") for folder in folders))
+
 
 def standing_view() -> View:
     """The system's libraries, Python with its packages, and the least of /etc and /dev. Nothing of ours."""

@@ -52,14 +52,14 @@ def keep(door: socket.socket, outside: tuple[int, int], bound: Bound | None) -> 
         bound: the control group to enter, which limits how many threads there can be.
     """
     close_others(door, bound)
-    refusal, script = "", None
+    refusal, script, view = "", None, standing_view()
     try:
         if bound is not None:
             bound.enter()
         map_own_user(*outside, _INSIDE)
         die_with_parent()
         space, resident = memory_in_use()
-        mounts.build_standing(standing_view())
+        mounts.build_standing(view)
         os.chdir("/")
         script = make_script(max(space, PACKAGES_BYTES), resident)
     except (CloisterError, OSError) as error:
@@ -75,7 +75,7 @@ def keep(door: socket.socket, outside: tuple[int, int], bound: Bound | None) -> 
             task,
             contents(task, body),
             {file.place: descriptor for file, descriptor in zip(task.shown, request.shown, strict=True)},
-            own_packages() if task.sees_own_packages else (),
+            (*view.bound_below(task.writable), *(own_packages() if task.sees_own_packages else ())),
         )
     attend(request, script, task, (*_NAMESPACES, *(["control-group-pids"] if bound else [])))
 

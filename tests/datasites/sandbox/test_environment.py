@@ -4,6 +4,6 @@ from datasites.sandbox.environment import View
 
 
 def test_packages_installed_below_a_writable_folder_are_bound_again() -> None:
-    """An environment below /tmp, say: what an errand may write to is mounted there, and would hide it."""
-    view = View(bound=("/tmp/clone/.venv/lib", "/usr/lib", "/tmpfiles"), links=(), files=(), devices=())
-    assert view.bound_below(("/job", "/tmp")) == ("/tmp/clone/.venv/lib",)
+    """What an errand may write to is mounted there, and would hide it: an environment in a temporary folder, say."""
+    view = View(bound=("/writable/clone/.venv/lib", "/usr/lib", "/writables"), links=(), files=(), devices=())
+    assert view.bound_below(("/job", "/writable")) == ("/writable/clone/.venv/lib",)

@@ -17,16 +17,7 @@ from policies.jobs.terms import JobLimits
 
 CODE_FOLDER = "/job/code"
 _OUTPUTS_FOLDER = f"{CODE_FOLDER}/outputs"
-_ENVIRONMENT = {
-    "HOME": "/tmp",  # noqa: S108 – the sandbox's own
-    "LANG": "C.UTF-8",
-    "MPLBACKEND": "Agg",
-    "OMP_NUM_THREADS": "1",
-    "PATH": "/usr/bin:/bin",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "SYFT_IS_IN_JOB": "true",
-    "TMPDIR": "/tmp",  # noqa: S108 – the sandbox's own
-}
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "SYFT_IS_IN_JOB": "true"}
 _THREADS = 64
 _LONGEST_DRY_RUN_SECONDS = 120
 _TEXT_BYTES = 1 << 20

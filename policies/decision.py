@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, StringConstraints
 
-from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
+from policies.statements.schema import Digest, Name, PartyId, PublicKey, Signature, StrictModel, Text, Timestamp
 from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_DECISION_BYTES = 16 * 1024
@@ -13,17 +13,8 @@ MAXIMUM_SIGNED_DECISION_BYTES = 16 * 1024
 PopulationId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Names a population at one site: lower-case letters, digits and hyphens, at most 64."""
 
-PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""A raw 32-byte public key as lower-case hexadecimal digits."""
-
-Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
-"""A 64-byte Ed25519 signature as lower-case hexadecimal digits."""
-
 Units = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Privacy cost in the ledger's integer units; no integer above this has a canonical spelling."""
-
-Timestamp = Annotated[int, Field(ge=0, le=2**40)]
-"""Seconds since 1970, UTC."""
 
 
 class Decision(StrictModel):

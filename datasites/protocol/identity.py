@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import model_validator
 
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
-from policies.decision import PublicKey, Signature
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import digest, digest_bytes
-from policies.statements.schema import PartyId, PartyName, StrictModel, parse_model
+from policies.statements.schema import PartyId, PartyName, PublicKey, Signature, StrictModel, parse_model
 from policies.statements.signed import sign, verify
 
 MAXIMUM_CARD_BYTES = 4096

@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from policies.decision import PublicKey, Signature, Timestamp
 from policies.jobs.decision import Attempt
 from policies.jobs.names import FilePath
 from policies.jobs.terms import MAXIMUM_DISK_MIB
-from policies.statements.schema import Digest, PartyId, StrictModel, Text
+from policies.statements.schema import Digest, PartyId, PublicKey, Signature, StrictModel, Text, Timestamp
 from policies.statements.signed import owner_signature, require_owner, subject_digest
 
 MAXIMUM_SIGNED_RELEASE_BYTES = 256 * 1024

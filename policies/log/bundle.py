@@ -9,11 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
-from policies.decision import PublicKey
 from policies.errors import InvalidInputError
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
 from policies.statements.digests import digest
-from policies.statements.schema import PartyName, StrictModel, parse_model
+from policies.statements.schema import PartyName, PublicKey, StrictModel, parse_model
 
 MAXIMUM_BUNDLE_BYTES = 512 * 1024 * 1024
 _MAXIMUM_HEADER_BYTES = 2 * MAXIMUM_CHECKPOINT_BYTES

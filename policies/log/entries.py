@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from policies.budget.costs import Partition
-from policies.decision import PopulationId, PublicKey, SignedDecision, Units
+from policies.decision import PopulationId, SignedDecision, Units
 from policies.errors import InvalidInputError
 from policies.jobs.endings import Layers
 from policies.log.entry import Entry
@@ -13,7 +13,16 @@ from policies.log.job_entries import JobEntry
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import parse_canonical
-from policies.statements.schema import Digest, Name, PartyId, PartyName, StrictModel, Text, describe_validation_error
+from policies.statements.schema import (
+    Digest,
+    Name,
+    PartyId,
+    PartyName,
+    PublicKey,
+    StrictModel,
+    Text,
+    describe_validation_error,
+)
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 MAXIMUM_ENTRY_BYTES = MAXIMUM_TERMS_BYTES + 64 * 1024

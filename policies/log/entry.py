@@ -1,7 +1,6 @@
 """What all log entries begin with: when the site made them, by its own clock."""
 
-from policies.decision import Timestamp
-from policies.statements.schema import StrictModel
+from policies.statements.schema import StrictModel, Timestamp
 
 
 class Entry(StrictModel):

@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from policies.decision import PublicKey, Signature, Timestamp
 from policies.errors import NotAuthenticError
 from policies.log.merkle import TreeHead
-from policies.statements.schema import Digest, PartyId, StrictModel
+from policies.statements.schema import Digest, PartyId, PublicKey, Signature, StrictModel, Timestamp
 from policies.statements.signed import owner_signature, require_owner
 
 MOST_LOST_HEADS = 100

@@ -3,13 +3,22 @@
 import re
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes, parse_canonical
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 or HMAC-SHA-256 value, 64 lower-case hexadecimal digits."""
+
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+"""A raw 32-byte public key as lower-case hexadecimal digits."""
+
+Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
+"""A 64-byte Ed25519 signature as lower-case hexadecimal digits."""
+
+Timestamp = Annotated[int, Field(ge=0, le=2**40)]
+"""Seconds since 1970, UTC."""
 
 PartyId = Digest
 """Names a party: the digest of its identity signing key."""
@@ -41,13 +50,14 @@ class StrictModel(BaseModel):
         return canonical_bytes(self.model_dump(mode="json"))
 
 
-def _one_line(value: str) -> str:
+def one_line(value: str) -> str:
+    """Check that `value` is one line with single spaces between its words."""
     if value != " ".join(value.split()):
         raise ValueError("a name is one line with single spaces between its words")
     return value
 
 
-PartyName = Annotated[Text, StringConstraints(max_length=100), AfterValidator(_one_line)]
+PartyName = Annotated[Text, StringConstraints(max_length=100), AfterValidator(one_line)]
 """What people call a party."""
 
 _UNSEEN_CHARACTER = re.compile(f"[{_UNSEEN}]")

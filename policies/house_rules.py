@@ -8,7 +8,7 @@ from policies.errors import InvalidInputError, RefusedError
 from policies.jobs.rules import JobRules
 from policies.statements.schema import StrictModel, describe_validation_error
 from policies.statements.toml import parse_toml
-from policies.terms import Terms
+from policies.terms import Privacy, Terms
 
 MAXIMUM_HOUSE_RULES_BYTES = 64 * 1024
 DEFAULT_HOUSE_RULES = """\
@@ -16,6 +16,7 @@ DEFAULT_HOUSE_RULES = """\
 minimum_cohort = 3        # a sum must cover at least this many sites
 minimum_colluders = 1     # and withstand this many of them colluding
 maximum_epsilon = 10.0    # the most ε that one request may promise
+unbounded_studies = false # true: a person may approve studies without any privacy guarantee
 maximum_days = 90         # the longest that an approval may stay valid
 maximum_round_minutes = 60  # the longest that one round may keep the site's worker busy
 
@@ -37,6 +38,7 @@ class HouseRules(StrictModel):
     minimum_cohort: Annotated[int, Field(ge=2, le=100)]
     minimum_colluders: Annotated[int, Field(ge=0, le=98)]
     maximum_epsilon: Annotated[float, Field(gt=0, le=100)]
+    unbounded_studies: bool = False
     maximum_days: Annotated[int, Field(ge=1, le=3650)]
     maximum_round_minutes: Annotated[int, Field(ge=1, le=10_080)]
     jobs: JobRules = JobRules()
@@ -73,10 +75,7 @@ def check_house_rules(rules: HouseRules, terms: Terms, now: int) -> None:
             f"the sum withstands {averaging.colluders} colluding sites; the house rules ask for "
             f"{rules.minimum_colluders}",
         ),
-        (
-            terms.privacy.epsilon <= rules.maximum_epsilon,
-            f"the study asks for ε={terms.privacy.epsilon:g}; the house rules allow at most {rules.maximum_epsilon:g}",
-        ),
+        _privacy_rule(rules, terms.privacy),
         (
             terms.expires_at <= now + rules.maximum_days * 86_400,
             f"the approval would stay valid for more than the {rules.maximum_days} days that the house rules allow",
@@ -90,3 +89,15 @@ def check_house_rules(rules: HouseRules, terms: Terms, now: int) -> None:
     for holds, reason in checks:
         if not holds:
             raise RefusedError(f"The house rules forbid this request: {reason}.")
+
+
+def _privacy_rule(rules: HouseRules, privacy: Privacy | None) -> tuple[bool, str]:
+    if privacy is None:
+        return (
+            rules.unbounded_studies,
+            "the study gives no privacy guarantee; the house rules ask for one (unbounded_studies = false)",
+        )
+    return (
+        privacy.epsilon <= rules.maximum_epsilon,
+        f"the study asks for ε={privacy.epsilon:g}; the house rules allow at most {rules.maximum_epsilon:g}",
+    )

@@ -10,6 +10,10 @@ from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
 
 MAXIMUM_TERMS_BYTES = 256 * 1024
 _MOST_MASK_KEYS = 14_000
+_LEAST_NOISE_MULTIPLIER = 0.1
+
+NoiseMultiplier = Annotated[float, Field(ge=0, le=1e6)]
+"""σ, the noise's standard deviation over the sensitivity: at least 0.1, or 0 where the terms promise no privacy."""
 
 
 class CohortMember(StrictModel):
@@ -35,6 +39,7 @@ class Training(StrictModel):
 
     The divisor of a step is `sampling_rate` × the manifest's public number of training units. `retries` is how many
     rounds a site may compute once more, with fresh noise and another charge, because it stopped in the middle of them.
+    Without a privacy guarantee the noise multiplier is 0; units are sampled and clipped all the same.
     """
 
     strategy: Literal["fedavg"]
@@ -42,7 +47,7 @@ class Training(StrictModel):
     local_steps: Annotated[int, Field(ge=1, le=10_000)]
     retries: Annotated[int, Field(ge=0, le=100)]
     sampling_rate: Annotated[float, Field(ge=1e-6, le=1)]
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
+    noise_multiplier: NoiseMultiplier
     clipping_norm: Annotated[float, Field(gt=0, le=1e6)]
     learning_rate: Annotated[float, Field(gt=0, le=1e3)]
 
@@ -58,7 +63,7 @@ class Evaluation(StrictModel):
         tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")], ...],
         Field(min_length=1, max_length=64),
     ]
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
+    noise_multiplier: NoiseMultiplier
 
 
 class SecureAveraging(StrictModel):
@@ -85,7 +90,11 @@ class Deadlines(StrictModel):
 
 
 class Terms(StrictModel):
-    """A study's terms. Every approver signs `digest()`, so nothing in here can differ between sites or change later."""
+    """A study's terms. Every approver signs `digest()`, so nothing in here can differ between sites or change later.
+
+    Without `privacy` the study is *unbounded*: no noise is added, nothing is charged, and nothing bounds what one
+    person's records leave in the model.
+    """
 
     version: Literal["cloister-terms/1"]
     study: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -99,7 +108,7 @@ class Terms(StrictModel):
     training: Training
     evaluation: Evaluation
     secure_averaging: SecureAveraging
-    privacy: Privacy
+    privacy: Privacy | None
     deadlines: Deadlines
     expires_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]
 
@@ -120,6 +129,11 @@ class Terms(StrictModel):
             raise ValueError("weights × 2^(bits − 1) must stay below 2³¹, or sums could wrap; lower bits or weights")
         if len(sites) * self.sums > _MOST_MASK_KEYS:
             raise ValueError(f"sites × rounds must stay at {_MOST_MASK_KEYS} or below, or no roster could be sent")
+        noise = (self.training.noise_multiplier, self.evaluation.noise_multiplier)
+        if self.privacy is None and noise != (0, 0):
+            raise ValueError("without a privacy guarantee both noise multipliers are 0")
+        if self.privacy is not None and min(noise) < _LEAST_NOISE_MULTIPLIER:
+            raise ValueError(f"a privacy guarantee takes noise multipliers of at least {_LEAST_NOISE_MULTIPLIER}")
         models = self.evaluation.models
         if list(models) != sorted(set(models)) or (models and models[-1] > self.training.rounds):
             raise ValueError("evaluation.models must rise strictly and end at the number of rounds or before")

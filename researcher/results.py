@@ -58,8 +58,14 @@ class Result:
     def privacy_report(self) -> str:
         """What was promised to each person, and from which public numbers it follows."""
         training, evaluation, privacy = self.terms.training, self.terms.evaluation, self.terms.privacy
+        epsilon = request_epsilon(self.terms)
+        if privacy is None or epsilon is None:
+            return (
+                "No privacy guarantee: no noise was added, and nothing bounds what the model or its metrics tell of "
+                "single people. Hand it on only as its owners allow."
+            )
         return (
-            f"Each unit of each site: ({request_epsilon(self.terms):.3f}, {privacy.delta:g})-differentially private "
+            f"Each unit of each site: ({epsilon:.3f}, {privacy.delta:g})-differentially private "
             f"(promised ε={privacy.epsilon:g}), against everybody outside that site, even if all others collude.\n"
             f"Training: {training.rounds} rounds and {training.retries} in reserve × {training.local_steps} steps, "
             f"sampling rate {training.sampling_rate:g}, noise multiplier {training.noise_multiplier:.4f}, "

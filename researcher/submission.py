@@ -38,13 +38,14 @@ class Ask:
     `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
     are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
     `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
+    Without `privacy` no noise is added and no guarantee is given: only sites whose owners allow that approve it.
     """
 
     title: str
     purpose: str
     recipients: str
     onward_use: str
-    privacy: Privacy
+    privacy: Privacy | None
     rounds: int
     evaluate: tuple[int, ...]
     local_steps: int = 1
@@ -58,12 +59,11 @@ class Ask:
 
 
 def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[DataSet], ask: Ask) -> Terms:
-    """Fix the terms of a study, with the least noise that keeps the promised (ε, δ) for every unit of every site.
+    """Fix the terms of a study, with the least noise that keeps the promised (ε, δ), if one is, for every unit.
 
     Raises:
         InvalidInputError: saying which number is wrong.
     """
-    epsilon, delta = ask.privacy.epsilon, ask.privacy.delta
     steps = (ask.rounds + ask.retries) * ask.local_steps
     measurements = len(ask.evaluate) + ask.retries if ask.evaluate else 1
     try:
@@ -89,14 +89,14 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
                 local_steps=ask.local_steps,
                 retries=ask.retries,
                 sampling_rate=ask.sampling_rate,
-                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, ask.sampling_rate, steps),
+                noise_multiplier=_noise_multiplier(ask.privacy, ask.sampling_rate, steps),
                 clipping_norm=ask.clipping_norm,
                 learning_rate=ask.learning_rate,
             ),
             evaluation=Evaluation(
                 models=ask.evaluate,
                 metrics=exported.metrics.output_names,
-                noise_multiplier=calibrate_noise_multiplier(epsilon, delta, 1.0, measurements),
+                noise_multiplier=_noise_multiplier(ask.privacy, 1.0, measurements),
             ),
             secure_averaging=ask.secure_averaging,
             privacy=ask.privacy,
@@ -105,6 +105,12 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
         )
     except ValidationError as error:
         raise InvalidInputError(f"The study's terms are not valid: {describe_validation_error(error)}.") from error
+
+
+def _noise_multiplier(privacy: Privacy | None, sampling_rate: float, steps: int) -> float:
+    if privacy is None:
+        return 0.0
+    return calibrate_noise_multiplier(privacy.epsilon, privacy.delta, sampling_rate, steps)
 
 
 def keep_study(state: State, terms: Terms, exported: ExportedPlan) -> None:

@@ -1,13 +1,16 @@
 """`datasite data`: register data sets, and list them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from datasites.catalog.registration import register_data_set
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
-from datasites.cli.output import print_json, print_table, reporting, say
+from datasites.cli.output import console, print_json, print_table, reporting, say
+from datasites.requests.excluded import Excluded, excluded_by_population
 from datasites.store.data_sets import DataSet, all_data_sets
 from datasites.store.waking import wake
 
@@ -41,12 +44,16 @@ def list_data_sets(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False)
     """List the registered data sets."""
     with reporting(as_json):
         with site_at(home).engine.begin() as connection:
-            found = all_data_sets(connection)
+            found, excluded = all_data_sets(connection), excluded_by_population(connection)
         if as_json:
-            print_json([_facts(data_set) for data_set in found])
+            print_json([{**_facts(it), "excluded": asdict(excluded.get(it.population, Excluded()))} for it in found])
         else:
             rows = [(it.name, it.manifest.title, it.population, f"{it.epsilon:g}", f"{it.delta:g}") for it in found]
             print_table("Data sets", ("Name", "Title", "Population", "Lifetime ε", "δ"), rows)
+            for it in found:
+                if it.population in excluded:
+                    words = f"The guarantee of {it.name} excludes {excluded[it.population].words}."
+                    console.print(escape(words), soft_wrap=True)
 
 
 def _facts(data_set: DataSet) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`datasite requests`, `show` and `budget`: what was asked, what a decision would mean, what is left."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,8 @@ from datasites.cli.job_view import job_as_json, print_job
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_json, print_table, reporting
 from datasites.cli.study_view import budget_shares, partition_shares, print_study, study_as_json
-from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number, releases_by_population
+from datasites.requests.excluded import Excluded, excluded_by_population
+from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number
 from datasites.requests.jobs.review import review_job
 from datasites.requests.records import Request, all_requests, request_by_number
 from datasites.requests.review import review
@@ -100,7 +102,7 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         with site_at(home).engine.begin() as connection:
             data_sets = all_data_sets(connection)
             balances = {it.population: balance(connection, it.population) for it in data_sets}
-            unbounded = releases_by_population(connection)
+            excluded = excluded_by_population(connection)
             spent = {(one, part): charged_epsilon(connection, one, part) for one in balances for part in PARTITIONS}
         by_population = {it.population: it for it in data_sets}
         if as_json:
@@ -111,7 +113,7 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
                         "data_sets": [it.name for it in data_sets if it.population == population],
                         "epsilon": by_population[population].epsilon,
                         "delta": by_population[population].delta,
-                        "excluded_releases": unbounded[population],
+                        "excluded": asdict(excluded.get(population, Excluded())),
                         **{
                             part: {**shares, "epsilon_estimate": spent[population, part]}
                             for part, shares in budget_shares(left).items()
@@ -134,6 +136,5 @@ def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None
         ]
         columns = ("Data sets", "Lifetime budget", "People in", "Spent", "Reserved", "Left", "ε spent (estimate)")
         print_table("Privacy budget, as shares of the lifetime allowance", columns, rows)
-        for population, releases in sorted(unbounded.items()):
-            excluded = f"The guarantee of {population} excludes the outputs of {releases} released jobs."
-            console.print(escape(excluded), soft_wrap=True)
+        for population, releases in excluded.items():
+            console.print(escape(f"The guarantee of {population} excludes {releases.words}."), soft_wrap=True)

@@ -95,8 +95,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         {
             "Training": f"{training.strategy}, {training.rounds} rounds × {training.local_steps} steps, at most "
             f"{training.retries} rounds repeated after a stop, learning rate {training.learning_rate:g}",
-            "Privacy": f"ε={terms.privacy.epsilon:g} promised ({shown.epsilon:.3f} by its numbers), "
-            f"δ={terms.privacy.delta:g}; sampling rate {training.sampling_rate:g}, noise multiplier "
+            "Privacy": f"{_promise(shown)}; sampling rate {training.sampling_rate:g}, noise multiplier "
             f"{training.noise_multiplier:g}, clipping norm {training.clipping_norm:g}",
             "Holdout metrics": f"{', '.join(evaluation.metrics)} of models {', '.join(map(str, evaluation.models))}, "
             f"noise multiplier {evaluation.noise_multiplier:g}"
@@ -118,6 +117,13 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
     if request.status is Status.PENDING and not shown.obstacles:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
+
+
+def _promise(shown: Review) -> str:
+    privacy = shown.request.terms.privacy
+    if privacy is None or shown.epsilon is None:
+        return "NO GUARANTEE: no noise is added, and the data set's own guarantee excludes this study"
+    return f"ε={privacy.epsilon:g} promised ({shown.epsilon:.3f} by its numbers), δ={privacy.delta:g}"
 
 
 def _print_cost(shown: Review) -> None:

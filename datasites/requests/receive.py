@@ -115,11 +115,13 @@ def _accept(
 
 def _check_privacy(terms: Terms, data_set: DataSet) -> None:
     request_cost(terms, data_set.filter_order)
+    epsilon = request_epsilon(terms)
+    if terms.privacy is None or epsilon is None:
+        return  # whether a person may approve that is for the house rules to say
     if terms.privacy.delta > data_set.delta:
         raise RefusedError(
             f"The terms ask for δ={terms.privacy.delta:g}; «{data_set.name}» allows at most {data_set.delta:g}."
         )
-    epsilon = request_epsilon(terms)
     if epsilon > terms.privacy.epsilon:
         raise RefusedError(
             f"The terms promise ε={terms.privacy.epsilon:g}, and their noise, sampling rate and steps give "

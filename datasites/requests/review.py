@@ -29,7 +29,7 @@ class Review:
     """A request in the light of this site: what it says and changes, what it costs, and what stands against it.
 
     `difference` is None where nothing of its researcher was approved before; `outlook` once the request was decided
-    on: its cost is then in the balance.
+    on, as its cost is then in the balance; `epsilon` and `outlook` where the study is unbounded.
     """
 
     request: Request
@@ -40,7 +40,7 @@ class Review:
     findings: Findings
     facts: ProgramFacts
     second_export: SecondExport | None
-    epsilon: float
+    epsilon: float | None
     cost: Cost
     balance: Balance
     outlook: Outlook | None

@@ -41,8 +41,13 @@ class Cost:
 
 
 def round_mechanisms(terms: Terms, round_number: int) -> dict[Partition, GaussianMechanism]:
-    """What round `round_number` (from 1 to `terms.sums`) runs on each partition's units, and so has to charge."""
+    """What round `round_number` (from 1 to `terms.sums`) runs on each partition's units, and so has to charge.
+
+    A round of an unbounded study has no mechanism: no charge could bound what it tells.
+    """
     mechanisms: dict[Partition, GaussianMechanism] = {}
+    if terms.privacy is None:
+        return mechanisms
     if terms.trains_in(round_number):
         mechanisms["training"] = _training(terms, terms.training.local_steps)
     if terms.evaluates_in(round_number):
@@ -53,9 +58,13 @@ def round_mechanisms(terms: Terms, round_number: int) -> dict[Partition, Gaussia
 def request_cost(terms: Terms, order: int) -> Cost:
     """The worst case of the whole study at a population's filter `order`: every round, and every retry, charged.
 
+    An unbounded study costs nothing of the budget, which excludes it.
+
     Raises:
         RefusedError: more than any ledger can hold.
     """
+    if terms.privacy is None:
+        return Cost(0, 0)
     rounds, measurements = _most(terms)
     training = rounds * cost_units(_training(terms, terms.training.local_steps), order)
     evaluation = measurements * cost_units(_evaluation(terms, 1), order) if measurements else 0
@@ -68,8 +77,10 @@ def request_cost(terms: Terms, order: int) -> Cost:
 
 
 @lru_cache(maxsize=128)
-def request_epsilon(terms: Terms) -> float:
-    """The ε at the terms' δ for the unit that the study costs most, at the study's own best order."""
+def request_epsilon(terms: Terms) -> float | None:
+    """The ε at the terms' δ for the unit that the study costs most, at its own best order; None if it is unbounded."""
+    if terms.privacy is None:
+        return None
     delta = terms.privacy.delta
     rounds, measurements = _most(terms)
     worst, _ = epsilon([_training(terms, rounds * terms.training.local_steps)], delta)

@@ -43,6 +43,7 @@ class Replay:
         self.accounts = Accounts()
         self.counts: Counter[str] = Counter()
         self.clock_set_back = 0
+        self.unbounded_studies: dict[str, set[str]] = {}
         self._site = site
         self._owner_key = owner_key
         self._now = 0
@@ -215,7 +216,7 @@ class Replay:
         self._contexts.add(entry.round_context)
         self._approval(entry.request)
         demanded = self._demanded(entry.request, entry.round)
-        require(bool(demanded), "the terms have no such round")
+        require(entry.round <= request.terms.sums, "the terms have no such round")
         missing = demanded.keys() - self.accounts.charged(entry.request, log.round_step(entry.round), entry.attempt)
         require(not missing, f"the round is computed without a charge for {' and '.join(sorted(missing))}")
 
@@ -227,3 +228,5 @@ class Replay:
             "what is released is not the one answer computed for the round",
         )
         require(entry.recipient == request.terms.researcher, "the answer goes to another party than the one who asked")
+        if request.terms.privacy is None and request.decision is not None:
+            self.unbounded_studies.setdefault(request.decision.population, set()).add(entry.request)

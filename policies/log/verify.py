@@ -124,6 +124,10 @@ def _rule_statements(replay: Replay) -> list[str]:
         f"steps without an answer, which stay spent: {replay.unanswered_charges()}.",
         f"Each of the {counts['update-released']} releases is the one answer computed for its round, "
         "to the researcher who asked.",
+        *(
+            f"The guarantee of population «{name}» excludes {len(studies)} studies without noise."
+            for name, studies in sorted(replay.unbounded_studies.items())
+        ),
         *_job_statements(replay),
     ]
 
@@ -167,6 +171,8 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
         "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
         "the answers themselves.",
     ]
+    if replay.unbounded_studies:
+        statements.append("What the studies without noise tell about people: no privacy budget bounds it.")
     if replay.counts["outputs-released"]:
         statements.append("What the released analysis outputs tell about people: no privacy budget bounds it.")
     if replay.lost_heads:

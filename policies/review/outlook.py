@@ -46,13 +46,18 @@ class Outlook(StrictModel):
         )
 
 
-def outlook(terms: Terms, cost: Cost, left: Balance) -> Outlook:
-    """How the population's budget would look after `terms`, whose worst case is `cost`, on top of what `left` says."""
+def outlook(terms: Terms, cost: Cost, left: Balance) -> Outlook | None:
+    """How the population's budget would look after `terms`, whose worst case is `cost`, on top of what `left` says.
+
+    None for an unbounded study: the budget knows nothing of it.
+    """
     after = {it: left.of(it).remaining_units - cost.of(it) for it in PARTITIONS}
     whole = {it: left.of(it).allowance_units for it in PARTITIONS}
     # Under the honest threshold the sum is a function of this site's noised steps and of values independent of its
     # records, so post-processing bounds it by the same ε; a smaller one would need noise summed at each step.
     worst = request_epsilon(terms)
+    if worst is None:
+        return None
     return Outlook(
         takes={it: cost.of(it) / whole[it] for it in PARTITIONS},
         remains={it: after[it] / whole[it] for it in PARTITIONS},

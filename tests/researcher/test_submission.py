@@ -95,6 +95,12 @@ def test_the_noise_is_the_least_that_keeps_the_promise(
         assert not keeps(quieter)
 
 
+def test_without_a_promise_there_is_no_noise(exported: ExportedPlan, data_sets: list[DataSet]) -> None:
+    terms = drafted(exported, data_sets, privacy=None)
+    assert (terms.training.noise_multiplier, terms.evaluation.noise_multiplier) == (0, 0)
+    assert request_epsilon(terms) is None
+
+
 def test_more_measurements_take_more_noise(exported: ExportedPlan, data_sets: list[DataSet]) -> None:
     few, many = drafted(exported, data_sets, evaluate=(8,)), drafted(exported, data_sets, evaluate=tuple(range(9)))
     assert few.evaluation.noise_multiplier < many.evaluation.noise_multiplier

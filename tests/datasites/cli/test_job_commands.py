@@ -44,7 +44,7 @@ def test_a_job_is_listed_shown_approved_released_and_looked_at(jobs: JobScene, o
     assert result.exit_code == 0, result.output
     assert jobs.job(job.digest).status is Status.RELEASED
     assert owner.decides("release", shown["release_digest"]).exit_code == 3
-    assert [it["excluded_releases"] for it in owner.asks("budget")] == [0]  # the visits are of no population
+    assert [it["excluded"]["jobs"] for it in owner.asks("budget")] == [0]  # the visits are of no population
 
 
 def test_the_budget_says_which_guarantee_excludes_a_released_job(jobs: JobScene, owner: Owner) -> None:
@@ -57,8 +57,8 @@ def test_the_budget_says_which_guarantee_excludes_a_released_job(jobs: JobScene,
     assert added["population"] == population
     code = COUNT.replace('"visits"', '"people"')
     jobs.release(jobs.ran(code, name="about people", data_sets=("people",)))
-    assert [it["excluded_releases"] for it in owner.asks("budget")] == [1]
-    assert f"The guarantee of {population} excludes the outputs of 1 released jobs." in owner.types("budget").stdout
+    assert [it["excluded"]["jobs"] for it in owner.asks("budget")] == [1]
+    assert f"The guarantee of {population} excludes the outputs of 1 released job." in owner.types("budget").stdout
 
 
 def test_what_show_prints_says_what_to_type_next(jobs: JobScene, owner: Owner) -> None:

@@ -95,6 +95,15 @@ def test_every_step_agrees_with_the_reference(
     assert {len(stream.coins) for stream in streams} == {0, 6}  # sampling and noise never share a stream
 
 
+def test_without_noise_a_step_is_the_clipped_sum_itself(
+    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
+) -> None:
+    data, training = draw_units(24), settings(sampling_rate=1.0, noise_multiplier=0.0)
+    first, again = (local_training(logistic, START, data, training, 20) for _ in range(2))
+    assert torch.equal(first, again)
+    np.testing.assert_allclose(first.numpy(), reference(data, training, 20, streams), atol=2e-5)
+
+
 def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> None:
     nobody = UnitData(torch.zeros(0, 1, 3), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
     training = settings(noise_multiplier=2.0, clipping_norm=3.0, learning_rate=1.0, sampling_rate=0.1)

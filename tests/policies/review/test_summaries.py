@@ -39,6 +39,14 @@ def test_a_summary_is_for_people_who_know_no_mathematics(text: str) -> None:
     assert "\n" not in text
 
 
+def test_a_study_without_noise_is_not_summed_up_as_a_protected_one() -> None:
+    none = {"noise_multiplier": 0.0}
+    text = summarise(changed(privacy=None, training=none, evaluation=none), "Ada", "Clinic A")
+    assert "NO NOISE IS ADDED" in text
+    assert "not protected either" in text
+    assert "noise is added before" not in text
+
+
 @pytest.mark.parametrize(("epsilon", "expected"), [(0.0, 50.0), (1.0, 73.2), (3.0, 95.3), (100.0, 100.0)])
 def test_what_privacy_loss_means_in_guesses(epsilon: float, expected: float) -> None:
     assert right_of_hundred(epsilon, 0.0) == expected

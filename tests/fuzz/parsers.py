@@ -22,6 +22,8 @@ from policies.budget.costs import request_cost, request_epsilon
 from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
 from policies.programs.check import check_program
 from policies.programs.format import parse_program
+from policies.review.findings import Findings, collect
+from policies.review.source_findings import source_notes
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from tests.fuzz import seeds
@@ -29,6 +31,7 @@ from tests.unit_arrays import read_table
 
 SMALL = 64 * 1024
 _ORDER = 16
+_MAXIMUM_FINDINGS_BYTES = 1 << 20
 PROGRAM = parse_program(seeds.LOSS.encode())
 _CARDS = {seeds.ADA.party: seeds.ADA.card}
 _AUDIENCE, _METHOD, _PATH = "http://relay.example", "GET", "/mail?after=0&forget=0&wait=0"
@@ -193,6 +196,12 @@ def try_mock(data: bytes) -> None:
     from researcher.catalog import read_mock
 
     read_mock(data, seeds.MANIFEST)
+
+
+def try_source(data: bytes) -> None:
+    """Whatever a researcher writes is looked through: findings come of it, fit to be shown, and never an error."""
+    findings = collect(source_notes({"plan.py": data}))
+    parse_model(Findings, findings.canonical(), maximum_bytes=_MAXIMUM_FINDINGS_BYTES, what="The findings")
 
 
 def try_settings(data: bytes) -> None:

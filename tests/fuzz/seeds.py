@@ -220,3 +220,9 @@ LOG_BUNDLE = honest_log.write_bundle(
     honest_log.FACTS, honest_log.note(honest_log.HONEST), [entry.canonical() for entry in honest_log.HONEST]
 )
 JSON_TEXTS = (b"{}", json.dumps({"a": [1, 2.5, "x", None, True], "b": {"c": "\u00e9"}}).encode(), b"[[[1e3]]]")
+
+PLAN_SOURCE = b"""import os, base64 as b
+from torch import nn
+class Plan(nn.Module):
+    def forward(self, x): return getattr(self, "__cla" + "ss__")(exec(b.b64decode("cHJpbnQ=")), open("/etc/passwd"))
+"""

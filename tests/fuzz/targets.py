@@ -159,5 +159,6 @@ TARGETS: tuple[Target, ...] = (
     Target("output-text", output_parsers.try_text, BYTES, (seeds.CSV,), share=0.5),
     Target("output-png", output_parsers.try_png, BYTES, (seeds.PNG,)),
     Target("output-safetensors", output_parsers.try_tensors, SAFETENSORS, (seeds.PARAMETERS,)),
+    Target("source", parsers.try_source, BYTES, (seeds.PLAN_SOURCE,), (), share=0.3),
     Target("wake", parsers.try_wake, BYTES, (b"\0",), share=0.2),
 )

@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
+# A demo or a run of the tests starts hundreds of processes; without its bytecode each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench bench-utility bench-peers fuzz soak clean
 
 demo: $(INSTALLED)

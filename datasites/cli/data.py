@@ -17,6 +17,11 @@ from datasites.store.waking import wake
 app = typer.Typer(help="Register data sets, and list them.", no_args_is_help=True)
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the group."""
+    parent.add_typer(app, name="data")
+
+
 @app.command()
 def add(
     manifest: Annotated[Path, typer.Argument(help="The manifest, TOML: what anybody may know of the data.")],

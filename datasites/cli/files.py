@@ -24,6 +24,11 @@ ToOption = Annotated[
 ]
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the group."""
+    parent.add_typer(app, name="files")
+
+
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="What researchers call it in their code.")],

@@ -21,7 +21,8 @@ app = typer.Typer(help="Export the log for an auditor.", no_args_is_help=True)
 
 
 def add_to(parent: typer.Typer) -> None:
-    """Register `verify` beside the group."""
+    """Register the group, and `verify` beside it."""
+    parent.add_typer(app, name="log")
     parent.command()(verify)
 
 

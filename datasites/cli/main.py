@@ -1,28 +1,65 @@
 """`datasite`: the commands by which a data owner runs a datasite, decides, and audits."""
 
-import typer
+from importlib import import_module
+from typing import Any
 
-from datasites.cli import data, decisions, doctor, files, jobs, log, peers, recover, relay, requests, site
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+_MODULES = {
+    "init": "site",
+    "card": "site",
+    "serve": "site",
+    "requests": "requests",
+    "show": "requests",
+    "budget": "requests",
+    "approve": "decisions",
+    "deny": "decisions",
+    "release": "jobs",
+    "withhold": "jobs",
+    "outputs": "jobs",
+    "cancel": "jobs",
+    "verify": "log",
+    "recover": "recover",
+    "doctor": "doctor",
+    "data": "data",
+    "files": "files",
+    "peers": "peers",
+    "log": "log",
+    "relay": "relay",
+}
+"""Every command or group, in the order of the help, and which module of this package makes it with its `add_to`."""
+
+
+class _Commands(TyperGroup):
+    """Imports the module of the command that was typed, and no other: most commands take less time than all imports."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:
+            # For a word that is no command all are made: one of them is suggested.
+            for module in {_MODULES[cmd_name]} if cmd_name in _MODULES else set(_MODULES.values()):
+                made = typer.Typer()
+                import_module(f"datasites.cli.{module}").add_to(made)
+                self.commands.update(get_group(made).commands)
+        return self.commands.get(cmd_name)
+
 
 app = typer.Typer(
     name="datasite",
-    help="Run a datasite: keep private data at home, decide what may be computed on it, and prove what was.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-site.add_to(app)
-app.add_typer(data.app, name="data")
-app.add_typer(files.app, name="files")
-app.add_typer(peers.app, name="peers")
-requests.add_to(app)
-decisions.add_to(app)
-jobs.add_to(app)
-app.add_typer(log.app, name="log")
-log.add_to(app)
-recover.add_to(app)
-doctor.add_to(app)
-app.add_typer(relay.app, name="relay")
+
+
+@app.callback()
+def _datasite() -> None:
+    """Run a datasite: keep private data at home, decide what may be computed on it, and prove what was."""
 
 
 def main() -> None:

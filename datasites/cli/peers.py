@@ -18,6 +18,11 @@ from policies.errors import InvalidInputError
 app = typer.Typer(help="Pin the public cards of researchers and other datasites.", no_args_is_help=True)
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the group."""
+    parent.add_typer(app, name="peers")
+
+
 @app.command()
 def add(
     card_files: Annotated[list[Path], typer.Argument(help="Cards that their owners handed over.")],

@@ -16,6 +16,11 @@ app = typer.Typer(help="Run a relay; anyone may, since it sees sealed mail only.
 FolderArgument = Annotated[Path, typer.Argument(help="The relay's folder.")]
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register the group."""
+    parent.add_typer(app, name="relay")
+
+
 @app.command()
 def run(
     folder: FolderArgument,

@@ -31,8 +31,8 @@ def failed(*words: str | Path) -> tuple[int, str]:
 def every_command(of: Any, *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     """All groups and commands below `of`, itself included, with the words that call them."""
     yield above, of
-    for name, command in getattr(of, "commands", {}).items():
-        yield from every_command(command, *above, name)
+    for name in of.list_commands(None) if hasattr(of, "list_commands") else ():
+        yield from every_command(of.get_command(None, name), *above, name)
 
 
 @pytest.fixture(scope="module")

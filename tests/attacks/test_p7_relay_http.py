@@ -145,7 +145,7 @@ def test_a_blob_cut_off_on_the_relays_disk_ends_the_reply_and_nothing_else(scene
     put, get = f"/blobs/{digest}?offset=0&size={len(content)}", f"/blobs/{digest}"
     assert scene.ask(scene.signed("ada", "PUT", put, content), "PUT", put, content)[0] == 200
     with connect(scene) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.sendall(head(scene, "eve", "GET", get))
         assert connection.recv(100)
         with (scene.folder / "blobs" / digest).open("r+b") as file:

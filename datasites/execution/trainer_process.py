@@ -85,7 +85,7 @@ class TrainerProcess:
     """What holds the child, for the audit log: see `datasites.sandbox.lockdown.lock_down`."""
 
     def __init__(self, *, memory_bytes: int, start_seconds: float) -> None:
-        """Say how much address space the child may have, and how long its start may take (it needs about 3 s)."""
+        """Say how much address space the child may have, and how long its start may take (it needs about 2 s)."""
         self._memory_bytes = memory_bytes
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from opacus.optimizers.optimizer import DPOptimizer, _check_processed_flag, _mark_as_processed
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD
 
+from datasites.training.opacus_optimizer import OPACUS, DPOptimizer
 from datasites.training.randomness import SecretStream
 from policies.terms import Training
 
@@ -39,8 +39,8 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
     def add_noise(self) -> None:
         """Set each parameter's gradient to its clipped sum plus noise."""
         for parameter in self.params:
-            _check_processed_flag(parameter.summed_grad)
+            OPACUS._check_processed_flag(parameter.summed_grad)
             noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
             deviation = self.noise_multiplier * self.max_grad_norm
             parameter.grad = (parameter.summed_grad.double() + deviation * noise).to(parameter.dtype)
-            _mark_as_processed(parameter.summed_grad)
+            OPACUS._mark_as_processed(parameter.summed_grad)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from datasites.training import trainer
 from datasites.training.data import UnitData
+from datasites.training.opacus_optimizer import OPACUS
 from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
@@ -165,7 +166,7 @@ def test_opacus_own_noise_is_never_drawn(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("torch's seedable generator was asked for noise")
 
-    monkeypatch.setattr("opacus.optimizers.optimizer._generate_noise", forbidden)
+    monkeypatch.setattr(OPACUS, "_generate_noise", forbidden)
     monkeypatch.setattr(torch, "normal", forbidden)
     local_training(logistic, START, draw_units(10), settings(), 10)
 

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from policies.budget.costs import request_epsilon
@@ -77,6 +76,8 @@ class Result:
 
     def plot(self, path: Path | str) -> Path:
         """Draw the noised holdout metrics against the number of the global model, as a PNG at `path`."""
+        from matplotlib.figure import Figure  # takes longer to import than all else here
+
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.add_subplot()
         for name in self.terms.evaluation.metrics:

@@ -1,4 +1,4 @@
-"""One federation for all system tests of a test process: starting it costs more than any test."""
+"""One federation for all system tests of a test process: starting it costs more than any test; it ends after them."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.system.plans import SmallPlan
 from tests.system.pysyft_scene import PySyftScene, open_pysyft_scene
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveFederation]:
     """The federation. A test leaves it as it found it: everybody serving, no study open."""
     federation = open_federation(tmp_path_factory.mktemp("live"))
@@ -19,7 +19,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveFederation]:
     federation.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pysyft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PySyftScene]:
     """A data owner's and a researcher's PySyft sessions, acquainted."""
     with open_pysyft_scene(tmp_path_factory.mktemp("pysyft")) as scene:
@@ -33,7 +33,7 @@ def exported() -> ExportedPlan:
     return export(SmallPlan(), 30, "int64", categories=2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_jobs() -> Iterator[LiveJobs]:
     """One site that offers files to jobs. A test leaves it serving, and nothing running."""
     with open_live_jobs() as made:

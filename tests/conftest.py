@@ -1,6 +1,8 @@
 """A small clinic: its manifest, and tables that agree with it; and a sandbox at work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -96,8 +98,14 @@ def visits() -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def sandboxes() -> Iterator[Callable[[str], Sandbox]]:
+    """Gives the sandbox of a user, which is at work from when it is first asked for until all tests are over."""
+    with ExitStack() as stack:
+        yield cache(lambda user: stack.enter_context(sandbox_of(user)))
+
+
 @pytest.fixture(scope="session", params=USERS)
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def sandbox(request: pytest.FixtureRequest, sandboxes: Callable[[str], Sandbox]) -> Sandbox:
     """A sandbox at work, as root and as an ordinary user; as the latter alone if the tests do not run as root."""
-    with sandbox_of(request.param) as made:
-        yield made
+    return sandboxes(request.param)

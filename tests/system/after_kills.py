@@ -34,9 +34,9 @@ def assert_sound(scene: KillScene, finished: bool = True) -> int:
         eventually(lambda site=site: not site.rows("SELECT 1 FROM outbox"), f"an empty outbox at {site.name}")
         if finished:
             eventually(lambda site=site: not site.trainers(), f"no trainers at {site.name}")
-            assert site.site.budget()["training"]["reserved"] == 0
+            assert site.training()["reserved"] == 0
         eventually(lambda site=site: not strays(site), f"no file without a row at {site.name}: {strays(site)}")
-        assert site.site.export_and_verify()["broken"] == [], site.name
+        assert not site.audit().broken, site.name
     assert_relay_holds_what_it_says(live.relay_folder)
     return again
 

@@ -3,13 +3,23 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasites.cli.study_view import partition_shares
+from datasites.site import Site as Datasite
+from datasites.site import open_site
+from datasites.store.data_sets import all_data_sets
+from datasites.store.home import Home
+from policies.budget.balance import balance
+from policies.log.verify import Report
 from researcher import Study
 from tests.demo.commands import COMMAND, datasite
 from tests.demo.site import Site
+from tests.site_audit import audit
 from tests.system.waiting import SECONDS, children_of, command_line, eventually, rows
 
 
@@ -77,6 +87,23 @@ class LiveSite:
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Look into its database."""
         return rows(self.database, query, *values)
+
+    def training(self) -> dict[str, float]:
+        """What `datasite budget` shows of the training units of its one population, read without a process for it."""
+        with self._opened() as site, site.engine.begin() as connection:
+            (population,) = {it.population for it in all_data_sets(connection)}
+            return partition_shares(balance(connection, population), "training")
+
+    def audit(self) -> Report:
+        """What `datasite verify` finds in its exported log, without a process for it."""
+        with self._opened() as site:
+            return audit(site)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Datasite]:
+        site = open_site(Home(self.home))
+        yield site
+        site.engine.dispose()
 
     def request_number(self, study: Study) -> int:
         """By which number its owner knows a study."""

@@ -74,14 +74,14 @@ def test_only_the_owner_of_the_site_approves_and_only_what_show_showed(live: Liv
         refused_approval(live, digest, owner, passphrase, code, sentence)
     assert written(live) == before
     live.sites[ANNA].site.approve(shown)
-    assert live.sites[ANNA].site.budget()["training"]["reserved"] > 0.01
+    assert live.sites[ANNA].training()["reserved"] > 0.01
 
 
 def test_what_does_not_fit_the_budget_or_came_too_late_is_not_approved(
     live: LiveFederation, waiting: Study, exported: ExportedPlan
 ) -> None:
     anna = live.sites[ANNA]
-    if anna.site.budget()["training"]["reserved"] == 0:
+    if anna.training()["reserved"] == 0:
         anna.approve(waiting)
 
     def submit(**wishes: Any) -> Study:

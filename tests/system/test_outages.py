@@ -25,11 +25,11 @@ def test_a_relay_that_dies_and_comes_back_holds_the_study_up_and_no_more(live: L
         assert second_round.result(SECONDS).round == 2
     assert [record.round for record in rounds] == [3]
     for site in live.sites.values():
-        assert site.site.export_and_verify()["broken"] == []
+        assert not site.audit().broken
 
 
 def test_a_site_that_vanishes_is_named_at_the_deadline_and_the_round_resumes_with_it(live: LiveFederation) -> None:
-    before = {name: site.site.budget()["training"]["spent"] for name, site in live.sites.items()}
+    before = {name: site.training()["spent"] for name, site in live.sites.items()}
     study = live.approved_study(deadlines=Deadlines(setup_seconds=45, round_seconds=10))
     rounds = study.rounds()
     assert next(rounds).round == 1
@@ -38,7 +38,7 @@ def test_a_site_that_vanishes_is_named_at_the_deadline_and_the_round_resumes_wit
     with pytest.raises(UnavailableError, match=r"cork-hospital did not answer round 2 within 10 s"):
         next(rounds)
     assert study.result().history[-1].round == 1
-    spent = {name: site.site.budget()["training"]["spent"] for name, site in live.sites.items()}
+    spent = {name: site.training()["spent"] for name, site in live.sites.items()}
 
     cork.serve()
     eventually(lambda: cork.round_state(study, 2) == "computed", "cork's answer to the letter that waited for it")
@@ -48,13 +48,13 @@ def test_a_site_that_vanishes_is_named_at_the_deadline_and_the_round_resumes_wit
     for site in (anna, bern):
         one_round = spent[site.name] - before[site.name]
         assert one_round > 0, "the round that cork, their witness, could not confirm was not charged"
-        whole = site.site.budget()["training"]["spent"] - before[site.name]
+        whole = site.training()["spent"] - before[site.name]
         assert whole == pytest.approx(2 * one_round), "two rounds train, the third only evaluates"
         (count,) = site.rows("SELECT count(*) AS n FROM rounds JOIN requests ON request = digest WHERE study = ?",
                              study.identifier)  # fmt: skip
         assert count["n"] == 3
     for site in live.sites.values():
-        assert site.site.export_and_verify()["broken"] == []
+        assert not site.audit().broken
 
 
 def test_a_round_interrupted_by_a_kill_is_computed_again_under_its_retry(live: LiveFederation) -> None:
@@ -78,9 +78,9 @@ def test_a_round_interrupted_by_a_kill_is_computed_again_under_its_retry(live: L
         study.identifier,
     )
     assert sorted(row["attempt"] for row in charged) == [1, 2]
-    report = bern.site.export_and_verify()
-    assert report["broken"] == []
-    assert bern.site.budget()["training"]["reserved"] == 0
+    report = bern.audit()
+    assert not report.broken
+    assert bern.training()["reserved"] == 0
 
 
 def test_two_services_never_share_a_datasite(live: LiveFederation) -> None:

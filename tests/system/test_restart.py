@@ -3,7 +3,6 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -27,18 +26,18 @@ def test_a_site_killed_between_rounds_goes_on_where_it_was(live: LiveFederation)
     assert study.result().metrics.keys() == {0, 2}
     for site in live.sites.values():
         eventually(lambda site=site: _status(site, study) == "done", f"the study's end at {site.name}")
-        assert _verified(site)["broken"] == []
+        assert not site.audit().broken
         assert _released(site, study) == [1, 2, 3]
-        assert site.site.budget()["training"]["reserved"] == 0
+        assert site.training()["reserved"] == 0
 
 
 def test_a_site_killed_in_the_middle_of_a_round_burns_its_charge_and_never_answers(live: LiveFederation) -> None:
     study = live.approved_study()
     bern = live.sites["bern-hospital"]
-    spent_before = bern.site.budget()["training"]["spent"]
+    spent_before = bern.training()["spent"]
     rounds = study.rounds()
     assert next(rounds).round == 1
-    spent_in_round_1 = bern.site.budget()["training"]["spent"] - spent_before
+    spent_in_round_1 = bern.training()["spent"] - spent_before
     assert spent_in_round_1 > 0
 
     trainer = bern.trainer()
@@ -54,30 +53,26 @@ def test_a_site_killed_in_the_middle_of_a_round_burns_its_charge_and_never_answe
             second_round.result(SECONDS)
 
     assert (_status(bern, study), bern.round_state(study, 2)) == ("failed", "burned")
-    burned = bern.site.budget()["training"]
+    burned = bern.training()
     assert burned["spent"] - spent_before == pytest.approx(2 * spent_in_round_1)
     assert burned["reserved"] == 0
     with pytest.raises(RefusedError, match="bern-hospital"):
         study.run()
     assert _released(bern, study) == [1]
-    assert bern.site.budget()["training"] == burned, "asking again must cost nothing"
-    report = _verified(bern)
-    assert report["broken"] == []
-    assert report["proved"]
+    assert bern.training() == burned, "asking again must cost nothing"
+    report = bern.audit()
+    assert not report.broken
+    assert report.proved
 
     cancel(study, live.sites.values())
     for site in live.sites.values():
-        assert site.site.budget()["training"]["reserved"] == 0
-        assert _verified(site)["broken"] == []
+        assert site.training()["reserved"] == 0
+        assert not site.audit().broken
 
 
 def _status(site: LiveSite, study: Study) -> str:
     (row,) = site.rows("SELECT status FROM requests WHERE study = ?", study.identifier)
     return str(row["status"])
-
-
-def _verified(site: LiveSite) -> Any:
-    return site.site.export_and_verify()
 
 
 def _released(site: LiveSite, study: Study) -> list[int]:

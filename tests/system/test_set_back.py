@@ -22,24 +22,24 @@ def test_a_hospital_whose_disk_was_put_back_answers_nothing_until_its_owner_reco
     cork.serve()
     rounds = study.rounds()
     assert next(rounds).round == 1
-    truly_spent = cork.site.budget()["training"]["spent"]
+    truly_spent = cork.training()["spent"]
 
     cork.stop()
     shutil.rmtree(cork.home)
     shutil.copytree(tmp_path / "copy", cork.home)
-    assert cork.site.budget()["training"]["spent"] < truly_spent
+    assert cork.training()["spent"] < truly_spent
     cork.serve()
     eventually(lambda: "set back to an earlier state" in cork.printed(), "the report of the set-back")
     with pytest.raises(RefusedError, match="cork-hospital refused round 2: This site's disk was set back"):
         next(rounds)
     assert [cork.round_state(study, number) for number in (1, 2)] == [None, None]
-    assert cork.site.budget()["training"]["spent"] < truly_spent
+    assert cork.training()["spent"] < truly_spent
 
     done = cork.site.recover()
     assert done["ended"] == [cork.request_number(study)]
     assert done["written_off"].keys() == {row["id"] for row in cork.rows("SELECT id FROM populations")}
     assert done["forgotten"] == []
-    budget = cork.site.budget()["training"]
+    budget = cork.training()
     assert budget["spent"] >= truly_spent
     assert budget["reserved"] == 0
     cancel(study, live.sites.values())
@@ -49,4 +49,4 @@ def test_a_hospital_whose_disk_was_put_back_answers_nothing_until_its_owner_reco
     assert again.result().metrics.keys() == {0, 2}
     for site in live.sites.values():
         eventually(lambda site=site: site.rows(DONE, again.identifier), f"the study's end at {site.name}")
-        assert site.site.export_and_verify()["broken"] == []
+        assert not site.audit().broken

@@ -12,6 +12,7 @@ INSTALLED := $(VENV)/installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint bench bench-utility bench-peers fuzz soak clean
+.PHONY: demo test lint bench bench-utility bench-peers fuzz crashes soak clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m tests.demo.run
@@ -45,6 +46,10 @@ bench-peers: .venv-peers/installed
 # A million inputs over all parsers that face outside; only where atheris has a wheel: Linux on x86-64.
 fuzz: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs 1000000
+
+# A datasite killed at each single statement of the lives of its requests, on SQLite and PostgreSQL.
+crashes: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashes.run
 
 # Random kills of every party for MINUTES, with SEED if it is to be drawn again; stops at the first broken promise.
 MINUTES ?= 10

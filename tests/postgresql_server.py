@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from datasites.sandbox.kernel import die_with_parent
 
@@ -43,6 +44,12 @@ def new_database(options: str = "") -> str:
     with psycopg.connect(host=str(socket), user="cloister", dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} {options}")
     return f"postgresql+psycopg://cloister@/{name}?host={socket}"
+
+
+def drop_database(url: str) -> None:
+    """Remove a database that `new_database` made, whoever still uses it."""
+    with psycopg.connect(host=str(_server()), user="cloister", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
 
 @cache

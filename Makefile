@@ -11,7 +11,6 @@ INSTALLED := $(VENV)/installed
 # A demo or a run of the tests starts hundreds of processes; without its bytecode each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench bench-utility bench-peers fuzz soak clean
 .PHONY: demo test lint bench bench-utility bench-peers fuzz crashes soak clean
 
 demo: $(INSTALLED)

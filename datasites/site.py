@@ -21,7 +21,7 @@ from policies.log.journal import append, entry_bytes, log_entries
 
 @dataclass(frozen=True)
 class Site:
-    """What a use case may touch. The owner's decision key is not among it: it is handed to `decide` alone."""
+    """What a use case may touch. Nobody's decision key is among it: it is handed to `decide` alone."""
 
     home: Home
     settings: Settings
@@ -35,6 +35,11 @@ class Site:
     def now(self) -> int:
         """Seconds since 1970, UTC."""
         return int(self.clock())
+
+    @property
+    def owner_key(self) -> bytes:
+        """The owner's public key on the site's card, raw 32 bytes."""
+        return bytes.fromhex(self.identity.card.owner_key or "")
 
     def house_rules(self) -> HouseRules:
         """The owner's standing rules as they are on disk at this moment.

@@ -1,14 +1,19 @@
-"""Decisions: what a data owner approves or denies, as one digest, signed by the owner's key."""
+"""Decisions: what a person of a site approves or denies, as one digest, signed by that person's key."""
 
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field, StringConstraints
 
+from policies.people.agreement import MOST_APPROVALS, Approvals, require_agreement
+from policies.people.appointment import SignedAppointment
+from policies.people.signer import Person, person_signature, require_decider
 from policies.statements.schema import Digest, Name, PartyId, PublicKey, Signature, StrictModel, Text, Timestamp
-from policies.statements.signed import owner_signature, require_owner, subject_digest
+from policies.statements.signed import subject_digest
 
-MAXIMUM_SIGNED_DECISION_BYTES = 16 * 1024
+_DOMAIN = "decision"
+MAXIMUM_SIGNED_DECISION_BYTES = 24 * 1024
+MAXIMUM_SIGNED_DECISIONS_BYTES = MOST_APPROVALS * MAXIMUM_SIGNED_DECISION_BYTES
 
 PopulationId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 """Names a population at one site: lower-case letters, digits and hyphens, at most 64."""
@@ -18,7 +23,10 @@ Units = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 class Decision(StrictModel):
-    """One owner's answer to one request on one data set snapshot, with the cost that an approval lets be reserved."""
+    """One person's answer to one request on one data set snapshot, with the cost that an approval lets be reserved.
+
+    `approvals` is how many different persons must approve the same.
+    """
 
     version: Literal["cloister-decision/1"]
     site: PartyId
@@ -29,6 +37,7 @@ class Decision(StrictModel):
     training_units: Units
     evaluation_units: Units
     expires_at: Timestamp
+    approvals: Approvals
     verdict: Literal["approve", "deny"]
     reason: Text
     decided_at: Timestamp
@@ -39,23 +48,49 @@ class Decision(StrictModel):
 
 
 class SignedDecision(StrictModel):
-    """A decision with the owner key that took it and that key's signature over all of the decision."""
+    """A decision with the key of the person who took it, their appointment, and their signature over all of it."""
 
     decision: Decision
-    owner_key: PublicKey
+    signer: PublicKey
+    appointment: SignedAppointment | None
     signature: Signature
 
 
-def sign_decision(private_key: Ed25519PrivateKey, decision: Decision) -> SignedDecision:
-    """Sign `decision` with the owner's key."""
-    return SignedDecision(decision=decision, **owner_signature(private_key, "decision", decision))
+class SignedDecisions(StrictModel):
+    """What was decided on one request: one denial, or as many approvals of the same as it asks for."""
+
+    signed: Annotated[tuple[SignedDecision, ...], Field(min_length=1, max_length=MOST_APPROVALS)]
+
+    @property
+    def decision(self) -> Decision:
+        """The decision that all of them take, in the words of the first."""
+        return self.signed[0].decision
 
 
-def verify_decision(signed: SignedDecision, owner_key: bytes) -> Decision:
-    """Give back the decision if it was signed by `owner_key` (raw 32 bytes), the key pinned for its site.
+def sign_decision(
+    private_key: Ed25519PrivateKey, decision: Decision, appointment: SignedAppointment | None = None
+) -> SignedDecision:
+    """Sign `decision` with the key of an appointed person, or with the owner's."""
+    return SignedDecision(decision=decision, **person_signature(private_key, appointment, _DOMAIN, decision))
+
+
+def verify_decision(signed: SignedDecision, owner_key: bytes) -> Person:
+    """The person who signed this decision of a site whose owner's key (raw 32 bytes) was pinned.
 
     Raises:
-        NotAuthenticError: another key signed, or the decision is not the one that was signed.
+        NotAuthenticError: nobody of the site signed it, or the decision is not the one that was signed.
+        RefusedError: its signer may not decide.
     """
-    require_owner(signed, signed.decision, owner_key, "decision", what="the decision")
-    return signed.decision
+    return require_decider(signed, signed.decision, owner_key, signed.decision.site, _DOMAIN, what="the decision")
+
+
+def verify_decisions(taken: SignedDecisions, owner_key: bytes) -> Decision:
+    """The decision that stands, if as many persons as it asks for took it; `owner_key` as in `verify_decision`.
+
+    Raises:
+        NotAuthenticError: a signature is not right, or they do not take one decision together.
+        RefusedError: a signer may not decide.
+    """
+    people = [verify_decision(it, owner_key) for it in taken.signed]
+    require_agreement([it.decision for it in taken.signed], people, what="the decision")
+    return taken.decision

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 
 from policies.errors import InvalidInputError, RefusedError
 from policies.jobs.rules import JobRules
+from policies.people.rules import ApprovalRules
 from policies.statements.schema import StrictModel, describe_validation_error
 from policies.statements.toml import parse_toml
 from policies.terms import Privacy, Terms
@@ -19,6 +20,12 @@ maximum_epsilon = 10.0    # the most ε that one request may promise
 unbounded_studies = false # true: a person may approve studies without any privacy guarantee
 maximum_days = 90         # the longest that an approval may stay valid
 maximum_round_minutes = 60  # the longest that one round may keep the site's worker busy
+
+[approvals]               # how many different persons must sign the same before it holds
+studies = 1
+jobs = 1
+releases = 1              # of a job's outputs
+approvers = []            # the names of those who may decide; empty: the owner and every reviewer
 
 [jobs]                    # analysis code; each job needs an approval of its own
 maximum_minutes = 60      # the longest that one execution may take
@@ -41,6 +48,7 @@ class HouseRules(StrictModel):
     unbounded_studies: bool = False
     maximum_days: Annotated[int, Field(ge=1, le=3650)]
     maximum_round_minutes: Annotated[int, Field(ge=1, le=10_080)]
+    approvals: ApprovalRules = ApprovalRules()
     jobs: JobRules = JobRules()
 
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from datasites.protocol.job_messages import JobMessageToResearcher, JobStatus
 from datasites.protocol.messages import parse_message
 from policies.errors import ConflictError, InvalidInputError
-from policies.jobs.decision import JobDecision, SignedJobDecision
+from policies.jobs.decision import JobDecision, SignedJobDecisions
 from policies.jobs.terms import JobTerms
 from researcher.state import State
 
@@ -182,7 +182,7 @@ def _address(row: sqlite3.Row) -> Address:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    decision = None if row["decision"] is None else SignedJobDecision.model_validate_json(row["decision"]).decision
+    decision = None if row["decision"] is None else SignedJobDecisions.model_validate_json(row["decision"]).decision
     return Job(
         JobTerms.model_validate_json(row["terms"]), row["status"], row["detail"], decision, row["outputs_attempt"]
     )

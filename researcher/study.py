@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
@@ -87,7 +87,7 @@ class Study:
         Raises:
             RefusedError: an owner said no, or a site refused the request; with the reason.
             UnavailableError: some have not decided within `seconds`; they are named.
-            NotAuthenticError: a site says «approved» without its owner's signature over these very terms.
+            NotAuthenticError: a site says «approved» without enough of its people's signatures over these very terms.
         """
         self.correspondence.collect(lambda _card, _message: False, lambda _taken: self._all_decided(), seconds)
         statuses = self.statuses()
@@ -161,9 +161,9 @@ class Study:
         for card in self.cohort:
             if texts[card.party] is None:
                 raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
-            text, maximum = texts[card.party].encode(), MAXIMUM_SIGNED_DECISION_BYTES
-            signed = parse_model(SignedDecision, text, maximum_bytes=maximum, what="The decision")
-            decision = verify_decision(signed, bytes.fromhex(card.owner_key or ""))
+            text, maximum = texts[card.party].encode(), MAXIMUM_SIGNED_DECISIONS_BYTES
+            taken = parse_model(SignedDecisions, text, maximum_bytes=maximum, what="The decision")
+            decision = verify_decisions(taken, bytes.fromhex(card.owner_key or ""))
             expected = ("approve", card.party, self.terms.digest())
             if (decision.verdict, decision.site, decision.request) != expected:
                 raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")

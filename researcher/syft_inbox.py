@@ -11,7 +11,7 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.job_messages import FileSetOffer, FileSetReply, JobOutputs, JobStatus, PeerReply
 from datasites.syft_bridge.description import DataSetCard
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
-from policies.jobs.decision import JobDecision, verify_job_decision
+from policies.jobs.decision import JobDecision, verify_job_decisions
 from policies.jobs.release import LOGS, MAXIMUM_OUTPUT_BYTES
 from policies.statements.schema import describe_validation_error
 from researcher.correspondence import Correspondence
@@ -148,7 +148,7 @@ class Inbox:
             message.status == "denied" and verdict != "deny"
         ):
             raise NotAuthenticError(
-                f"It says that «{job.terms.name}» is {message.status} without its owner's signature."
+                f"It says that «{job.terms.name}» is {message.status} without its people's signatures."
             )
         set_status(self.state, message)
         self._show(self._own(card.party, message.job))
@@ -200,7 +200,7 @@ class Inbox:
 def _verified(card: IdentityCard, job: Job, message: JobStatus) -> JobDecision:
     if message.decision is None or card.owner_key is None:
         raise NotAuthenticError("Its card names no owner key.")
-    decision = verify_job_decision(message.decision, bytes.fromhex(card.owner_key))
+    decision = verify_job_decisions(message.decision, bytes.fromhex(card.owner_key))
     covered = (decision.site, decision.request, tuple(it.name for it in decision.data_sets))
     if covered != (card.party, job.terms.digest(), job.terms.data_sets):
         raise NotAuthenticError(f"It shows a decision on something else than «{job.terms.name}» as it was submitted.")

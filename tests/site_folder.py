@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.catalog.registration import register_data_set
 from datasites.protocol.identity import Identity
-from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.protocol.person_key import create_person_key, load_person_key
 from datasites.site import create_site
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.peers import pin
@@ -58,7 +58,7 @@ def _template() -> tempfile.TemporaryDirectory[str]:
     keep = tempfile.TemporaryDirectory(prefix="site")
     folder = Path(keep.name)
     settings = Settings(name="Clinic A", relay="http://127.0.0.1:9", contact="owner@clinic-a.example")
-    site = create_site(Home(folder / "home"), settings, create_owner_key(folder / "owner", PASSPHRASE), Clock())
+    site = create_site(Home(folder / "home"), settings, create_person_key(folder / "owner", PASSPHRASE), Clock())
     for name in ("ada", "eve"):
         with site.engine.begin() as connection:
             pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
@@ -77,7 +77,7 @@ def _template() -> tempfile.TemporaryDirectory[str]:
 @cache
 def owner_key() -> Ed25519PrivateKey:
     """The decision key of every copy's owner."""
-    return load_owner_key(Path(_template().name) / "owner", PASSPHRASE)
+    return load_person_key(Path(_template().name) / "owner", PASSPHRASE)
 
 
 def copy_site_folder(folder: Path, database: str = SQLITE) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.syntax import Syntax
 
+from datasites.cli.approval_view import approvals_as_json, approvals_in_words
 from datasites.cli.output import console, print_facts, print_table
 from datasites.cli.review_view import print_difference, print_findings, review_as_json
 from datasites.requests.jobs.records import Job, Status
@@ -31,6 +32,7 @@ def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
         "status": job.status.value,
         "detail": job.detail,
         "approval_digest": shown.approval_digest,
+        "approvals": approvals_as_json(shown.approvals),
         "summary": shown.summary,
         **review_as_json(shown.difference, shown.findings),
         "obstacles": list(shown.obstacles),
@@ -42,6 +44,8 @@ def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
         "findings": None
         if found is None
         else {"clean": found.clean, "sentences": [finding.sentence for finding in found.found]},
+        "release_approvals": approvals_as_json(shown.release_approvals),
+        "release_approvals_with_logs": approvals_as_json(shown.release_approvals_with_logs),
         "release_digest": _release_digest(site, job, logs=False),
         "release_digest_with_logs": _release_digest(site, job, logs=True),
     }
@@ -86,14 +90,21 @@ def print_job(site: Site, shown: JobReview) -> None:
 
 def _print_next(site: Site, shown: JobReview) -> None:
     job = shown.job
+    if shown.approvals.by:
+        console.print(escape(f"It has {approvals_in_words(shown.approvals)}."), soft_wrap=True)
     if job.status is Status.PENDING and not shown.obstacles:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
     if job.status is Status.FAILED and job.code_file is not None and not shown.obstacles:
         console.print(f"To let it run once more:  datasite approve {shown.approval_digest}", soft_wrap=True)
     if _release_digest(site, job, logs=True) is not None:
         console.print(f"To look at what it wrote:  datasite outputs {job.number} --to FOLDER", soft_wrap=True)
-    for words, logs in (("the outputs", False), ("the outputs and what was printed", True)):
+    for words, logs, approvals in (
+        ("the outputs", False, shown.release_approvals),
+        ("the outputs and what was printed", True, shown.release_approvals_with_logs),
+    ):
         digest = _release_digest(site, job, logs=logs)
+        if digest is not None and approvals.by:
+            console.print(escape(f"To release {words} there are {approvals_in_words(approvals)}."), soft_wrap=True)
         if digest is not None:
             console.print(f"To release {words}:  datasite release {digest}", soft_wrap=True)
 

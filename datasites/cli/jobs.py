@@ -7,12 +7,12 @@ import typer
 
 from datasites.cli.options import (
     DEFAULT_HOME,
-    DEFAULT_OWNER,
+    DEFAULT_KEY_FOLDER,
     HomeOption,
     JsonOption,
-    OwnerOption,
+    KeyFolderOption,
     PassphraseOption,
-    owner_key,
+    person_key,
     site_at,
 )
 from datasites.cli.output import print_json, reporting, say
@@ -39,30 +39,33 @@ def add_to(app: typer.Typer) -> None:
 def release(
     digest: Annotated[str, typer.Argument(help="The digest of the outputs that «show» printed.")],
     home: HomeOption = DEFAULT_HOME,
-    owner: OwnerOption = DEFAULT_OWNER,
+    key_folder: KeyFolderOption = DEFAULT_KEY_FOLDER,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let exactly the outputs go that «show» showed, to the researcher who asked: signed with the owner's key."""
+    """Let exactly the outputs go that «show» showed, to the researcher who asked, signed with your key."""
     with reporting(as_json):
-        site, key = site_at(home), owner_key(owner, passphrase_file)
+        site, key = site_at(home), person_key(key_folder, passphrase_file)
         with site.engine.begin() as connection:
             job = release_outputs(connection, site, digest, key)
         wake(site.home)
-        _tell(job, "Outputs of job {} are released.", as_json)
+        if job.release is None:
+            _tell(job, "Outputs of job {} wait for another person's word.", as_json)
+        else:
+            _tell(job, "Outputs of job {} are released.", as_json)
 
 
 def withhold(
     number: NumberArgument,
     reason: Annotated[str, typer.Option(help="Why; the researcher reads it.")],
     home: HomeOption = DEFAULT_HOME,
-    owner: OwnerOption = DEFAULT_OWNER,
+    key_folder: KeyFolderOption = DEFAULT_KEY_FOLDER,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Keep a job's outputs for good, with a reason."""
+    """Keep a job's outputs for good, with a reason, signed with your key."""
     with reporting(as_json):
-        site, key = site_at(home), owner_key(owner, passphrase_file)
+        site, key = site_at(home), person_key(key_folder, passphrase_file)
         with site.engine.begin() as connection:
             job = withhold_outputs(connection, site, number, reason, key)
         wake(site.home)

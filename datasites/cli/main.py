@@ -26,6 +26,7 @@ _MODULES = {
     "data": "data",
     "files": "files",
     "peers": "peers",
+    "people": "people",
     "log": "log",
     "relay": "relay",
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.protocol.private_files import read_private_file
 from datasites.site import Site, open_site
 from datasites.store.home import Home
@@ -16,18 +16,18 @@ HomeOption = Annotated[
     typer.Option("--home", envvar="CLOISTER_HOME", help="The datasite's folder."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-OwnerOption = Annotated[
+KeyFolderOption = Annotated[
     Path,
     typer.Option(
-        "--owner", envvar="CLOISTER_OWNER", help="The owner's own folder, with the decision key; apart from --home."
+        "--key-folder", envvar="CLOISTER_KEY_FOLDER", help="Your own folder, with your decision key; apart from --home."
     ),
 ]
 PassphraseOption = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", help="A file with the passphrase of the decision key; asked for without it."),
+    typer.Option("--passphrase-file", help="A file with the passphrase of your decision key; asked for without it."),
 ]
 DEFAULT_HOME = Path("~/.cloister/datasite")
-DEFAULT_OWNER = Path("~/.cloister/owner")
+DEFAULT_KEY_FOLDER = Path("~/.cloister/key")
 
 _MAXIMUM_PASSPHRASE_BYTES = 1024
 
@@ -50,6 +50,6 @@ def read_passphrase(file: Path | None, *, confirm: bool) -> bytes:
     return read_private_file(file.expanduser(), maximum_bytes=_MAXIMUM_PASSPHRASE_BYTES).split(b"\n", 1)[0]
 
 
-def owner_key(folder: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
-    """Open the owner's decision key."""
-    return load_owner_key(folder.expanduser(), read_passphrase(passphrase_file, confirm=False))
+def person_key(folder: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
+    """Open the decision key of the person who types."""
+    return load_person_key(folder.expanduser(), read_passphrase(passphrase_file, confirm=False))

@@ -4,12 +4,12 @@ import typer
 
 from datasites.cli.options import (
     DEFAULT_HOME,
-    DEFAULT_OWNER,
+    DEFAULT_KEY_FOLDER,
     HomeOption,
     JsonOption,
-    OwnerOption,
+    KeyFolderOption,
     PassphraseOption,
-    owner_key,
+    person_key,
     site_at,
 )
 from datasites.cli.output import print_json, reporting, say
@@ -24,13 +24,13 @@ def add_to(app: typer.Typer) -> None:
 
 def recover(
     home: HomeOption = DEFAULT_HOME,
-    owner: OwnerOption = DEFAULT_OWNER,
+    key_folder: KeyFolderOption = DEFAULT_KEY_FOLDER,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on after the disk was set back: open studies end, and what may have been spent since counts as spent."""
     with reporting(as_json):
-        site, key = site_at(home), owner_key(owner, passphrase_file)
+        site, key = site_at(home), person_key(key_folder, passphrase_file)
         with site.engine.begin() as connection:
             done = use_case.recover(connection, site, key, site.now)
         wake(site.home)

@@ -1,20 +1,26 @@
 """`datasite requests`, `show` and `budget`: what was asked, what a decision would mean, what is left."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from sqlalchemy import Connection
 
+from datasites.cli.approval_view import approvals_as_json
 from datasites.cli.job_view import job_as_json, print_job
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_json, print_table, reporting
 from datasites.cli.study_view import budget_shares, partition_shares, print_study, study_as_json
 from datasites.requests.excluded import Excluded, excluded_by_population
 from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number
-from datasites.requests.jobs.review import review_job
+from datasites.requests.jobs.records import Status as JobStatus
+from datasites.requests.jobs.review import job_approvals, review_job
 from datasites.requests.records import Request, all_requests, request_by_number
-from datasites.requests.review import review
+from datasites.requests.records import Status as StudyStatus
+from datasites.requests.review import review, study_approvals
+from datasites.site import Site
 from datasites.store.data_sets import all_data_sets
 from datasites.store.peers import pinned_card, require_card
 from policies.budget.balance import balance, charged_epsilon
@@ -31,42 +37,54 @@ def add_to(app: typer.Typer) -> None:
 def list_requests(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """List every request and where it stands."""
     with reporting(as_json):
-        with site_at(home).engine.begin() as connection:
-            studies = [_study_row(it, require_card(connection, it.sender).name) for it in all_requests(connection)]
-            jobs = [_job_row(it, require_card(connection, it.sender).name) for it in all_jobs(connection)]
+        site = site_at(home)
+        with site.engine.begin() as connection:
+            studies = [_study_row(connection, site, it) for it in all_requests(connection)]
+            jobs = [_job_row(connection, site, it) for it in all_jobs(connection)]
         found = sorted([*studies, *jobs], key=lambda row: row["number"])
         if as_json:
             print_json(found)
         else:
             shown = ("number", "kind", "title", "researcher", "data_set", "status", "detail")
-            rows = [tuple(str(row[column]) for column in shown) for row in found]
+            rows = [tuple(_cell(row, column) for column in shown) for row in found]
             print_table("Requests", ("N", "Kind", "Title", "Researcher", "Data set", "Status", "Detail"), rows)
 
 
-def _study_row(request: Request, researcher: str) -> dict[str, Any]:
+def _study_row(connection: Connection, site: Site, request: Request) -> dict[str, Any]:
+    known = request.status is StudyStatus.PENDING or request.decision is not None
     return {
         "number": request.number,
         "kind": "study",
         "study": request.terms.study,
         "title": request.terms.title,
-        "researcher": researcher,
+        "researcher": require_card(connection, request.sender).name,
         "data_set": request.data_set,
         "status": request.status.value,
+        "approvals": approvals_as_json(study_approvals(connection, site, request)) if known else None,
         "detail": request.detail,
     }
 
 
-def _job_row(job: Job, researcher: str) -> dict[str, Any]:
+def _job_row(connection: Connection, site: Site, job: Job) -> dict[str, Any]:
+    known = job.status is JobStatus.PENDING or job.decision is not None
     return {
         "number": job.number,
         "kind": "job",
         "job": job.terms.job,
         "title": job.terms.name,
-        "researcher": researcher,
+        "researcher": require_card(connection, job.sender).name,
         "data_set": ", ".join(job.terms.data_sets),
         "status": job.status.value,
+        "approvals": approvals_as_json(job_approvals(connection, site, job)) if known else None,
         "detail": job.detail,
     }
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    approvals = row["approvals"]
+    if column == "status" and row["status"] == "pending" and approvals["needed"] > 1:
+        return f"pending, {len(approvals['by'])} of {approvals['needed']} approvals"
+    return str(row[column])
 
 
 def show(

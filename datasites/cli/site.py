@@ -8,17 +8,17 @@ import typer
 
 from datasites.cli.options import (
     DEFAULT_HOME,
-    DEFAULT_OWNER,
+    DEFAULT_KEY_FOLDER,
     HomeOption,
     JsonOption,
-    OwnerOption,
+    KeyFolderOption,
     PassphraseOption,
     read_passphrase,
     site_at,
 )
 from datasites.cli.output import print_facts, print_json, reporting, say
 from datasites.protocol.identity import IdentityCard
-from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.protocol.person_key import own_person_key
 from datasites.site import create_site
 from datasites.store.home import Home, Settings
 from policies.errors import ConflictError, InvalidInputError
@@ -42,26 +42,23 @@ def init(
     contact: Annotated[str, typer.Option(help="E-mail address under which Syft shows this datasite.")],
     database: DatabaseOption = None,
     home: HomeOption = DEFAULT_HOME,
-    owner: OwnerOption = DEFAULT_OWNER,
+    key_folder: KeyFolderOption = DEFAULT_KEY_FOLDER,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a datasite: its folder and keys, and the owner's decision key in a folder of its own."""
     with reporting(as_json):
-        folder, owner_folder = home.expanduser(), owner.expanduser()
-        if owner_folder.resolve().is_relative_to(folder.resolve()):
+        folder, own_folder = home.expanduser(), key_folder.expanduser()
+        if own_folder.resolve().is_relative_to(folder.resolve()):
             raise InvalidInputError(
-                f"The owner's folder {owner} lies in the datasite's folder {home}, which the service reads; "
-                "choose one outside it with --owner."
+                f"The folder of the owner's key {key_folder} lies in the datasite's folder {home}, which the service "
+                "reads; choose one outside it with --key-folder."
             )
         settings = Settings(name=name, relay=relay, contact=contact, database=database)
         if Home(folder).settings_file.exists():
             raise ConflictError(f"{home} holds a datasite already; choose another folder with --home.")
-        passphrase = read_passphrase(passphrase_file, confirm=True)
-        if (owner_folder / "owner.pem").exists():  # one owner may decide for several datasites
-            owner_key = load_owner_key(owner_folder, passphrase).public_key().public_bytes_raw()
-        else:
-            owner_key = create_owner_key(owner_folder, passphrase)
+        # One owner may decide for several datasites with one key.
+        owner_key = own_person_key(own_folder, read_passphrase(passphrase_file, confirm=True))
         site = create_site(Home(folder), settings, owner_key)
         _show_card(site.identity.card, site.home.card_file, as_json)
 

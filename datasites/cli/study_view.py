@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.syntax import Syntax
 
+from datasites.cli.approval_view import approvals_as_json, approvals_in_words
 from datasites.cli.output import console, print_facts, print_table
 from datasites.cli.review_view import print_difference, print_findings, print_sentences, review_as_json
 from datasites.requests.look_through import programs_of
@@ -44,6 +45,7 @@ def study_as_json(shown: Review) -> dict[str, Any]:
         "number": request.number,
         "status": request.status.value,
         "approval_digest": shown.approval_digest,
+        "approvals": approvals_as_json(shown.approvals),
         "summary": shown.summary,
         **review_as_json(shown.difference, shown.findings),
         "facts": shown.facts.model_dump(mode="json"),
@@ -115,6 +117,8 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
     console.print(Syntax(request.source, "python", line_numbers=True, word_wrap=True))
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
+    if shown.approvals.by:
+        console.print(escape(f"It has {approvals_in_words(shown.approvals)}."), soft_wrap=True)
     if request.status is Status.PENDING and not shown.obstacles:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
 

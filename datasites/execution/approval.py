@@ -4,19 +4,21 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
+from datasites.people.register import require_signed_in_role
 from datasites.requests.records import Request, Status, find_study, require_as_received
 from datasites.requests.review import draft_decision
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
-from policies.decision import verify_decision
+from policies.decision import verify_decisions
 from policies.errors import NotAuthenticError, RefusedError
+from policies.log.entries import DecisionTaken
 from policies.programs.digests import PARAMETERS_DOMAIN
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
-    """The request of `study` and its data set, if the owner approved both as they stand at this moment.
+    """The request of `study` and its data set, if enough people approved both as they stand at this moment.
 
     Raises:
         RefusedError: unknown study, not approved, or expired.
@@ -28,9 +30,14 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or request.decision is None:
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
-    decision = verify_decision(request.decision, bytes.fromhex(site.identity.card.owner_key or ""))
+    decision = verify_decisions(request.decision, site.owner_key)
+    for signed in request.decision.signed:
+        entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
+        require_signed_in_role(connection, site, signed, entry)
     cost = request_cost(request.terms, data_set.filter_order)
-    stored = draft_decision(site, request, data_set, cost, verdict="approve", reason="as stored", now=now)
+    stored = draft_decision(
+        site, request, data_set, cost, approvals=decision.approvals, verdict="approve", reason="as stored", now=now
+    )
     if decision.verdict != "approve" or decision.subject() != stored.subject():
         raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
     if (request.terms.researcher, request.terms.study) != (sender, study):

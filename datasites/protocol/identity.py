@@ -19,7 +19,7 @@ from pydantic import model_validator
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 from policies.statements.canonical import canonical_bytes
-from policies.statements.digests import digest, digest_bytes
+from policies.statements.digests import digest_bytes, party_of
 from policies.statements.schema import PartyId, PartyName, PublicKey, Signature, StrictModel, parse_model
 from policies.statements.signed import sign, verify
 
@@ -71,11 +71,6 @@ class IdentityCard(StrictModel):
 
     def _keys(self) -> tuple[str, str, str | None, str | None]:
         return self.signing_key, self.sealing_key, self.log_key, self.owner_key
-
-
-def party_of(signing_key: bytes) -> PartyId:
-    """The identity of whoever holds the private half of `signing_key` (raw, 32 bytes)."""
-    return digest("identity", signing_key)
 
 
 def parse_card(data: bytes) -> IdentityCard:

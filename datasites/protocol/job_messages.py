@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from datasites.protocol.content import Content
 from datasites.protocol.typed_message import TypedMessage
-from policies.jobs.decision import Attempt, SignedJobDecision
+from policies.jobs.decision import Attempt, SignedJobDecisions
 from policies.jobs.endings import Ending
 from policies.jobs.names import DataFileName, Email, FileSetName
 from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_OUTPUTS, OutputFact
@@ -105,13 +105,13 @@ class JobCancel(TypedMessage):
 
 
 class JobStatus(TypedMessage):
-    """Site → researcher: where a job stands, the owner's decision once there is one, and coarsely how it ended."""
+    """Site → researcher: where a job stands, the signed decision once there is one, and coarsely how it ended."""
 
     type: Literal["job-status"] = "job-status"
     job: JobId
     status: JobStatusName
     detail: Text
-    decision: SignedJobDecision | None
+    decision: SignedJobDecisions | None
     ending: Ending | None
     milliseconds: Annotated[int, Field(ge=0, le=10**10)] | None
 

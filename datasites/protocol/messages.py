@@ -15,7 +15,7 @@ from datasites.protocol.job_messages import (
 )
 from datasites.protocol.typed_message import TypedMessage
 from datasites.secure_averaging.advertisement import Advertisement, Run
-from policies.decision import SignedDecision
+from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError
 from policies.log.recovery import SignedRecovery
 from policies.statements.canonical import parse_canonical
@@ -150,7 +150,7 @@ class CatalogReply(TypedMessage):
 
 
 class StudyStatus(TypedMessage):
-    """Site → researcher: where a request stands, with the owner's signed decision once there is one."""
+    """Site → researcher: where a request stands, with the signed decision once there is one."""
 
     type: Literal["study-status"] = "study-status"
     study: StudyId
@@ -158,7 +158,7 @@ class StudyStatus(TypedMessage):
         "received", "refused", "pending", "approved", "denied", "running", "done", "failed", "expired", "closed"
     ]
     detail: Text
-    decision: SignedDecision | None = None
+    decision: SignedDecisions | None = None
 
 
 class AdvertisementMessage(TypedMessage):

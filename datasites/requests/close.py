@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, delete, select, update
 
+from datasites.people.approvals import forget_approvals
 from datasites.protocol.messages import StudyStatus
 from datasites.requests.records import OPEN, Status, find_request, set_status
 from datasites.store.data_sets import require_data_set
@@ -39,6 +40,7 @@ def close_request(
             ),
         )
     set_status(connection, digest, status, detail)
+    forget_approvals(connection, digest)
     connection.execute(delete(mask_keys).where(mask_keys.c.request == digest))
     connection.execute(delete(rounds).where(rounds.c.request == digest, rounds.c.state == "asked"))
     waiting = (rounds.c.request == digest) & rounds.c.awaited_size.is_not(None)

@@ -1,10 +1,11 @@
-"""Decide: the owner's signature, the reservation, the log entries and the researcher's answer in one transaction."""
+"""Decide: a person's signature and its log entry at once; with the last that it takes, what follows from it too."""
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
+from datasites.people.approvals import STUDIES, forget_approvals, take_approval
+from datasites.people.decider import Decider, decider_of
 from datasites.protocol.messages import StudyStatus
-from datasites.protocol.owner_key import require_owner_key
 from datasites.requests.records import Request, Status, request_by_number, requests_in, set_status
 from datasites.requests.review import Review, approval_digest, draft_decision, review
 from datasites.site import Site
@@ -12,20 +13,23 @@ from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
 from datasites.witnesses.hear import require_not_set_back
 from policies.budget.ledger import reserve
-from policies.decision import SignedDecision, sign_decision
+from policies.decision import SignedDecision, SignedDecisions, sign_decision, verify_decisions
 from policies.errors import ConflictError, RefusedError
 from policies.log.entries import DecisionTaken, ReservationOpened
 from policies.log.journal import append
 from policies.statements.schema import as_text
 
 
-def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519PrivateKey) -> Request:
-    """Approve the pending request whose `show` printed `digest`, and reserve its worst-case cost.
+def approve(connection: Connection, site: Site, digest: str, key: Ed25519PrivateKey) -> Request:
+    """Approve the pending request whose `show` printed `digest`, as the person who holds `key`.
+
+    It stays pending while the house rules ask for more people; with the last one its worst-case cost is reserved.
 
     Raises:
         RefusedError: no pending request has this digest as things stand now, a rule or the budget forbids it,
-            or the site was set back.
-        NotAuthenticError: the key is not this datasite's owner's.
+            this person may not decide on it, or the site was set back.
+        NotAuthenticError: the key is nobody's of this site.
+        ConflictError: this person approved it already.
     """
     require_not_set_back(connection)
     pending = requests_in(connection, Status.PENDING)
@@ -35,63 +39,82 @@ def approve(connection: Connection, site: Site, digest: str, owner_key: Ed25519P
             f"No pending request has the digest {digest[:16]}… as things stand now; «datasite show» prints the digest "
             "of each."
         )
+    decider = decider_of(connection, site, key, meant.terms.researcher)
     shown = review(connection, site, meant)
     if shown.obstacles:
         raise RefusedError(f"Request {shown.request.number} cannot be approved: {' '.join(shown.obstacles)}")
     now = site.now
-    signed = _sign(site, shown, owner_key, "approve", "approved as shown", now)
-    reserve(connection, shown.data_set.population, shown.request.digest, shown.cost, now)
-    _record(connection, shown, signed, Status.APPROVED, "The owner approved.", now)
-    append(
-        connection,
-        ReservationOpened(
-            at=now,
-            population=shown.data_set.population,
-            request=shown.request.digest,
-            training_units=shown.cost.training_units,
-            evaluation_units=shown.cost.evaluation_units,
-        ),
-    )
-    return shown.request
+    signed = _sign(site, shown, decider, "approve", "approved as shown", now)
+    append(connection, DecisionTaken(at=now, signed=signed))
+    agreed = take_approval(connection, site, STUDIES, meant.digest, signed)
+    if agreed:
+        reserve(connection, shown.data_set.population, meant.digest, shown.cost, now)
+        names = " and ".join((*shown.approvals.by, decider.person.name))
+        _record(connection, site, meant, agreed, Status.APPROVED, f"Approved by {names}.", now)
+        append(
+            connection,
+            ReservationOpened(
+                at=now,
+                population=shown.data_set.population,
+                request=meant.digest,
+                training_units=shown.cost.training_units,
+                evaluation_units=shown.cost.evaluation_units,
+            ),
+        )
+    return request_by_number(connection, meant.number)
 
 
-def deny(connection: Connection, site: Site, number: int, reason: str, owner_key: Ed25519PrivateKey) -> Request:
-    """Deny pending request `number`; its researcher reads `reason`.
+def deny(connection: Connection, site: Site, number: int, reason: str, key: Ed25519PrivateKey) -> Request:
+    """Deny pending request `number`, as the person who holds `key`; its researcher reads `reason`.
 
     Raises:
         ConflictError: the request is not pending any more.
+        RefusedError: this person may not decide on it.
+        NotAuthenticError: the key is nobody's of this site.
     """
     request = request_by_number(connection, number)
     if request.status is not Status.PENDING:
         raise ConflictError(f"Request {number} is {request.status}; only a pending one can be denied.")
+    decider = decider_of(connection, site, key, request.terms.researcher)
     shown = review(connection, site, request)
     now = site.now
-    signed = _sign(site, shown, owner_key, "deny", as_text(reason), now)
-    _record(connection, shown, signed, Status.DENIED, as_text(f"The owner denied: {reason}"), now)
+    signed = _sign(site, shown, decider, "deny", as_text(reason), now)
+    append(connection, DecisionTaken(at=now, signed=signed))
+    forget_approvals(connection, request.digest)
+    detail = as_text(f"{decider.person.title} denied: {reason}")
+    _record(connection, site, request, (signed,), Status.DENIED, detail, now)
     connection.execute(update(requests).where(requests.c.digest == request.digest).values(parameters_file=None))
-    return request
+    return request_by_number(connection, number)
 
 
-def _sign(
-    site: Site, shown: Review, owner_key: Ed25519PrivateKey, verdict: str, reason: str, now: int
-) -> SignedDecision:
-    require_owner_key(owner_key, site.identity.card)
-    decision = draft_decision(site, shown.request, shown.data_set, shown.cost, verdict=verdict, reason=reason, now=now)
-    return sign_decision(owner_key, decision)
+def _sign(site: Site, shown: Review, decider: Decider, verdict: str, reason: str, now: int) -> SignedDecision:
+    decision = draft_decision(
+        site,
+        shown.request,
+        shown.data_set,
+        shown.cost,
+        approvals=site.house_rules().approvals.studies,
+        verdict=verdict,
+        reason=reason,
+        now=now,
+    )
+    return sign_decision(decider.key, decision, decider.appointment)
 
 
 def _record(
-    connection: Connection, shown: Review, signed: SignedDecision, status: Status, detail: str, now: int
+    connection: Connection,
+    site: Site,
+    request: Request,
+    signed: tuple[SignedDecision, ...],
+    status: Status,
+    detail: str,
+    now: int,
 ) -> None:
-    request = shown.request
+    taken = SignedDecisions(signed=signed)
+    verify_decisions(taken, site.owner_key)
     set_status(connection, request.digest, status, detail)
     connection.execute(
-        update(requests).where(requests.c.digest == request.digest).values(decision=signed.canonical().decode())
+        update(requests).where(requests.c.digest == request.digest).values(decision=taken.canonical().decode())
     )
-    append(connection, DecisionTaken(at=now, signed=signed))
-    enqueue(
-        connection,
-        request.sender,
-        StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=signed),
-        now,
-    )
+    message = StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=taken)
+    enqueue(connection, request.sender, message, now)

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 from datasites.requests.look_through import SOURCE, programs_of
 from datasites.requests.records import Request, find_request, require_as_received
 from datasites.store.tables import requests
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions
 from policies.review.differences import Difference, Snapshot, difference
 from policies.statements.schema import parse_model
 
@@ -37,8 +37,8 @@ def _last_approved(connection: Connection, request: Request) -> Request | None:
 
 
 def _approves(text: str) -> bool:
-    maximum = MAXIMUM_SIGNED_DECISION_BYTES
-    signed = parse_model(SignedDecision, text.encode(), maximum_bytes=maximum, what="A stored decision")
+    maximum = MAXIMUM_SIGNED_DECISIONS_BYTES
+    signed = parse_model(SignedDecisions, text.encode(), maximum_bytes=maximum, what="A stored decision")
     return signed.decision.verdict == "approve"
 
 

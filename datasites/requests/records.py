@@ -7,7 +7,7 @@ from functools import lru_cache
 from sqlalchemy import Connection, Row, Select, func, select, update
 
 from datasites.store.tables import requests
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions
 from policies.errors import InvalidInputError, NotAuthenticError
 from policies.programs.digests import source_digest
 from policies.programs.format import parse_program
@@ -52,7 +52,7 @@ class Request:
     metrics_program: str
     source: str
     parameters_file: str | None
-    decision: SignedDecision | None
+    decision: SignedDecisions | None
     received_at: int
 
 
@@ -136,9 +136,9 @@ def _terms(text: str) -> Terms:
 
 
 @lru_cache(maxsize=256)
-def _decision(text: str) -> SignedDecision:
-    maximum = MAXIMUM_SIGNED_DECISION_BYTES
-    return parse_model(SignedDecision, text.encode(), maximum_bytes=maximum, what="A stored decision")
+def _decision(text: str) -> SignedDecisions:
+    maximum = MAXIMUM_SIGNED_DECISIONS_BYTES
+    return parse_model(SignedDecisions, text.encode(), maximum_bytes=maximum, what="A stored decision")
 
 
 def _query() -> Select[tuple[object, ...]]:

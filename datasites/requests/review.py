@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from datasites.people.approvals import STUDIES, Approvals, approvals_of, approvals_taken
 from datasites.protocol.identity import IdentityCard
 from datasites.requests.earlier import study_difference
 from datasites.requests.look_through import programs_of, study_findings
@@ -29,7 +30,8 @@ class Review:
     """A request in the light of this site: what it says and changes, what it costs, and what stands against it.
 
     `difference` is None where nothing of its researcher was approved before; `outlook` once the request was decided
-    on, as its cost is then in the balance; `epsilon` and `outlook` where the study is unbounded.
+    on, as its cost is then in the balance; `epsilon` and `outlook` where the study is unbounded. `approvals` says who
+    approved it so far, or took the decision on it.
     """
 
     request: Request
@@ -46,6 +48,7 @@ class Review:
     outlook: Outlook | None
     obstacles: tuple[str, ...]
     approval_digest: str
+    approvals: Approvals
 
 
 def review(connection: Connection, site: Site, request: Request) -> Review:
@@ -75,6 +78,7 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
         outlook=outlook(request.terms, cost, left) if undecided else None,
         obstacles=_obstacles(connection, site, request, cost, left),
         approval_digest=approval_digest(connection, site, request),
+        approvals=study_approvals(connection, site, request),
     )
 
 
@@ -82,11 +86,29 @@ def approval_digest(connection: Connection, site: Site, request: Request) -> str
     """The digest of everything that an approval of `request` covers, as things stand now."""
     data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    return draft_decision(site, request, data_set, cost, verdict="approve", reason="as shown", now=0).subject()
+    wanted = site.house_rules().approvals.studies
+    draft = draft_decision(site, request, data_set, cost, approvals=wanted, verdict="approve", reason="as shown", now=0)
+    return draft.subject()
+
+
+def study_approvals(connection: Connection, site: Site, request: Request) -> Approvals:
+    """Who approved `request` so far as things stand now, or took the decision on it."""
+    if request.decision is not None:
+        return approvals_taken(site, STUDIES, request.decision.signed)
+    subject = approval_digest(connection, site, request)
+    return approvals_of(connection, site, STUDIES, subject, site.house_rules().approvals.studies)
 
 
 def draft_decision(
-    site: Site, request: Request, data_set: DataSet, cost: Cost, *, verdict: str, reason: str, now: int
+    site: Site,
+    request: Request,
+    data_set: DataSet,
+    cost: Cost,
+    *,
+    approvals: int,
+    verdict: str,
+    reason: str,
+    now: int,
 ) -> Decision:
     """The decision over `request` as it stands; its `subject()` does not depend on verdict, reason or time."""
     return Decision.model_validate(
@@ -97,6 +119,7 @@ def draft_decision(
             "data_set": data_set.name,
             "snapshot_commitment": data_set.snapshot_commitment,
             "population": data_set.population,
+            "approvals": approvals,
             "verdict": verdict,
             "reason": reason,
             "training_units": cost.training_units,

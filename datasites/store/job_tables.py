@@ -52,7 +52,7 @@ jobs = Table(
     Column("terms", Text, nullable=False),
     Column("code_file", String(64), nullable=True, comment="content file, until nothing can run any more"),
     Column("dry_run", Text, nullable=True, comment="what the run on mock data showed, as canonical JSON"),
-    Column("decision", Text, nullable=True, comment="the newest, signed by the owner"),
+    Column("decision", Text, nullable=True, comment="the newest, signed by those who took it"),
     Column(
         "approved_at", BigInteger, nullable=True, comment="milliseconds since 1970; the end's telling counts from it"
     ),
@@ -61,7 +61,7 @@ jobs = Table(
     Column("outputs_file", String(64), nullable=True, comment="content file with the outputs' bytes"),
     Column("findings", Text, nullable=True, comment="what the inspection found, as canonical JSON"),
     Column("findings_seal", String(64), nullable=True, comment="keyed, to the findings and their run"),
-    Column("release", Text, nullable=True, comment="the owner's signed word on the outputs"),
+    Column("release", Text, nullable=True, comment="the word on the outputs, signed by those who decided"),
     Column("tell_at", BigInteger, nullable=True, comment="milliseconds since 1970; the researcher is told then"),
     Column("received_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),

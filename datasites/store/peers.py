@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from datasites.protocol.envelope import check_number
 from datasites.protocol.identity import IdentityCard, parse_card
-from datasites.store.tables import peers
+from datasites.store.tables import peers, people
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 from policies.log.entries import MessageGap, PeerPinned
 from policies.log.journal import append
@@ -17,7 +17,7 @@ def pin(connection: Connection, card: IdentityCard, now: int) -> None:
     """Trust `card` from now on; pinning the same card again changes nothing.
 
     Raises:
-        ConflictError: the same name or identity is pinned with other keys.
+        ConflictError: the same name or identity is pinned with other keys, or its key is one of this site's people's.
     """
     known = connection.execute(
         select(peers.c.card).where((peers.c.party == card.party) | (peers.c.name == card.name))
@@ -29,6 +29,8 @@ def pin(connection: Connection, card: IdentityCard, now: int) -> None:
         raise ConflictError(
             f"«{card.name}» is pinned with other keys; a party whose keys changed needs a new name, checked in person."
         )
+    if connection.execute(select(people.c.number).where(people.c.key == card.signing_key)).first():
+        raise ConflictError(f"«{card.name}» has the key of one of this site's people; a key serves one of the two.")
     connection.execute(
         insert(peers).values(
             party=card.party, name=card.name, role=card.role, card=card.canonical().decode(), pinned_at=now

@@ -14,11 +14,13 @@ from sqlalchemy import (
 )
 
 from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
+from datasites.store.people_tables import approvals, people
 from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
 
 __all__ = [
+    "approvals",
     "budget_tables",
     "contacts",
     "data_sets",
@@ -30,6 +32,7 @@ __all__ = [
     "metadata",
     "outbox",
     "peers",
+    "people",
     "recoveries",
     "requests",
     "rounds",

@@ -33,7 +33,7 @@ _LOOK_AGAIN_SECONDS = 0.02
 
 @dataclass
 class OwnerDesk:
-    """One owner's session beside the running service; a `Desk` of the engine. `key` opens the owner's decision key."""
+    """One owner's session beside the running service; a `Desk` of the engine. `key` opens one's decision key."""
 
     site: Site
     key: Callable[[], Ed25519PrivateKey]
@@ -144,8 +144,8 @@ class OwnerDesk:
         """Approve exactly what was listed under this digest, and let the service run it.
 
         Raises:
-            RefusedError: something has changed since, or a rule forbids it.
-            NotAuthenticError: the key is not this datasite's owner's.
+            RefusedError: something has changed since, a rule forbids it, or this person may not decide on it.
+            NotAuthenticError: the key is nobody's of this site.
         """
         key = self.key()
         self._decide(lambda connection: approve_job(connection, self.site, approval_digest, key))
@@ -170,7 +170,7 @@ class OwnerDesk:
         self._decide(lambda connection: cancel_job(connection, number, reason, self.site.now))
 
     def release(self, request: str, *, logs: bool) -> None:
-        """Let a job's outputs go to its researcher, with what it printed if `logs` is true: the owner's signed word.
+        """Let a job's outputs go to its researcher, with what it printed if `logs` is true: a person's signed word.
 
         Raises:
             ConflictError: it has no outputs that wait for a word.

@@ -1,4 +1,4 @@
-"""PySyft's jobs in an owner's session: its words for approving, rejecting and sharing, each the owner's signed word."""
+"""PySyft's jobs in an owner's session: its words for approving, rejecting and sharing, each a signed word."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class OwnerJob(Job):
         return made
 
     def approve(self, reason: str | None = None, approval_method: str = "manual") -> None:
-        """Approve one execution of exactly what was listed, with the owner's key.
+        """Approve one execution of exactly what was listed, with the key of this session.
 
         Raises:
             RefusedError: something has changed since it was listed, or a rule forbids it.
@@ -40,7 +40,7 @@ class OwnerJob(Job):
         super().approve(reason, approval_method)
 
     def reject(self, reason: str | None = None) -> None:
-        """Deny the job, with the owner's key; its researcher reads the reason."""
+        """Deny the job, with the key of this session; its researcher reads the reason."""
         if self._state.status is JobStatus.PENDING:
             self._desk.deny(self._request, reason or "No reason was given.")
         super().reject(reason)
@@ -50,7 +50,7 @@ class OwnerJob(Job):
         self._desk.approve(self._request, self._approval_digest)
 
     def share_outputs(self, users: list[str]) -> None:
-        """Release the held outputs to the researcher who asked, with the owner's key."""
+        """Release the held outputs to the researcher who asked, with the key of this session."""
         self._release(users, logs=False)
 
     def share_logs(self, users: list[str]) -> None:

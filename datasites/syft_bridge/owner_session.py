@@ -12,7 +12,7 @@ from syft_datasets.dataset_manager import SyftDatasetManager
 from syft_job import SyftJobConfig
 from syft_rds import SyftRDSClient
 
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.protocol.private_files import read_private_file
 from datasites.site import Site, open_site
 from datasites.store.home import Home
@@ -31,7 +31,7 @@ def login_do(
     email: str,
     *,
     home: Path | str = "~/.cloister/datasite",
-    owner: Path | str = "~/.cloister/owner",
+    key_folder: Path | str = "~/.cloister/key",
     passphrase_file: Path | str | None = None,
 ) -> SyftRDSClient:
     """Log in as a data owner; gives PySyft's own client over the datasite in `home`, which `datasite serve` serves.
@@ -39,7 +39,7 @@ def login_do(
     Args:
         email: the datasite's contact address, as it was named when the datasite was made.
         home: the datasite's folder.
-        owner: the owner's own folder, with the decision key.
+        key_folder: the folder of whoever decides, with their decision key.
         passphrase_file: a file with the key's passphrase; without one it is asked for at the first decision. The key
             is opened then, and stays open for this session.
 
@@ -51,11 +51,11 @@ def login_do(
         raise InvalidInputError(
             f"This datasite's contact address is {site.settings.contact}, not {email}; log in as that."
         )
-    return open_session(site, cache(partial(_owner_key, Path(owner).expanduser(), passphrase_file)))
+    return open_session(site, cache(partial(_person_key, Path(key_folder).expanduser(), passphrase_file)))
 
 
 def open_session(site: Site, key: Callable[[], Ed25519PrivateKey]) -> SyftRDSClient:
-    """PySyft's own client over a datasite; `key` opens the owner's decision key."""
+    """PySyft's own client over a datasite; `key` opens the decision key of whoever decides."""
     folder = syft_folder(site)
     desk = OwnerDesk(site, key)
     config = SyftJobConfig(syftbox_folder=folder.box, current_user_email=folder.owner_email, has_do_role=True)
@@ -118,11 +118,11 @@ class OwnerDataSets(SyftDatasetManager):  # type: ignore[misc]  # syft_datasets 
         raise RefusedError("Data sets have one layout here; there is nothing to migrate.")
 
 
-def _owner_key(folder: Path, passphrase_file: Path | str | None) -> Ed25519PrivateKey:
+def _person_key(folder: Path, passphrase_file: Path | str | None) -> Ed25519PrivateKey:
     if passphrase_file is None:
-        return load_owner_key(folder, getpass.getpass("Passphrase of the decision key: ").encode())
+        return load_person_key(folder, getpass.getpass("Passphrase of the decision key: ").encode())
     content = read_private_file(Path(passphrase_file).expanduser(), maximum_bytes=_MAXIMUM_PASSPHRASE_BYTES)
-    return load_owner_key(folder, content.split(b"\n", 1)[0])
+    return load_person_key(folder, content.split(b"\n", 1)[0])
 
 
 def _read_readme(path: Path) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select
 
-from datasites.protocol.owner_key import require_owner_key
+from datasites.people.approvals import forget_all_approvals
+from datasites.protocol.person_key import require_owner_key
 from datasites.requests.close import close_request
 from datasites.requests.jobs.close import void_approvals
 from datasites.requests.records import Status, requests_in
@@ -65,6 +66,7 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
     connection.execute(insert(recoveries).values(statement=signed.canonical().decode()))
     append(connection, LogRecovered(at=now, signed=signed))
     ended = _end_open_studies(connection, now)
+    forget_all_approvals(connection)
     known = set(connection.execute(select(budget_tables.populations.c.id)).scalars())
     written_off = {
         name: _write_off(connection, name, cost, signed, now) for name, cost in sorted(taken.items()) if name in known

@@ -1,4 +1,4 @@
-"""Decisions on jobs: what an owner approves or denies, once for each execution, signed by the owner's key."""
+"""Decisions on jobs: what a person of a site approves or denies, once for each execution, signed by their key."""
 
 from typing import Annotated, Literal
 
@@ -8,15 +8,20 @@ from pydantic import Field
 from policies.decision import PopulationId
 from policies.jobs.names import FilePath, FileSetName
 from policies.jobs.terms import JobLimits
+from policies.people.agreement import MOST_APPROVALS, Approvals, require_agreement
+from policies.people.appointment import SignedAppointment
+from policies.people.signer import Person, person_signature, require_decider
 from policies.statements.schema import Digest, PartyId, PublicKey, Signature, StrictModel, Text, Timestamp
-from policies.statements.signed import owner_signature, require_owner, subject_digest
+from policies.statements.signed import subject_digest
 
-MAXIMUM_SIGNED_JOB_DECISION_BYTES = 256 * 1024
+_DOMAIN = "job-decision"
+MAXIMUM_SIGNED_JOB_DECISION_BYTES = 128 * 1024
+MAXIMUM_SIGNED_JOB_DECISIONS_BYTES = MOST_APPROVALS * MAXIMUM_SIGNED_JOB_DECISION_BYTES
 Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
-"""Which execution of the job this is: 1, and one more each time the owner lets it run again."""
+"""Which execution of the job this is: 1, and one more each time it is let run again."""
 
 Release = Literal["by-hand", "clean"]
-"""Whether outputs wait for the owner's word, or leave at once when the inspection finds nothing to hold."""
+"""Whether outputs wait for a person's word, or leave at once when the inspection finds nothing to hold."""
 
 
 class DataSetSnapshot(StrictModel):
@@ -28,7 +33,7 @@ class DataSetSnapshot(StrictModel):
 
 
 class JobDecision(StrictModel):
-    """One owner's answer to one execution of one job on these snapshots."""
+    """One person's answer to one execution of one job on these snapshots; `approvals` must approve the same."""
 
     version: Literal["cloister-job-decision/1"]
     site: PartyId
@@ -39,6 +44,7 @@ class JobDecision(StrictModel):
     outputs: Annotated[tuple[FilePath, ...], Field(max_length=400)]
     release: Release
     expires_at: Timestamp
+    approvals: Approvals
     verdict: Literal["approve", "deny"]
     reason: Text
     decided_at: Timestamp
@@ -49,23 +55,51 @@ class JobDecision(StrictModel):
 
 
 class SignedJobDecision(StrictModel):
-    """A decision with the owner key that took it and that key's signature over all of the decision."""
+    """A decision with the key of the person who took it, their appointment, and their signature over all of it."""
 
     decision: JobDecision
-    owner_key: PublicKey
+    signer: PublicKey
+    appointment: SignedAppointment | None
     signature: Signature
 
 
-def sign_job_decision(private_key: Ed25519PrivateKey, decision: JobDecision) -> SignedJobDecision:
-    """Sign `decision` with the owner's key."""
-    return SignedJobDecision(decision=decision, **owner_signature(private_key, "job-decision", decision))
+class SignedJobDecisions(StrictModel):
+    """What was decided on one execution: one denial, or as many approvals of the same as it asks for."""
+
+    signed: Annotated[tuple[SignedJobDecision, ...], Field(min_length=1, max_length=MOST_APPROVALS)]
+
+    @property
+    def decision(self) -> JobDecision:
+        """The decision that all of them take, in the words of the first."""
+        return self.signed[0].decision
 
 
-def verify_job_decision(signed: SignedJobDecision, owner_key: bytes) -> JobDecision:
-    """Give back the decision if it was signed by `owner_key` (raw 32 bytes), the key pinned for its site.
+def sign_job_decision(
+    private_key: Ed25519PrivateKey, decision: JobDecision, appointment: SignedAppointment | None = None
+) -> SignedJobDecision:
+    """Sign `decision` with the key of an appointed person, or with the owner's."""
+    return SignedJobDecision(decision=decision, **person_signature(private_key, appointment, _DOMAIN, decision))
+
+
+def verify_job_decision(signed: SignedJobDecision, owner_key: bytes) -> Person:
+    """The person who signed this decision of a site whose owner's key (raw 32 bytes) was pinned.
 
     Raises:
-        NotAuthenticError: another key signed, or the decision is not the one that was signed.
+        NotAuthenticError: nobody of the site signed it, or the decision is not the one that was signed.
+        RefusedError: its signer may not decide.
     """
-    require_owner(signed, signed.decision, owner_key, "job-decision", what="the decision on the job")
-    return signed.decision
+    return require_decider(
+        signed, signed.decision, owner_key, signed.decision.site, _DOMAIN, what="the decision on the job"
+    )
+
+
+def verify_job_decisions(taken: SignedJobDecisions, owner_key: bytes) -> JobDecision:
+    """The decision that stands, if as many persons as it asks for took it; `owner_key` as in `verify_job_decision`.
+
+    Raises:
+        NotAuthenticError: a signature is not right, or they do not take one decision together.
+        RefusedError: a signer may not decide.
+    """
+    people = [verify_job_decision(it, owner_key) for it in taken.signed]
+    require_agreement([it.decision for it in taken.signed], people, what="the decision on the job")
+    return taken.decision

@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 
 from policies.errors import InvalidInputError
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
-from policies.statements.digests import digest
+from policies.statements.digests import party_of
 from policies.statements.schema import PartyName, PublicKey, StrictModel, parse_model
 
 MAXIMUM_BUNDLE_BYTES = 512 * 1024 * 1024
@@ -29,7 +29,7 @@ class SiteFacts(StrictModel):
     @property
     def site(self) -> str:
         """The site's party id, which its signing key determines."""
-        return digest("identity", bytes.fromhex(self.signing_key))
+        return party_of(bytes.fromhex(self.signing_key))
 
 
 class BundleHeader(StrictModel):

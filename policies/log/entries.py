@@ -10,6 +10,7 @@ from policies.errors import InvalidInputError
 from policies.jobs.endings import Layers
 from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
+from policies.log.people_entries import PeopleEntry
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import parse_canonical
@@ -101,7 +102,7 @@ class RequestReceived(Entry):
 
 
 class DecisionTaken(Entry):
-    """The owner decided; the signed decision itself."""
+    """One person decided; the signed decision itself, which holds once as many did as it asks for."""
 
     kind: Literal["decision-taken"] = "decision-taken"
     signed: SignedDecision
@@ -207,6 +208,7 @@ LogEntry = Annotated[
     | ReservationLost
     | BudgetWrittenOff
     | RequestReviewed
+    | PeopleEntry
     | JobEntry,
     Field(discriminator="kind"),
 ]

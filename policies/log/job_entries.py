@@ -41,7 +41,7 @@ class JobTried(Entry):
 
 
 class JobDecided(Entry):
-    """The owner decided on one execution; the signed decision itself."""
+    """One person decided on one execution; the signed decision itself."""
 
     kind: Literal["job-decided"] = "job-decided"
     signed: SignedJobDecision
@@ -78,7 +78,7 @@ class OutputsInspected(Entry):
 
 
 class ReleaseDecided(Entry):
-    """The owner decided on the outputs; the signed decision itself."""
+    """One person decided on the outputs; the signed decision itself."""
 
     kind: Literal["release-decided"] = "release-decided"
     signed: SignedRelease

@@ -10,16 +10,18 @@ from policies.jobs.release import ReleaseDecision, verify_release
 from policies.jobs.terms import JobTerms
 from policies.log import job_entries as log
 from policies.log.accounts import Accounts, require
+from policies.log.people_replay import PeopleReplay, Tally
 
 
 @dataclass
 class _Execution:
-    """One execution: the approval that it began under, what it gave, and the owner's newest word on that."""
+    """One execution: the approval that it began under, what it gave, and the newest word on that."""
 
     approval: JobDecision | None
     end: log.JobEnded | None = None
     inspection: log.OutputsInspected | None = None
     word: ReleaseDecision | None = None
+    releases: Tally = field(default_factory=Tally)
     released: bool = False
 
     @property
@@ -33,6 +35,7 @@ class _Job:
 
     terms: JobTerms
     decision: JobDecision | None = None
+    approvals: Tally = field(default_factory=Tally)
     executions: dict[int, _Execution] = field(default_factory=dict)
     closed: bool = False
 
@@ -48,14 +51,17 @@ class JobReplay:
     budget here; `excluded` by the population whose guarantee does not reach them.
     """
 
-    def __init__(self, site: str, owner_key: bytes, pinned: Container[str], accounts: Accounts) -> None:
-        """Replay the jobs of `site`; `pinned` and `accounts` are the log's own, and grow with it."""
+    def __init__(
+        self, site: str, owner_key: bytes, pinned: Container[str], accounts: Accounts, people: PeopleReplay
+    ) -> None:
+        """Replay the jobs of `site`; `pinned`, `accounts` and `people` are the log's own, and grow with it."""
         self.excluded: Counter[str] = Counter()
         self.without_guarantee: Counter[str] = Counter()
         self._site = site
         self._owner_key = owner_key
         self._pinned = pinned
         self._accounts = accounts
+        self._people = people
         self._file_sets: dict[str, DataSetSnapshot] = {}
         self._jobs: dict[str, _Job] = {}
 
@@ -92,6 +98,9 @@ class JobReplay:
         """The log was set back: what was approved before may have run in the history that was lost."""
         for job in self._jobs.values():
             job.decision = None
+            job.approvals.clear()
+            for execution in job.executions.values():
+                execution.releases.clear()
 
     def interrupted(self) -> int:
         """How many executions were cut off, or have no end in the log."""
@@ -120,8 +129,9 @@ class JobReplay:
         require(known, "the terms name a set of files that was never registered")
 
     def _decide(self, entry: log.JobDecided) -> None:
-        decision = verify_job_decision(entry.signed, self._owner_key)
+        decision, person = entry.signed.decision, verify_job_decision(entry.signed, self._owner_key)
         job = self._job(decision.request)
+        self._people.decides(entry.signed, person, job.terms.researcher)
         require(decision.site == self._site, "the decision is for another site")
         begun = len(job.executions)
         require(
@@ -130,7 +140,8 @@ class JobReplay:
         )
         if decision.verdict == "approve":
             self._check_approval(decision, job.terms)
-        job.decision = decision
+        if job.approvals.takes(decision, entry.signed.signer, self._people):
+            job.decision = decision
 
     def _check_approval(self, decision: JobDecision, terms: JobTerms) -> None:
         names = tuple(files.name for files in decision.data_sets)
@@ -149,10 +160,10 @@ class JobReplay:
         approval, job.decision = job.decision, None
         job.executions.setdefault(entry.attempt, _Execution(approval))
         if approval is None or approval.verdict != "approve" or approval.attempt != entry.attempt:
-            raise RefusedError("no approval by the owner stands for this execution")
-        require(now < approval.expires_at, "the owner's approval has expired")
+            raise RefusedError("no approval stands for this execution")
+        require(now < approval.expires_at, "the approval has expired")
         require(not job.closed, "the job was closed before")
-        require(self._as_registered(approval), "the files were registered anew after the owner approved")
+        require(self._as_registered(approval), "the files were registered anew after the approval")
 
     def _end(self, entry: log.JobEnded) -> None:
         execution = self._job(entry.request).execution(entry.attempt)
@@ -166,17 +177,20 @@ class JobReplay:
         execution.inspection = entry
 
     def _decide_release(self, entry: log.ReleaseDecided) -> None:
-        release = verify_release(entry.signed, self._owner_key)
+        release, person = entry.signed.release, verify_release(entry.signed, self._owner_key)
         job = self._job(release.request)
+        self._people.decides(entry.signed, person, job.terms.researcher)
         execution = job.execution(release.attempt)
-        require(release.site == self._site, "the owner's word is for another site")
+        require(release.site == self._site, "the word on the outputs is for another site")
         require(
-            release.commitment == execution.commitment, "the owner's word is on other outputs than this execution's"
+            release.commitment == execution.commitment, "the word on the outputs is on others than this execution's"
         )
         require(
-            release.recipient == job.terms.researcher, "the owner's word names another party than the one who asked"
+            release.recipient == job.terms.researcher,
+            "the word on the outputs names another party than the one who asked",
         )
-        execution.word = release
+        if execution.releases.takes(release, entry.signed.signer, self._people):
+            execution.word = release
 
     def _release(self, entry: log.OutputsReleased) -> None:
         job = self._job(entry.request)
@@ -187,12 +201,12 @@ class JobReplay:
         require(entry.commitment == execution.commitment, "what is released is not what this execution gave")
         require(entry.recipient == job.terms.researcher, "the outputs go to another party than the one who asked")
         withheld = execution.word is not None and execution.word.verdict == "withhold"
-        require(not withheld, "the owner withheld these outputs")
+        require(not withheld, "these outputs were withheld")
         if entry.ground == "by-hand":
-            require(execution.word is not None, "no signed word of the owner lets these outputs go")
+            require(execution.word is not None, "no signed word lets these outputs go")
         else:
             let = execution.approval is not None and execution.approval.release == "clean"
-            require(let, "the approval has these outputs wait for the owner's word")
+            require(let, "the approval has these outputs wait for a person's word")
             clean = execution.inspection is not None and execution.inspection.clean
             require(clean, "no inspection found these outputs clean")
 

@@ -39,6 +39,13 @@ def append(connection: Connection, entry: LogEntry) -> int:
     return position
 
 
+def position_of(connection: Connection, entry: LogEntry) -> int | None:
+    """Where `entry` first stands in the log (from 0); None if it is not in it."""
+    same = log_entries.c.leaf_hash == merkle.leaf_hash(entry.canonical())
+    first: int | None = connection.execute(select(func.min(log_entries.c.position)).where(same)).scalar_one()
+    return first
+
+
 def leaf_hashes(connection: Connection) -> list[bytes]:
     """Every entry's leaf hash in order, for tree heads and proofs.
 

@@ -13,6 +13,8 @@ from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
 from policies.log.job_entries import JobEntry
 from policies.log.job_replay import JobReplay
+from policies.log.people_entries import PeopleEntry
+from policies.log.people_replay import PeopleReplay, Tally
 from policies.log.recovery import LostHead, verify_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
@@ -31,6 +33,7 @@ class Break:
 class _Request:
     terms: Terms
     decision: Decision | None = None
+    approvals: Tally = field(default_factory=Tally)
     answers: dict[int, log.RoundComputed] = field(default_factory=dict)
     closed: bool = False
 
@@ -52,7 +55,8 @@ class Replay:
         self._requests: dict[str, _Request] = {}
         self._contexts: set[str] = set()
         self._reviewed: set[str] = set()
-        self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts)
+        self.people = PeopleReplay(site, owner_key, self._pinned)
+        self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts, self.people)
         self.lost_heads: set[LostHead] = set()
 
     def take(self, position: int, data: bytes) -> None:
@@ -79,11 +83,15 @@ class Replay:
         if isinstance(entry, JobEntry):
             self.jobs.take(entry, self._now)
             return
+        if isinstance(entry, PeopleEntry):
+            self.people.take(entry)
+            return
         match entry:
             case log.SiteOpened():
                 self._open_site(entry)
             case log.PeerPinned():
                 self._pinned.add(entry.party)
+                self.people.pin(entry.party)
             case log.PopulationOpened():
                 self.accounts.open_population(entry)
             case log.DataSetRegistered():
@@ -149,9 +157,10 @@ class Replay:
         return self._requests[request]
 
     def _decide(self, entry: log.DecisionTaken) -> None:
-        decision = verify_decision(entry.signed, self._owner_key)
+        decision, person = entry.signed.decision, verify_decision(entry.signed, self._owner_key)
         request = self._request(decision.request)
         request.decision = None
+        self.people.decides(entry.signed, person, request.terms.researcher)
         require(decision.site == self._site.site, "the decision is for another site")
         member = request.terms.member(self._site.site)
         require(
@@ -160,7 +169,8 @@ class Replay:
         )
         if decision.verdict == "approve":
             self._check_approval(decision, request.terms)
-        request.decision = decision
+        if request.approvals.takes(decision, entry.signed.signer, self.people):
+            request.decision = decision
 
     def _check_approval(self, decision: Decision, terms: Terms) -> None:
         population, snapshots = self._snapshots.get(decision.data_set, ("", set[str]()))
@@ -180,8 +190,8 @@ class Replay:
         """The approval under which something may happen now; it ends with the terms, or before."""
         decision = self._request(request).decision
         if decision is None or decision.verdict != "approve":
-            raise RefusedError("no approval by the owner stands for this request")
-        require(self._now < decision.expires_at, "the owner's approval has expired")
+            raise RefusedError("no approval stands for this request")
+        require(self._now < decision.expires_at, "the approval has expired")
         require(not self._requests[request].closed, "the request was closed before")
         return decision
 
@@ -191,7 +201,7 @@ class Replay:
         require(
             (entry.population, entry.training_units, entry.evaluation_units)
             == (decision.population, decision.training_units, decision.evaluation_units),
-            "the reservation is not for the population and the units that the owner approved",
+            "the reservation is not for the population and the units that were approved",
         )
 
     def _charge(self, entry: log.ChargeMade) -> None:

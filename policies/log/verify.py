@@ -114,10 +114,11 @@ def _rule_statements(replay: Replay) -> list[str]:
     return [
         f"Each of the {counts['request-received']} requests stands with its whole terms, which name this site, a data "
         "set registered here and a pinned researcher.",
-        f"Each of the {counts['decision-taken']} decisions carries the owner key's signature; each approval is of the "
-        "terms' digest, ends with the terms or before, and is for exactly what they cost.",
+        *_people_statements(replay),
+        f"Each of the {counts['decision-taken']} decisions on studies is signed by a person in role; each approval is "
+        "of the terms' digest, ends with the terms or before, and is for exactly what they cost.",
         f"Each of the {counts['charge-made']} charges was recomputed from its mechanism, which is the one in the terms "
-        "for its round, and lies inside a reservation under the owner's unexpired approval of those terms.",
+        "for its round, and lies inside a reservation under an unexpired approval of those terms.",
         *(_budget_statement(name, population) for name, population in sorted(replay.accounts.populations.items())),
         f"Each of the {counts['round-computed']} computed rounds is one that the terms have, was charged for all that "
         "they demand of it before it ran, and gave one answer, before they expired and with masks of its own. Charged "
@@ -132,19 +133,31 @@ def _rule_statements(replay: Replay) -> list[str]:
     ]
 
 
+def _people_statements(replay: Replay) -> list[str]:
+    counts, signed = replay.counts, replay.people.signed
+    by = ", ".join(f"{name} {number}" for name, number in sorted(signed.items())) or "nobody"
+    return [
+        f"Each of the {counts['person-appointed']} appointments and {counts['person-dismissed']} dismissals carries "
+        "the owner key's signature; no key serves two people, or a person and a machine.",
+        "Each decision on a study, a job or its outputs carries the signature of the owner, or of a reviewer whom the "
+        "owner had appointed and not dismissed by then, on somebody else's request; what was approved, as many "
+        f"different persons signed as it asks for. Signed by: {by}.",
+    ]
+
+
 def _job_statements(replay: Replay) -> list[str]:
     counts, jobs = replay.counts, replay.jobs
     return [
         f"Each of the {counts['job-received']} jobs stands with its whole terms, which name this site, sets of files "
         "registered here and a pinned researcher.",
-        f"Each of the {counts['job-decided']} decisions on jobs carries the owner key's signature; each approval is of "
-        "the terms' digest, for one execution, on the files as they were registered then, and grants no more than the "
+        f"Each of the {counts['job-decided']} decisions on jobs is signed by a person in role; each approval is of the "
+        "terms' digest, for one execution, on the files as they were registered then, and grants no more than the "
         "terms ask for.",
         f"Each of the {counts['job-started']} executions began under an unexpired approval of its own. Executions that "
         f"were interrupted, or had not ended yet: {jobs.interrupted()}.",
         f"Each of the {counts['outputs-released']} releases of analysis outputs is what its execution gave, once, to "
-        "the researcher who asked, by the owner's signed word or, where the approval says so, after an inspection that "
-        "found nothing.",
+        "the researcher who asked, by the signed word of as many persons as it asks for or, where the approval says "
+        "so, after an inspection that found nothing.",
         *(
             f"The guarantee of population «{name}» excludes {jobs.excluded[name]} releases of analysis outputs."
             for name in sorted(replay.accounts.populations)
@@ -173,6 +186,8 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
     ]
     if replay.unbounded_studies:
         statements.append("What the studies without noise tell about people: no privacy budget bounds it.")
+    if replay.people.signed:
+        statements.append("How many persons the house rules asked for: each decision names a number of its own.")
     if replay.counts["outputs-released"]:
         statements.append("What the released analysis outputs tell about people: no privacy budget bounds it.")
     if replay.lost_heads:

@@ -11,6 +11,9 @@ from policies.statements.schema import PartyId, PublicKey, StrictModel
 from policies.statements.signed import sign, verify
 
 Role = AppointedRole | Literal["owner"]
+OWNER_NAME = "the owner"
+DECIDERS: tuple[Role, ...] = ("owner", "reviewer")
+"""Who may decide on requests and outputs."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,21 @@ class Person:
 
     role: Role
     key: PublicKey
-    name: str = "the owner"
+    name: str = OWNER_NAME
     researcher: PartyId | None = None
+
+    @property
+    def title(self) -> str:
+        """The name as a sentence begins with it."""
+        return "The owner" if self.role == "owner" else self.name
+
+
+def person_of(key: PublicKey, appointment: SignedAppointment | None) -> Person:
+    """The person whose key and appointment were checked already; without an appointment, the owner."""
+    if appointment is None:
+        return Person("owner", key)
+    made = appointment.appointment
+    return Person(made.role, key, made.name, made.researcher)
 
 
 class PersonSigned(Protocol):
@@ -86,14 +102,28 @@ def require_role(person: Person, *roles: Role, what: str) -> None:
         raise RefusedError(f"{person.name} is {person.role} here, and may not {what}; that takes {' or '.join(roles)}.")
 
 
+def require_decider(
+    signed: PersonSigned, statement: StrictModel, owner_key: bytes, site: PartyId, domain: str, *, what: str
+) -> Person:
+    """The same, if that person may decide: the owner or a reviewer.
+
+    Raises:
+        NotAuthenticError: naming `what`: no such person signed it, or it is not the statement that was signed.
+        RefusedError: the person who signed it is an auditor.
+    """
+    person = require_person(signed, statement, owner_key, site, domain, what=what)
+    require_role(person, *DECIDERS, what="decide")
+    return person
+
+
 def _person(signed: PersonSigned, owner_key: bytes, site: PartyId, what: str) -> Person:
     if signed.appointment is None:
         if signed.signer != owner_key.hex():
             raise NotAuthenticError(
                 f"{what.capitalize()} is signed by a key that is neither the owner's nor appointed by the owner."
             )
-        return Person("owner", signed.signer)
+        return person_of(signed.signer, None)
     appointment = verify_appointment(signed.appointment, owner_key, site)
     if appointment.key != signed.signer:
         raise NotAuthenticError(f"{what.capitalize()} is signed by another key than the one on its appointment.")
-    return Person(appointment.role, appointment.key, appointment.name, appointment.researcher)
+    return person_of(signed.signer, signed.appointment)

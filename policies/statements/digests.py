@@ -59,6 +59,11 @@ class RunningDigest:
         return self._hash.finalize().hex()
 
 
+def party_of(signing_key: bytes) -> str:
+    """The identity of whoever holds the private half of `signing_key` (raw, 32 bytes), 64 hexadecimal digits."""
+    return digest("identity", signing_key)
+
+
 def keyed_commitment(key: bytes, domain: str, *parts: bytes) -> str:
     """HMAC-SHA-256 of the framed parts, 64 hexadecimal digits: without the 32-byte key nobody can test a guess.
 

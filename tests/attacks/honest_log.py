@@ -78,6 +78,7 @@ DECISION = Decision(
     training_units=3 * cost(TRAINING),
     evaluation_units=cost(EVALUATION),
     expires_at=EXPIRES,
+    approvals=1,
     verdict="approve",
     reason="Reviewed.",
     decided_at=100,

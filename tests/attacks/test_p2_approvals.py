@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve, deny
 from datasites.requests.records import Status
 from datasites.requests.review import draft_decision
@@ -46,6 +46,7 @@ def approve_digest(scene: Scene, digest: str, key: Ed25519PrivateKey | None = No
         {"training_units": 0},
         {"evaluation_units": 0},
         {"expires_at": NOW + 86_401},
+        {"approvals": 2},
     ],
 )
 def test_a_digest_of_anything_but_what_was_shown_approves_nothing(scene: Scene, changes: dict[str, Any]) -> None:
@@ -53,7 +54,7 @@ def test_a_digest_of_anything_but_what_was_shown_approves_nothing(scene: Scene, 
     with scene.site.engine.begin() as connection:
         data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    shown = draft_decision(scene.site, request, data_set, cost, verdict="approve", reason="ok", now=NOW)
+    shown = draft_decision(scene.site, request, data_set, cost, approvals=1, verdict="approve", reason="ok", now=NOW)
     assert shown.subject() == scene.shown_digest(request)
     with pytest.raises(RefusedError, match="No pending request"):
         approve_digest(scene, shown.model_copy(update=changes).subject())
@@ -98,11 +99,11 @@ def test_the_owners_key_is_out_of_the_services_reach(scene: Scene) -> None:
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).splitlines()[1],
     ]
     everything = b"".join(path.read_bytes() for path in scene.site.home.folder.rglob("*") if path.is_file())
-    stored = (scene.owner / "owner.pem").read_bytes()
+    stored = (scene.owner / "key.pem").read_bytes()
     assert not any(shape in everything or shape in stored for shape in shapes)
     assert PASSPHRASE not in everything
     with pytest.raises(NotAuthenticError):
-        load_owner_key(scene.owner, PASSPHRASE + b"!")
+        load_person_key(scene.owner, PASSPHRASE + b"!")
     service = scene.site.identity
     assert service.card.owner_key == key.public_key().public_bytes_raw().hex()
     held = [it.public_key().public_bytes_raw().hex() for it in (service.signing, service.log) if it is not None]
@@ -114,13 +115,13 @@ import sys
 from pathlib import Path
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve
 from datasites.site import open_site
 from datasites.store.home import Home
 from policies.errors import CloisterError
 folder, digest, now, passphrase = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
-site, key = open_site(Home(folder / "home"), lambda: now), load_owner_key(folder / "owner", passphrase)
+site, key = open_site(Home(folder / "home"), lambda: now), load_person_key(folder / "owner", passphrase)
 print("ready", flush=True)
 sys.stdin.readline()
 try:

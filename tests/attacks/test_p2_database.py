@@ -13,7 +13,7 @@ from datasites.requests.records import Status
 from datasites.requests.review import draft_decision, review
 from datasites.store.data_sets import require_data_set
 from policies.budget.costs import request_cost
-from policies.decision import sign_decision
+from policies.decision import SignedDecisions, sign_decision
 from policies.errors import NotAuthenticError, RefusedError
 from policies.programs.digests import PARAMETERS_DOMAIN
 from tests.attacks.closed_doors import assert_nothing_runs
@@ -79,11 +79,14 @@ def test_a_decision_signed_by_any_other_key_is_noticed(scene: Scene, signer: str
     with scene.site.engine.begin() as connection:
         data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    decision = draft_decision(scene.site, request, data_set, cost, verdict="approve", reason="ok", now=NOW)
+    decision = draft_decision(scene.site, request, data_set, cost, approvals=1, verdict="approve", reason="ok", now=NOW)
     signed = sign_decision(key, decision)
     if claims_owner:
-        signed = signed.model_copy(update={"owner_key": scene.site.identity.card.owner_key})
-    scene.tamper("UPDATE requests SET status = 'approved', decision = :decision", decision=signed.canonical().decode())
+        signed = signed.model_copy(update={"signer": scene.site.identity.card.owner_key})
+    scene.tamper(
+        "UPDATE requests SET status = 'approved', decision = :decision",
+        decision=SignedDecisions(signed=(signed,)).canonical().decode(),
+    )
     assert_nothing_runs(scene, request, NotAuthenticError)
 
 

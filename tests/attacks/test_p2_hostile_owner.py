@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from syft_rds import SyftRDSClient
 
 from datasites.protocol.job_messages import JobOutputs
-from policies.jobs.decision import DataSetSnapshot, SignedJobDecision, sign_job_decision
+from policies.jobs.decision import DataSetSnapshot, SignedJobDecision, SignedJobDecisions, sign_job_decision
 from policies.jobs.release import OutputFact
 from policies.jobs.terms import JobTerms
 from tests.attacks.hostile_owner import approved, huge, submitted, unchanged
@@ -38,38 +38,42 @@ def test_another_site_cannot_speak_for_a_job(scene: SyftScene, client: SyftRDSCl
     )
 
 
-def by_another_key(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
-    return sign_job_decision(Ed25519PrivateKey.generate(), scene.anna.decide(terms).decision)
+def taken(*signed: SignedJobDecision) -> SignedJobDecisions:
+    return SignedJobDecisions(signed=signed)
 
 
-def under_the_owners_name(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
-    forged = by_another_key(scene, terms)
-    return forged.model_copy(update={"owner_key": scene.anna.decide(terms).owner_key})
+def by_another_key(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return taken(sign_job_decision(Ed25519PrivateKey.generate(), scene.anna.decide(terms).decision))
 
 
-def altered_after_signing(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
-    signed = scene.anna.decide(terms, "deny")
-    return signed.model_copy(update={"decision": signed.decision.model_copy(update={"verdict": "approve"})})
+def under_the_owners_name(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    (forged,), (honest,) = by_another_key(scene, terms).signed, scene.anna.decide(terms).signed
+    return taken(forged.model_copy(update={"signer": honest.signer}))
 
 
-def by_another_owner(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
+def altered_after_signing(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    (signed,) = scene.anna.decide(terms, "deny").signed
+    return taken(signed.model_copy(update={"decision": signed.decision.model_copy(update={"verdict": "approve"})}))
+
+
+def by_another_owner(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     return scene.bern.decide(terms)
 
 
-def for_another_site(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
+def for_another_site(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     return scene.anna.decide(terms, site=scene.bern.identity.party)
 
 
-def of_another_job(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
+def of_another_job(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     return scene.anna.decide(terms.model_copy(update={"job": "0" * 32}))
 
 
-def on_other_data(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
+def on_other_data(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     other = DataSetSnapshot(name="everything", commitment="c" * 64, population=None)
     return scene.anna.decide(terms, data_sets=(other,))
 
 
-def a_denial(scene: SyftScene, terms: JobTerms) -> SignedJobDecision:
+def a_denial(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     return scene.anna.decide(terms, "deny")
 
 
@@ -94,7 +98,7 @@ def none_at_all(scene: SyftScene, terms: JobTerms) -> None:
 def test_nothing_counts_as_approved_without_its_owners_signature(
     scene: SyftScene,
     client: SyftRDSClient,
-    decision: Callable[[SyftScene, JobTerms], SignedJobDecision | None],
+    decision: Callable[[SyftScene, JobTerms], SignedJobDecisions | None],
 ) -> None:
     terms = submitted(scene, client)
     said = scene.anna.status(terms, "released", decision=decision(scene, terms))

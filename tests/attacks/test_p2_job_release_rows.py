@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.requests.jobs.records import Job, Status
-from policies.jobs.release import sign_release
+from policies.jobs.release import SignedReleases, sign_release
 from tests.attacks.job_rows import columns, copy, edit, put
 from tests.one_job import COUNT, JobScene
 
@@ -19,15 +19,16 @@ def released_with_other_files(jobs: JobScene, job: Job) -> None:
     """The owner released the outputs; the release in the database names the logs, too."""
     jobs.release(job)
     log = {"kind": "log", "path": "stdout.txt", "size": 8}
-    edit("release", lambda it: it["release"]["files"].append(log))(jobs)
+    edit("release", lambda it: it["signed"][0]["release"]["files"].append(log))(jobs)
 
 
 def forged_release(jobs: JobScene, job: Job) -> None:
     jobs.release(job)
-    signed = jobs.job(job.digest).release
-    assert signed is not None
-    forged = sign_release(Ed25519PrivateKey.generate(), signed.release)
-    put("release", forged.model_copy(update={"owner_key": signed.owner_key}).canonical().decode())(jobs)
+    stored = jobs.job(job.digest).release
+    assert stored is not None
+    forged = sign_release(Ed25519PrivateKey.generate(), stored.release)
+    forged = forged.model_copy(update={"signer": stored.signed[0].signer})
+    put("release", SignedReleases(signed=(forged,)).canonical().decode())(jobs)
 
 
 def withheld_but_released(jobs: JobScene, job: Job) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.requests.jobs.records import Status
-from policies.jobs.decision import sign_job_decision
+from policies.jobs.decision import SignedJobDecisions, sign_job_decision
 from policies.log.job_entries import JobStarted
 from tests.attacks.job_rows import columns, copy, edit, put
 from tests.one_job import COUNT, PRIVATE, JobScene
@@ -40,14 +40,15 @@ def of_somebody_else(jobs: JobScene) -> None:
 
 def forged_decision(jobs: JobScene) -> None:
     """Signed by another key, under the owner's name."""
-    signed = jobs.job(columns(jobs, 1)["digest"]).decision
-    assert signed is not None
-    forged = sign_job_decision(Ed25519PrivateKey.generate(), signed.decision)
-    put("decision", forged.model_copy(update={"owner_key": signed.owner_key}).canonical().decode())(jobs)
+    stored = jobs.job(columns(jobs, 1)["digest"]).decision
+    assert stored is not None
+    forged = sign_job_decision(Ed25519PrivateKey.generate(), stored.decision)
+    forged = forged.model_copy(update={"signer": stored.signed[0].signer})
+    put("decision", SignedJobDecisions(signed=(forged,)).canonical().decode())(jobs)
 
 
 def more_memory(jobs: JobScene) -> None:
-    edit("decision", lambda it: it["decision"]["limits"].update(memory_mib=4096))(jobs)
+    edit("decision", lambda it: it["signed"][0]["decision"]["limits"].update(memory_mib=4096))(jobs)
 
 
 def more_outputs(jobs: JobScene) -> None:
@@ -119,7 +120,7 @@ def test_an_approval_whose_use_was_wiped_out_shows_in_the_log(jobs: JobScene) ->
     for name, value in (("status", "approved"), ("attempt", 0), ("run", None)):
         put(name, value)(jobs)
     jobs.run(job)
-    assert "no approval by the owner stands" in str(jobs.scene.audit().broken)
+    assert "no approval stands" in str(jobs.scene.audit().broken)
 
 
 def test_a_denied_job_does_not_run_by_its_status(jobs: JobScene) -> None:

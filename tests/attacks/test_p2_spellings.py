@@ -9,7 +9,7 @@ from datasites.protocol.identity import Identity, parse_card
 from datasites.protocol.messages import StudySubmission
 from datasites.secure_averaging.advertisement import Advertisement
 from datasites.store.peers import pin
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.programs.digests import source_digest
 from policies.statements.schema import parse_model
@@ -155,8 +155,8 @@ def test_every_bit_of_a_stored_decision_counts(scene: Scene) -> None:
     owner_key = scene.owner_key.public_key().public_bytes_raw()
 
     def read(data: bytes) -> None:
-        signed = parse_model(SignedDecision, data, maximum_bytes=MAXIMUM_SIGNED_DECISION_BYTES, what="A decision")
-        verify_decision(signed, owner_key)
+        taken = parse_model(SignedDecisions, data, maximum_bytes=MAXIMUM_SIGNED_DECISIONS_BYTES, what="A decision")
+        verify_decisions(taken, owner_key)
 
     read(request.decision.canonical())
     assert accepted(request.decision.canonical(), read) == []

@@ -24,13 +24,13 @@ PROCESS = """
 import sys
 from pathlib import Path
 from datasites.execution.charge_round import charge_next_round
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve
 from datasites.site import open_site
 from datasites.store.home import Home
 from policies.errors import CloisterError
 folder, what, now, passphrase = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
-site, key = open_site(Home(folder / "home"), lambda: now), load_owner_key(folder / "owner", passphrase)
+site, key = open_site(Home(folder / "home"), lambda: now), load_person_key(folder / "owner", passphrase)
 print("ready", flush=True)
 sys.stdin.readline()
 try:

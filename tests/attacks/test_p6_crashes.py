@@ -27,7 +27,7 @@ import numpy as np
 from datasites.execution.answer_round import masked, store_answer
 from datasites.execution.trainer_process import RoundResult
 from datasites.execution.charge_round import charge_next_round
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve
 from datasites.site import open_site
 from datasites.store.home import Home
@@ -40,7 +40,7 @@ def reached(step):
         time.sleep(600)
 
 if until.startswith("approv"):
-    key = load_owner_key(folder / "owner", sys.argv[4].encode())
+    key = load_person_key(folder / "owner", sys.argv[4].encode())
     with site.engine.begin() as connection:
         approve(connection, site, sys.argv[5], key)
         reached("approving")

@@ -28,14 +28,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from datasites.execution.charge_round import charge_next_round
 from datasites.execution.jobs.run_job import begin_next_job
-from datasites.protocol.owner_key import load_owner_key
+from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve
 from datasites.site import open_site
 from datasites.store.home import Home
 from policies.errors import CloisterError
 from tests.site_folder import PASSPHRASE
 folder, now, digests = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
-site, key, done = open_site(Home(folder / "home"), lambda: now), load_owner_key(folder / "owner", PASSPHRASE), []
+site, key, done = open_site(Home(folder / "home"), lambda: now), load_person_key(folder / "owner", PASSPHRASE), []
 
 def decide(digest):
     try:

@@ -90,4 +90,4 @@ class Site:
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        return "--owner", str(self.folder / "owner"), "--passphrase-file", str(self.folder / "passphrase")
+        return "--key-folder", str(self.folder / "owner"), "--passphrase-file", str(self.folder / "passphrase")

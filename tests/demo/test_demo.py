@@ -40,7 +40,7 @@ def test_every_party_is_a_process_with_folder_keys_and_database_of_its_own(folde
     assert set(report["processes"]) == {"relay", "researcher", *UNITS}
     assert len(set(report["processes"].values())) == 5
     keys = {(folder / name / "datasite" / "keys" / "signing.pem").read_bytes() for name in UNITS}
-    owners = {(folder / name / "owner" / "owner.pem").read_bytes() for name in UNITS}
+    owners = {(folder / name / "owner" / "key.pem").read_bytes() for name in UNITS}
     databases = {(folder / name / "datasite" / "datasite.sqlite").stat().st_ino for name in UNITS}
     assert len(keys) == len(owners) == len(databases) == 3
 

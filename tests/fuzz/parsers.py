@@ -19,7 +19,7 @@ from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.waking import wake_calls
 from policies.budget.costs import request_cost, request_epsilon
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES, SignedDecision, verify_decision
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
 from policies.programs.check import check_program
 from policies.programs.format import parse_program
 from policies.review.findings import Findings, collect
@@ -77,8 +77,8 @@ def try_terms(data: bytes) -> None:
 
 
 def try_decision(data: bytes) -> None:
-    signed = parse_model(SignedDecision, data, maximum_bytes=MAXIMUM_SIGNED_DECISION_BYTES, what="The decision")
-    verify_decision(signed, seeds.OWNER.public_key().public_bytes_raw())
+    signed = parse_model(SignedDecisions, data, maximum_bytes=MAXIMUM_SIGNED_DECISIONS_BYTES, what="The decision")
+    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw())
 
 
 def letter(payload: bytes) -> bytes:

@@ -35,7 +35,7 @@ from datasites.protocol.messages import (
     WitnessRequest,
 )
 from datasites.secure_averaging.advertisement import create
-from policies.decision import sign_decision
+from policies.decision import SignedDecisions, sign_decision
 from policies.disclosure.content_findings import Dominance, SmallCounts
 from policies.disclosure.file_findings import Image, LeftOut
 from policies.disclosure.findings import collect
@@ -92,7 +92,7 @@ REFERENCE = BlobReference(digest="ab" * 32, size=9, key="cd" * 32)
 ADVERTISEMENTS = tuple(
     create(party.signing, party.party, TERMS.digest(), RUN, TERMS.sums)[0] for party in (SITE, PARTNER)
 )
-DECISION = sign_decision(OWNER, honest_log.DECISION)
+DECISION = SignedDecisions(signed=(sign_decision(OWNER, honest_log.DECISION),))
 
 MESSAGES: tuple[Message, ...] = (
     CatalogRequest(),

@@ -9,7 +9,7 @@ from datasites.protocol import envelope
 from datasites.protocol.identity import MAXIMUM_CARD_BYTES, parse_card
 from datasites.protocol.messages import MAXIMUM_MESSAGE_BYTES, parse_message
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
-from policies.decision import MAXIMUM_SIGNED_DECISION_BYTES
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
 from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
@@ -112,7 +112,7 @@ TARGETS: tuple[Target, ...] = (
         JSON,
         (seeds.DECISION.canonical(),),
         _SEALED_ERRORS,
-        MAXIMUM_SIGNED_DECISION_BYTES,
+        MAXIMUM_SIGNED_DECISIONS_BYTES,
     ),
     Target("envelope-header", envelope.read_header, ENVELOPE, _LETTERS, limit=_HEADER_LIMIT),
     Target("letter", parsers.try_letter, ENVELOPE, _LETTERS, _SEALED_ERRORS, _HEADER_LIMIT),

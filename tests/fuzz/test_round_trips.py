@@ -19,7 +19,7 @@ from datasites.protocol.messages import Message, parse_message
 from datasites.protocol.relay_wire import NO_SESSION, SignedRequest, join_letters, parse_headers, split_letters
 from datasites.protocol.sealed import SealedMemory
 from datasites.secure_averaging.advertisement import Advertisement
-from policies.decision import SignedDecision, verify_decision
+from policies.decision import SignedDecisions, verify_decisions
 from policies.errors import CloisterError
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import parse_entry
@@ -49,7 +49,7 @@ WRITTEN: list[tuple[StrictModel, Callable[[bytes], object]]] = [
     (seeds.SITE.card, parse_card),
     (seeds.MANIFEST, parse_published_manifest),
     (seeds.TERMS, _read(Terms)),
-    (seeds.DECISION, _read(SignedDecision)),
+    (seeds.DECISION, _read(SignedDecisions)),
     (parse_program(seeds.LOSS.encode()), parse_program),
 ]
 
@@ -146,8 +146,8 @@ def _open_letter(data: bytes) -> None:
 
 
 def _open_decision(data: bytes) -> None:
-    signed = parse_model(SignedDecision, data, maximum_bytes=_SIZE, what="The decision")
-    verify_decision(signed, seeds.OWNER.public_key().public_bytes_raw())
+    signed = parse_model(SignedDecisions, data, maximum_bytes=_SIZE, what="The decision")
+    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw())
 
 
 def _open_advertisement(data: bytes) -> None:

@@ -21,6 +21,7 @@ FIELDS: dict[str, Any] = {
     "training_units": 7_000_000,
     "evaluation_units": 0,
     "expires_at": 2_000_000_000,
+    "approvals": 1,
     "verdict": "approve",
     "reason": "Reviewed by the board.",
     "decided_at": 1_900_000_000,
@@ -42,6 +43,7 @@ def decision(**changes: object) -> Decision:
         ("training_units", 7_000_001),
         ("evaluation_units", 1),
         ("expires_at", 2_000_000_001),
+        ("approvals", 2),
     ],
 )
 def test_the_subject_binds_everything_that_is_approved(field: str, value: object) -> None:
@@ -56,7 +58,8 @@ def test_the_subject_is_known_before_the_decision() -> None:
 def test_a_signed_decision_survives_the_wire() -> None:
     data = sign_decision(OWNER, decision()).canonical()
     signed = parse_model(SignedDecision, data, maximum_bytes=MAXIMUM_SIGNED_DECISION_BYTES, what="The decision")
-    assert verify_decision(signed, OWNER_KEY) == decision()
+    assert signed.decision == decision()
+    assert verify_decision(signed, OWNER_KEY).role == "owner"
 
 
 @pytest.mark.parametrize("field", sorted(set(FIELDS) - {"version"}))
@@ -70,9 +73,9 @@ def test_no_field_can_be_changed_after_signing(field: str) -> None:
 
 def test_another_keys_decision_is_not_the_owners() -> None:
     stranger = Ed25519PrivateKey.generate()
-    with pytest.raises(NotAuthenticError, match="another owner key"):
+    with pytest.raises(NotAuthenticError, match="neither the owner's nor appointed"):
         verify_decision(sign_decision(stranger, decision()), OWNER_KEY)
-    renamed = sign_decision(stranger, decision()).model_copy(update={"owner_key": OWNER_KEY.hex()})
+    renamed = sign_decision(stranger, decision()).model_copy(update={"signer": OWNER_KEY.hex()})
     with pytest.raises(NotAuthenticError, match="not by the key"):
         verify_decision(renamed, OWNER_KEY)
 

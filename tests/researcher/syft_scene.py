@@ -29,7 +29,7 @@ from datasites.protocol.job_messages import (
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message
 from datasites.relay.store import admit
-from policies.jobs.decision import DataSetSnapshot, JobDecision, SignedJobDecision, sign_job_decision
+from policies.jobs.decision import DataSetSnapshot, JobDecision, SignedJobDecisions, sign_job_decision
 from policies.jobs.release import OutputFact
 from policies.jobs.terms import JobTerms
 from researcher.syft_session import login_ds
@@ -99,7 +99,7 @@ class StandInSite:
         }
         return FileSetReply(total=total, offer=FileSetOffer(**(fields | changes)))
 
-    def decide(self, terms: JobTerms, verdict: str = "approve", **changes: Any) -> SignedJobDecision:
+    def decide(self, terms: JobTerms, verdict: str = "approve", **changes: Any) -> SignedJobDecisions:
         """The owner's signed decision on a job."""
         fields: dict[str, Any] = {
             "version": "cloister-job-decision/1",
@@ -113,11 +113,12 @@ class StandInSite:
             "outputs": (),
             "release": "by-hand",
             "expires_at": int(time.time()) + 86_400,
+            "approvals": 1,
             "verdict": verdict,
             "reason": "Read and understood.",
             "decided_at": int(time.time()),
         }
-        return sign_job_decision(self.owner_key, JobDecision(**(fields | changes)))
+        return SignedJobDecisions(signed=(sign_job_decision(self.owner_key, JobDecision(**(fields | changes))),))
 
     def status(self, terms: JobTerms, status: str, **changes: Any) -> JobStatus:
         """A status message on a job."""

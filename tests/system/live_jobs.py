@@ -19,7 +19,7 @@ from datasites.protocol.identity import Identity
 from datasites.protocol.job_messages import JobOutputs, JobStatus, JobSubmission
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message
-from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.protocol.person_key import create_person_key, load_person_key
 from datasites.relay.store import admit
 from datasites.requests.jobs.records import Job, Status, find_job
 from datasites.site import create_site
@@ -220,12 +220,12 @@ def open_live_jobs() -> Iterator[LiveJobs]:
 
 def _site(folder: Path, url: str) -> JobScene:
     settings = Settings(name="Clinic A", relay=url, contact="owner@clinic-a.example")
-    site = create_site(Home(folder / "home"), settings, create_owner_key(folder / "owner", PASSPHRASE))
+    site = create_site(Home(folder / "home"), settings, create_person_key(folder / "owner", PASSPHRASE))
     people = [Identity.create(folder / name, name, "researcher") for name in ("ada", "eve")]
     with site.engine.begin() as connection:
         for it in people:
             pin(connection, it.card, site.now)
-    owner_key = load_owner_key(folder / "owner", PASSPHRASE)
+    owner_key = load_person_key(folder / "owner", PASSPHRASE)
     scene = Scene(site, folder / "owner", owner_key, people[0], people[1], (people[0], people[1]), _Now())
     private, mock = folder / "visits.csv", folder / "mock" / "visits.csv"
     mock.parent.mkdir()

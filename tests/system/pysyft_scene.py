@@ -97,7 +97,7 @@ def open_pysyft_scene(folder: Path) -> Iterator[PySyftScene]:
         owner = login_do(
             email=OWNER,
             home=site.home,
-            owner=site.site.folder / "owner",
+            key_folder=site.site.folder / "owner",
             passphrase_file=site.site.folder / "passphrase",
         )
         session = login_ds(

@@ -54,7 +54,7 @@ def init(folder: Path, home: str, owner: str, **changes: str) -> list[str | Path
     """The words of `datasite init`."""
     asked = {"name": "Clinic A", "relay": "http://127.0.0.1:9", "contact": "owner@clinic-a.example"} | changes
     options = [word for name, value in asked.items() for word in (f"--{name}", value)]
-    return ["init", *options, "--home", folder / home, "--owner", folder / owner,
+    return ["init", *options, "--home", folder / home, "--key-folder", folder / owner,
             "--passphrase-file", folder / "passphrase"]  # fmt: skip
 
 

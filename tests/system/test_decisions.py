@@ -107,7 +107,7 @@ def test_what_does_not_fit_the_budget_or_came_too_late_is_not_approved(
 def refused_approval(live: LiveFederation, digest: str, owner: Path, passphrase: Path, code: int, start: str) -> None:
     """Try to approve at anna's site, and be refused."""
     with pytest.raises(CommandFailedError) as caught:
-        datasite("approve", digest, "--home", live.sites[ANNA].home, "--owner", owner / "owner",
+        datasite("approve", digest, "--home", live.sites[ANNA].home, "--key-folder", owner / "owner",
                  "--passphrase-file", passphrase)  # fmt: skip
     assert caught.value.code == code
     assert caught.value.sentence.startswith(start)

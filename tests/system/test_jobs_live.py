@@ -28,7 +28,7 @@ def command(live_jobs: LiveJobs, *words: str, signed: bool = False) -> Any:
     passphrase = folder / "passphrase"
     passphrase.write_bytes(PASSPHRASE)
     passphrase.chmod(0o600)
-    key = ("--owner", str(folder / "owner"), "--passphrase-file", str(passphrase)) if signed else ()
+    key = ("--key-folder", str(folder / "owner"), "--passphrase-file", str(passphrase)) if signed else ()
     return datasite(*words, "--home", str(folder / "home"), *key)
 
 

@@ -34,12 +34,12 @@ def test_every_party_has_its_own_process_folder_keys_and_database(live: LiveFede
 
 def test_no_two_parties_share_a_key_and_the_service_has_not_the_owners(live: LiveFederation) -> None:
     keys = [path for site in live.sites.values() for path in site.home.joinpath("keys").iterdir()]
-    keys += [site.site.folder / "owner" / "owner.pem" for site in live.sites.values()]
+    keys += [site.site.folder / "owner" / "key.pem" for site in live.sites.values()]
     contents = [path.read_bytes() for path in keys]
     assert len(contents) >= 5 * len(live.sites)
     assert len(set(contents)) == len(contents)
     for site in live.sites.values():
-        assert not [path for path in site.home.rglob("*") if path.name == "owner.pem"]
+        assert not [path for path in site.home.rglob("*") if path.name == "key.pem"]
         assert {path.stat().st_mode & 0o077 for path in site.home.joinpath("keys").iterdir()} == {0}
 
 

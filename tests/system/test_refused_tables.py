@@ -23,7 +23,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     passphrase.write_text("three wards and a garden\n")
     passphrase.chmod(0o600)
     datasite("init", "--name", "Clinic A", "--relay", "http://127.0.0.1:9", "--contact", "owner@clinic-a.example",
-             "--home", folder / "home", "--owner", folder / "owner", "--passphrase-file", passphrase)  # fmt: skip
+             "--home", folder / "home", "--key-folder", folder / "owner", "--passphrase-file", passphrase)  # fmt: skip
     add(folder, "clinic-a", HEADER + "\n".join(visits(100)))
     return folder
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, update
 from datasites.execution.jobs.collected import Sink, facts_of, with_logs
 from datasites.execution.jobs.errands import run_errand
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.people.register import require_signed_in_role
 from datasites.requests.jobs.outputs import output_commitment
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_job_status
 from datasites.requests.jobs.review import draft_job_decision
@@ -21,10 +22,10 @@ from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
 from datasites.witnesses.hear import is_set_back
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
-from policies.jobs.decision import verify_job_decision
+from policies.jobs.decision import verify_job_decisions
 from policies.jobs.endings import Ending, told_milliseconds
 from policies.log.entries import LogEntry
-from policies.log.job_entries import JobEnded, JobStarted
+from policies.log.job_entries import JobDecided, JobEnded, JobStarted
 from policies.log.journal import append
 
 _NOT_RUN = "This site could not run the job; its owner knows why."
@@ -117,7 +118,7 @@ def _begin(connection: Connection, site: Site, job: Job) -> Job:
 
 
 def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[FileSet, ...]:
-    """The sets of files in view, if the owner approved the next execution of the job as everything stands now.
+    """The sets of files in view, if enough people approved the next execution of the job as everything stands now.
 
     Raises:
         NotAuthenticError: the stored decision does not cover what is stored beside it.
@@ -126,13 +127,17 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
     """
     if job.decision is None:
         raise NotAuthenticError("It stands as approved without a decision.")
-    decision = verify_job_decision(job.decision, bytes.fromhex(site.identity.card.owner_key or ""))
+    decision = verify_job_decisions(job.decision, site.owner_key)
+    for signed in job.decision.signed:
+        entry: LogEntry = JobDecided(at=signed.decision.decided_at, signed=signed)
+        require_signed_in_role(connection, site, signed, entry)
     stored = draft_job_decision(
         connection,
         site,
         job,
         attempt=job.attempt + 1,
         release=decision.release,
+        approvals=decision.approvals,
         verdict="approve",
         reason="as stored",
         now=0,

@@ -2,6 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
+from datasites.people.approvals import forget_approvals
 from datasites.protocol.job_messages import JobCancel
 from datasites.requests.jobs.records import (
     Job,
@@ -95,6 +96,7 @@ def next_job_expiry(connection: Connection, now: int) -> int | None:
 
 def _close(connection: Connection, job: Job, status: Status, reason: str, now: int) -> Job:
     detail = as_text(reason)
+    forget_approvals(connection, job.digest)
     set_job_status(connection, job.digest, status, detail)
     connection.execute(
         update(jobs)

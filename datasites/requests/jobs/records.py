@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, Select, func, select, update
 from datasites.requests.jobs.runs import DryRun, Run
 from datasites.store.tables import jobs, requests
 from policies.errors import InvalidInputError
-from policies.jobs.decision import MAXIMUM_SIGNED_JOB_DECISION_BYTES, SignedJobDecision
-from policies.jobs.release import MAXIMUM_SIGNED_RELEASE_BYTES, SignedRelease
+from policies.jobs.decision import MAXIMUM_SIGNED_JOB_DECISIONS_BYTES, SignedJobDecisions
+from policies.jobs.release import MAXIMUM_SIGNED_RELEASES_BYTES, SignedReleases
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, JobTerms
 from policies.statements.schema import parse_model
 
@@ -53,14 +53,14 @@ class Job:
     terms: JobTerms
     code_file: str | None
     dry_run: DryRun | None
-    decision: SignedJobDecision | None
+    decision: SignedJobDecisions | None
     approved_at: int | None
     attempt: int
     run: Run | None
     outputs_file: str | None
     findings: str | None
     findings_seal: str | None
-    release: SignedRelease | None
+    release: SignedReleases | None
     tell_at: int | None
     received_at: int
 
@@ -168,9 +168,9 @@ def _job(row: Row[tuple[object, ...]]) -> Job:
         decision=None
         if decision is None
         else parse_model(
-            SignedJobDecision,
+            SignedJobDecisions,
             decision.encode(),
-            maximum_bytes=MAXIMUM_SIGNED_JOB_DECISION_BYTES,
+            maximum_bytes=MAXIMUM_SIGNED_JOB_DECISIONS_BYTES,
             what="A stored decision",
         ),
         approved_at=columns["approved_at"],
@@ -184,7 +184,7 @@ def _job(row: Row[tuple[object, ...]]) -> Job:
         release=None
         if release is None
         else parse_model(
-            SignedRelease, release.encode(), maximum_bytes=MAXIMUM_SIGNED_RELEASE_BYTES, what="A stored release"
+            SignedReleases, release.encode(), maximum_bytes=MAXIMUM_SIGNED_RELEASES_BYTES, what="A stored release"
         ),
         tell_at=columns["tell_at"],
         received_at=columns["received_at"],

@@ -1,16 +1,25 @@
-"""Release or withhold a job's outputs: the owner's signed word on exactly these files of one execution."""
+"""Release or withhold a job's outputs: a person's signed word on exactly these files of one execution."""
 
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
-from datasites.protocol.owner_key import require_owner_key
+from datasites.people.approvals import RELEASES, Approvals, approvals_of, approvals_taken, take_approval
+from datasites.people.decider import Decider, decider_of
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
 from datasites.site import Site
 from datasites.store.tables import jobs
 from policies.errors import ConflictError, RefusedError
-from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, OutputFact, ReleaseDecision, sign_release
+from policies.jobs.release import (
+    MAXIMUM_OUTPUT_BYTES,
+    OutputFact,
+    ReleaseDecision,
+    SignedRelease,
+    SignedReleases,
+    sign_release,
+    verify_releases,
+)
 from policies.log.entries import LogEntry
 from policies.log.job_entries import ReleaseDecided
 from policies.log.journal import append
@@ -33,32 +42,54 @@ def release_digest(site: Site, job: Job, files: Sequence[OutputFact]) -> str:
     return _draft(site, job, files, "release", "as shown", 0).subject()
 
 
-def release_outputs(connection: Connection, site: Site, digest: str, owner_key: Ed25519PrivateKey) -> Job:
-    """Let the files go whose `show` printed `digest`; they leave for the researcher who asked, and nobody else.
+def release_approvals(connection: Connection, site: Site, job: Job, *, logs: bool) -> Approvals:
+    """Who said so far that these outputs go, or took the decision on them."""
+    if job.release is not None:
+        return approvals_taken(site, RELEASES, job.release.signed)
+    wanted, files = site.house_rules().approvals.releases, outputs_of(job, logs=logs)
+    if not _waits(job) or not files:
+        return Approvals((), wanted)
+    return approvals_of(connection, site, RELEASES, release_digest(site, job, files), wanted)
+
+
+def release_outputs(connection: Connection, site: Site, digest: str, key: Ed25519PrivateKey) -> Job:
+    """Let the files go whose `show` printed `digest`, as the person who holds `key`.
+
+    They leave for the researcher who asked, and nobody else, once as many people said so as the house rules ask for.
 
     Raises:
-        RefusedError: no outputs that wait have this digest as things stand now, or they are too large to be sent.
-        NotAuthenticError: the key is not this datasite's owner's.
+        RefusedError: no outputs that wait have this digest as things stand now, they are too large to be sent, or
+            this person may not decide on them.
+        NotAuthenticError: the key is nobody's of this site.
+        ConflictError: this person released them already.
     """
     for job in jobs_in(connection, *_DECIDABLE):
         for logs in (False, True):
             files = outputs_of(job, logs=logs)
             if _waits(job) and files and release_digest(site, job, files) == digest:
+                decider = decider_of(connection, site, key, job.terms.researcher)
                 _require_sendable(job, files)
-                return _decide(connection, site, job, files, owner_key, "release", "released as shown")
+                signed = _sign(connection, site, job, files, decider, "release", "released as shown")
+                agreed = take_approval(connection, site, RELEASES, job.digest, signed)
+                return _record(connection, site, job, agreed, "Outputs were released.") if agreed else job
     raise RefusedError(
         f"No outputs that wait have the digest {digest[:16]}… as things stand now; «datasite show» prints it."
     )
 
 
-def withhold_outputs(connection: Connection, site: Site, number: int, reason: str, owner_key: Ed25519PrivateKey) -> Job:
-    """Keep the outputs of job `number` for good; its researcher reads `reason`.
+def withhold_outputs(connection: Connection, site: Site, number: int, reason: str, key: Ed25519PrivateKey) -> Job:
+    """Keep the outputs of job `number` for good, as the person who holds `key`; its researcher reads `reason`.
 
     Raises:
         ConflictError: the job has no outputs that wait.
+        RefusedError: this person may not decide on them.
+        NotAuthenticError: the key is nobody's of this site.
     """
     job = job_by_number(connection, number)
-    return _decide(connection, site, job, outputs_of(job, logs=True), owner_key, "withhold", as_text(reason))
+    decider = decider_of(connection, site, key, job.terms.researcher)
+    signed = _sign(connection, site, job, outputs_of(job, logs=True), decider, "withhold", as_text(reason))
+    connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(outputs_file=None))
+    return _record(connection, site, job, (signed,), as_text(f"{decider.person.title} withheld: {reason}"))
 
 
 def _require_sendable(job: Job, files: Sequence[OutputFact]) -> None:
@@ -86,6 +117,7 @@ def _draft(site: Site, job: Job, files: Sequence[OutputFact], verdict: str, reas
             "commitment": job.run.commitment,
             "files": tuple(files),
             "recipient": job.sender,
+            "approvals": site.house_rules().approvals.releases,
             "verdict": verdict,
             "reason": reason,
             "decided_at": now,
@@ -93,30 +125,32 @@ def _draft(site: Site, job: Job, files: Sequence[OutputFact], verdict: str, reas
     )
 
 
-def _decide(
+def _sign(
     connection: Connection,
     site: Site,
     job: Job,
     files: Sequence[OutputFact],
-    owner_key: Ed25519PrivateKey,
+    decider: Decider,
     verdict: str,
     reason: str,
-) -> Job:
-    require_owner_key(owner_key, site.identity.card)
-    now = site.now
-    signed = sign_release(owner_key, _draft(site, job, files, verdict, reason, now))
+) -> SignedRelease:
+    release = _draft(site, job, files, verdict, reason, site.now)
+    signed = sign_release(decider.key, release, decider.appointment)
+    entry: LogEntry = ReleaseDecided(at=release.decided_at, signed=signed)
+    append(connection, entry)
+    return signed
+
+
+def _record(connection: Connection, site: Site, job: Job, signed: tuple[SignedRelease, ...], detail: str) -> Job:
+    taken = SignedReleases(signed=signed)
+    release = verify_releases(taken, site.owner_key)
     # What may be told is told by the service, no earlier than how long the code ran may show.
     values: dict[str, object] = {
-        "release": signed.canonical().decode(),
+        "release": taken.canonical().decode(),
         "tell_at": job.tell_at if job.tell_at is not None else int(site.clock() * 1000),
     }
-    if verdict == "withhold":
-        values["outputs_file"] = None
     connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(values))
     if job.status is Status.HELD:
-        status = Status.RELEASED if verdict == "release" else Status.WITHHELD
-        detail = "The owner released outputs." if verdict == "release" else as_text(f"The owner withheld: {reason}")
+        status = Status.RELEASED if release.verdict == "release" else Status.WITHHELD
         set_job_status(connection, job.digest, status, detail)
-    entry: LogEntry = ReleaseDecided(at=now, signed=signed)
-    append(connection, entry)
     return find_job(connection, job.digest) or job

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from datasites.people.approvals import JOBS, Approvals, approvals_of, approvals_taken
 from datasites.protocol.identity import IdentityCard
 from datasites.requests.contacts import accepted_contact
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.earlier import job_difference
-from datasites.requests.jobs.records import Job
+from datasites.requests.jobs.records import Job, Status
+from datasites.requests.jobs.release import release_approvals
 from datasites.requests.look_through import job_findings
 from datasites.sandbox.messages import MOST_SHOWN
 from datasites.site import Site
@@ -21,12 +23,17 @@ from policies.review.differences import Difference
 from policies.review.findings import Findings
 from policies.review.job_summary import summarise_job
 
+APPROVABLE = (Status.PENDING, Status.FAILED)
+"""Where a job stands whose next execution may be approved, if its code is kept."""
+
 
 @dataclass(frozen=True)
 class JobReview:
     """A job in the light of this site: what it says and changes, what it would see, and what stands against it.
 
     `difference` is None where nothing of its researcher was approved before, `findings` once the code is not kept.
+    `approvals` says who approved its next execution so far, or took the decision on its newest; the
+    others who said so far that its outputs go, without and with what it printed.
     """
 
     job: Job
@@ -40,6 +47,9 @@ class JobReview:
     findings: Findings | None
     obstacles: tuple[str, ...]
     approval_digest: str
+    approvals: Approvals
+    release_approvals: Approvals
+    release_approvals_with_logs: Approvals
 
 
 def review_job(connection: Connection, site: Site, job: Job) -> JobReview:
@@ -65,6 +75,9 @@ def review_job(connection: Connection, site: Site, job: Job) -> JobReview:
         findings=None if code is None else job_findings(code),
         obstacles=_obstacles(site, job, file_sets),
         approval_digest=job_approval_digest(connection, site, job),
+        approvals=job_approvals(connection, site, job),
+        release_approvals=release_approvals(connection, site, job, logs=False),
+        release_approvals_with_logs=release_approvals(connection, site, job, logs=True),
     )
 
 
@@ -75,11 +88,26 @@ def release_rule(site: Site) -> Release:
 
 def job_approval_digest(connection: Connection, site: Site, job: Job) -> str:
     """The digest of everything that an approval of the job's next execution covers, as things stand now."""
-    release = release_rule(site)
     draft = draft_job_decision(
-        connection, site, job, attempt=job.attempt + 1, release=release, verdict="approve", reason="as shown", now=0
+        connection,
+        site,
+        job,
+        attempt=job.attempt + 1,
+        release=release_rule(site),
+        approvals=site.house_rules().approvals.jobs,
+        verdict="approve",
+        reason="as shown",
+        now=0,
     )
     return draft.subject()
+
+
+def job_approvals(connection: Connection, site: Site, job: Job) -> Approvals:
+    """Who approved the next execution of `job` so far as things stand now, or took the decision on its newest."""
+    if job.status not in APPROVABLE and job.decision is not None:
+        return approvals_taken(site, JOBS, job.decision.signed)
+    subject = job_approval_digest(connection, site, job)
+    return approvals_of(connection, site, JOBS, subject, site.house_rules().approvals.jobs)
 
 
 def draft_job_decision(
@@ -89,6 +117,7 @@ def draft_job_decision(
     *,
     attempt: int,
     release: Release,
+    approvals: int,
     verdict: str,
     reason: str,
     now: int,
@@ -114,6 +143,7 @@ def draft_job_decision(
             "outputs": () if job.dry_run is None else job.dry_run.outputs,
             "release": release,
             "expires_at": job.terms.expires_at,
+            "approvals": approvals,
             "verdict": verdict,
             "reason": reason,
             "decided_at": now,

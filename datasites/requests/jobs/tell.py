@@ -24,7 +24,7 @@ from policies.log.journal import append
 _NOT_SENT = "This site could not send the outputs; its owner knows why."
 _NOT_TRIED = "This site could not try the job on mock data; its owner knows why."
 _TOLD_WHEN_ENDED = (Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
-APPROVED = "The owner approved; it runs when it is its turn."
+APPROVED = "It is approved; it runs when it is its turn."
 WAITS = "The owner has not decided yet."
 
 

@@ -39,7 +39,7 @@ class Owner:
         return json.loads(result.stdout)
 
     def decides(self, *words: str | Path) -> Result:
-        return self.types(*words, "--owner", self.scene.owner, "--passphrase-file", self.passphrase)
+        return self.types(*words, "--key-folder", self.scene.owner, "--passphrase-file", self.passphrase)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_the_passphrase_is_asked_for_and_not_echoed(owner: Owner) -> None:
     request = owner.scene.submit()
     digest = owner.scene.shown_digest(request)
     secret = PASSPHRASE.decode()
-    result = owner.types("approve", digest, "--owner", owner.scene.owner, input_=secret + "\n")
+    result = owner.types("approve", digest, "--key-folder", owner.scene.owner, input_=secret + "\n")
     assert result.exit_code == 0, result.output
     assert secret not in result.output
 

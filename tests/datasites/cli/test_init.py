@@ -21,19 +21,23 @@ def init(folder: Path, *flags: str, **changes: str) -> Result:
     passphrase = folder / "passphrase"
     passphrase.write_text("correct horse battery")
     passphrase.chmod(0o600)
-    places = {"--home": str(folder / "home"), "--owner": str(folder / "owner"), "--passphrase-file": str(passphrase)}
-    options = GOOD | places | {f"--{name}": value for name, value in changes.items()}
+    places = {
+        "--home": str(folder / "home"),
+        "--key-folder": str(folder / "owner"),
+        "--passphrase-file": str(passphrase),
+    }
+    options = GOOD | places | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
     return CliRunner().invoke(app, ["init", *(word for option in options.items() for word in option), *flags])
 
 
 def test_init_makes_a_site_whose_owner_key_lies_elsewhere(tmp_path: Path) -> None:
-    inside = init(tmp_path, owner=str(tmp_path / "home" / "owner"))
+    inside = init(tmp_path, key_folder=str(tmp_path / "home" / "owner"))
     assert (inside.exit_code, inside.stdout) == (2, "")
     assert not (tmp_path / "home").exists()
     made = init(tmp_path, "--json")
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["party"] == open_site(Home(tmp_path / "home")).identity.party
-    again = init(tmp_path, "--json", owner=str(tmp_path / "owner2"))
+    again = init(tmp_path, "--json", key_folder=str(tmp_path / "owner2"))
     assert again.exit_code == json.loads(again.stderr)["exit_code"] == 5
 
 

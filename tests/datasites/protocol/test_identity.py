@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasites.protocol.identity import Identity, parse_card
-from datasites.protocol.owner_key import create_owner_key, load_owner_key
+from datasites.protocol.person_key import create_person_key, load_person_key
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes
 from policies.statements.signed import sign
@@ -163,21 +163,21 @@ def test_the_fingerprint_covers_every_key(site: Identity) -> None:
 
 
 def test_the_owner_key_opens_only_under_its_passphrase(tmp_path: Path) -> None:
-    public = create_owner_key(tmp_path / "owner", PASSPHRASE)
-    assert load_owner_key(tmp_path / "owner", PASSPHRASE).public_key().public_bytes_raw() == public
+    public = create_person_key(tmp_path / "owner", PASSPHRASE)
+    assert load_person_key(tmp_path / "owner", PASSPHRASE).public_key().public_bytes_raw() == public
     for wrong in (b"", b"incorrect horse", PASSPHRASE + b"\n"):
         with pytest.raises(NotAuthenticError):
-            load_owner_key(tmp_path / "owner", wrong)
+            load_person_key(tmp_path / "owner", wrong)
     with pytest.raises(ConflictError):
-        create_owner_key(tmp_path / "owner", PASSPHRASE)
+        create_person_key(tmp_path / "owner", PASSPHRASE)
     with pytest.raises(InvalidInputError):
-        create_owner_key(tmp_path / "short", b"1234567")
-    path = tmp_path / "owner" / "owner.pem"
+        create_person_key(tmp_path / "short", b"1234567")
+    path = tmp_path / "owner" / "key.pem"
     assert path.stat().st_mode & 0o777 == 0o600
     assert b"ENCRYPTED PRIVATE KEY" in path.read_bytes()
     path.write_bytes(b"nonsense")
     with pytest.raises(InvalidInputError):
-        load_owner_key(tmp_path / "owner", PASSPHRASE)
+        load_person_key(tmp_path / "owner", PASSPHRASE)
 
 
 @settings(max_examples=100, deadline=None)

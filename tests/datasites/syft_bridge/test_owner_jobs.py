@@ -9,7 +9,7 @@ from datasites.catalog.file_sets import register_file_set
 from datasites.requests.jobs.records import Job
 from datasites.syft_bridge.owner_session import open_session
 from policies.errors import RefusedError, UnavailableError
-from policies.jobs.decision import verify_job_decision
+from policies.jobs.decision import verify_job_decisions
 from tests.datasites.syft_bridge.owner_scene import asks, box, serving
 from tests.one_job import PRIVATE, JobScene, new_job_scene
 
@@ -41,7 +41,7 @@ def test_approving_signs_what_was_listed(scene: JobScene, client: SyftRDSClient)
     stored = scene.job(job.digest)
     assert stored.decision is not None
     owner = scene.scene.owner_key.public_key().public_bytes_raw()
-    assert verify_job_decision(stored.decision, owner).verdict == "approve"
+    assert verify_job_decisions(stored.decision, owner).verdict == "approve"
     assert listed(client, job).status == "approved"
     with pytest.raises(ValueError, match="not in pending status"):
         shown.approve()

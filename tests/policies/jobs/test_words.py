@@ -25,6 +25,7 @@ DECISION = JobDecision(
     outputs=("result.json",),
     release="by-hand",
     expires_at=2_000_000_000,
+    approvals=1,
     verdict="approve",
     reason="as shown",
     decided_at=1_900_000_000,
@@ -38,6 +39,7 @@ RELEASE = ReleaseDecision(
     commitment="3" * 64,
     files=(FACT,),
     recipient="4" * 64,
+    approvals=1,
     verdict="release",
     reason="as shown",
     decided_at=1_900_000_000,
@@ -54,6 +56,7 @@ DECISION_CHANGES: dict[str, Any] = {
     "outputs": ("result.json", "rows.csv"),
     "release": "clean",
     "expires_at": 2_000_000_001,
+    "approvals": 2,
 }
 RELEASE_CHANGES: dict[str, Any] = {
     "site": HEX,
@@ -62,6 +65,7 @@ RELEASE_CHANGES: dict[str, Any] = {
     "commitment": HEX,
     "files": (FACT, OutputFact(kind="log", path="stdout.txt", size=9)),
     "recipient": HEX,
+    "approvals": 2,
 }
 
 
@@ -86,13 +90,13 @@ def test_the_digest_that_is_shown_is_the_one_that_is_decided_on() -> None:
 
 def test_the_owners_signature_counts_over_everything_that_was_said() -> None:
     signed = sign_job_decision(KEY, DECISION)
-    assert verify_job_decision(signed, OWNER) == DECISION
+    assert verify_job_decision(signed, OWNER).role == "owner"
     for name, value in (DECISION_CHANGES | {"verdict": "deny", "reason": "no", "decided_at": 0}).items():
         forged = signed.model_copy(update={"decision": DECISION.model_copy(update={name: value})})
         with pytest.raises(NotAuthenticError):
             verify_job_decision(forged, OWNER)
     released = sign_release(KEY, RELEASE)
-    assert verify_release(released, OWNER) == RELEASE
+    assert verify_release(released, OWNER).role == "owner"
     for name, value in (RELEASE_CHANGES | {"verdict": "withhold", "reason": "no", "decided_at": 0}).items():
         forged_release = released.model_copy(update={"release": RELEASE.model_copy(update={name: value})})
         with pytest.raises(NotAuthenticError):
@@ -105,7 +109,7 @@ def test_nobody_elses_signature_counts() -> None:
         verify_job_decision(sign_job_decision(other, DECISION), OWNER)
     with pytest.raises(NotAuthenticError):
         verify_release(sign_release(other, RELEASE), OWNER)
-    claimed = sign_release(other, RELEASE).model_copy(update={"owner_key": OWNER.hex()})
+    claimed = sign_release(other, RELEASE).model_copy(update={"signer": OWNER.hex()})
     with pytest.raises(NotAuthenticError):
         verify_release(claimed, OWNER)
 

@@ -14,9 +14,11 @@ from policies.jobs.decision import MAXIMUM_SIGNED_JOB_DECISION_BYTES
 from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_SIGNED_RELEASE_BYTES, OutputFact
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, CodeFile
 from policies.log import entries as log
+from policies.log.people_entries import PersonAppointed, PersonDismissed
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.people.appointment import Appointment, Dismissal, sign_appointment, sign_dismissal
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -57,6 +59,7 @@ SIGNED = sign_decision(
         training_units=1,
         evaluation_units=2,
         expires_at=9,
+        approvals=1,
         verdict="deny",
         reason="No.",
         decided_at=3,
@@ -93,7 +96,25 @@ TERMS = Terms(
     expires_at=9,
 )
 MECHANISM = log.Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
+APPOINTED = sign_appointment(
+    Ed25519PrivateKey.generate(),
+    Appointment(
+        version="cloister-appointment/1",
+        site=HEX,
+        name="Bea",
+        role="reviewer",
+        key=HEX,
+        researcher=None,
+        appointed_at=1,
+    ),
+)
+DISMISSED = sign_dismissal(
+    Ed25519PrivateKey.generate(),
+    Dismissal(version="cloister-dismissal/1", site=HEX, key=HEX, reason="Left.", dismissed_at=2),
+)
 EXAMPLES: list[log.LogEntry] = [
+    PersonAppointed(at=1, signed=APPOINTED),
+    PersonDismissed(at=2, signed=DISMISSED),
     log.SiteOpened(at=1, site=HEX, name="Klinikum Süd", signing_key=HEX, log_key=HEX, owner_key=HEX),
     log.PeerPinned(at=1, party=HEX, name="Researcher", role="researcher", card=HEX),
     log.PopulationOpened(at=1, population=HEX, epsilon=3, delta=1e-6, filter_order=9, allowance_units=10),

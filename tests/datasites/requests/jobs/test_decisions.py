@@ -62,7 +62,7 @@ def test_an_approval_is_signed_logged_and_told(jobs: JobScene) -> None:
     assert job.decision is not None
     decision = job.decision.decision
     assert (decision.verdict, decision.attempt, decision.outputs) == ("approve", 1, ("result.json",))
-    assert [it.signed for it in jobs.logged(JobDecided)] == [job.decision]
+    assert tuple(it.signed for it in jobs.logged(JobDecided)) == job.decision.signed
     assert (jobs.statuses()[-1].status, jobs.statuses()[-1].decision) == ("approved", job.decision)
 
 

@@ -1,4 +1,4 @@
-"""The data owner's decision key: kept under a passphrase, in a folder that the service cannot read."""
+"""A person's decision key: kept under a passphrase, in a folder of their own that the service cannot read."""
 
 import secrets
 from pathlib import Path
@@ -16,19 +16,20 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.private_files import make_private_folder, read_private_file, write_private_file
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError
 
+_KEY_FILE = "key.pem"
 _MAXIMUM_KEY_FILE_BYTES = 4096
 _SALT_BYTES = 16
 _SALT_LABEL = b"scrypt-salt: "
 _SHORTEST_PASSPHRASE = 8
 
 
-def create_owner_key(folder: Path, passphrase: bytes) -> bytes:
-    """Make the data owner's decision key in `folder`, apart from the service's; gives the raw public key, 32 bytes.
+def create_person_key(folder: Path, passphrase: bytes) -> bytes:
+    """Make a person's decision key in `folder`, apart from the service's; gives the raw public key, 32 bytes.
 
-    The file is `owner.pem`: PKCS8 encrypted under scrypt(passphrase), as PKCS8's own derivation is quick to guess at.
+    The file is `key.pem`: PKCS8 encrypted under scrypt(passphrase), as PKCS8's own derivation is quick to guess at.
 
     Raises:
-        ConflictError: there is an owner key already.
+        ConflictError: there is a key already.
         InvalidInputError: the passphrase is shorter than 8 bytes.
         RefusedError: other accounts may look into the folder.
     """
@@ -37,7 +38,7 @@ def create_owner_key(folder: Path, passphrase: bytes) -> bytes:
             f"The passphrase has fewer than {_SHORTEST_PASSPHRASE} characters; choose a longer one."
         )
     make_private_folder(folder)
-    path = folder / "owner.pem"
+    path = folder / _KEY_FILE
     if path.exists():
         raise ConflictError(f"{path} exists already; nothing was overwritten.")
     key, salt = Ed25519PrivateKey.generate(), secrets.token_bytes(_SALT_BYTES)
@@ -47,15 +48,26 @@ def create_owner_key(folder: Path, passphrase: bytes) -> bytes:
     return key.public_key().public_bytes_raw()
 
 
-def load_owner_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
-    """Open the data owner's decision key.
+def own_person_key(folder: Path, passphrase: bytes) -> bytes:
+    """The raw public key, 32 bytes, of the decision key in `folder`, which is made if there is none.
+
+    Raises:
+        CloisterError: as `create_person_key` and `load_person_key` do.
+    """
+    if (folder / _KEY_FILE).exists():
+        return load_person_key(folder, passphrase).public_key().public_bytes_raw()
+    return create_person_key(folder, passphrase)
+
+
+def load_person_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
+    """Open a person's decision key.
 
     Raises:
         InvalidInputError: the file is missing or damaged.
         NotAuthenticError: the passphrase is wrong.
         RefusedError: the file is open to other accounts.
     """
-    path = folder / "owner.pem"
+    path = folder / _KEY_FILE
     first_line, _, pem = read_private_file(path, maximum_bytes=_MAXIMUM_KEY_FILE_BYTES).partition(b"\n")
     try:
         salt = bytes.fromhex(first_line.removeprefix(_SALT_LABEL).decode())
@@ -71,13 +83,13 @@ def load_owner_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
 
 
 def require_owner_key(key: Ed25519PrivateKey, card: IdentityCard) -> None:
-    """Check that `key` is the decision key on the datasite's card.
+    """Check that `key` is the owner's: the decision key on the datasite's card.
 
     Raises:
         NotAuthenticError: it is another.
     """
     if key.public_key().public_bytes_raw().hex() != card.owner_key:
-        raise NotAuthenticError("This key is not the decision key on the datasite's card; use the owner's own key.")
+        raise NotAuthenticError("This key is not the decision key on the datasite's card; this takes the owner's own.")
 
 
 def _stretch(passphrase: bytes, salt: bytes) -> bytes:

@@ -1,0 +1,37 @@
+"""The section `[approvals]` of the house rules: how many persons must sign, and who may decide."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from policies.errors import RefusedError
+from policies.people.agreement import Approvals, same_name
+from policies.people.appointment import PersonName
+from policies.people.signer import Person
+from policies.statements.schema import StrictModel
+
+_MOST_APPROVERS = 100
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value  # as TOML writes one
+
+
+class ApprovalRules(StrictModel):
+    """How many different persons must approve a study, a job, and the release of a job's outputs."""
+
+    studies: Approvals = 1
+    jobs: Approvals = 1
+    releases: Approvals = 1
+    approvers: Annotated[tuple[PersonName, ...], BeforeValidator(_as_tuple), Field(max_length=_MOST_APPROVERS)] = ()
+    """The names of those who may decide; if there are none, the owner and every reviewer."""
+
+
+def require_approver(rules: ApprovalRules, person: Person) -> None:
+    """Check that the house rules let `person` decide.
+
+    Raises:
+        RefusedError: they name others.
+    """
+    if rules.approvers and not any(same_name(person.name, name) for name in rules.approvers):
+        raise RefusedError(f"The house rules name who may decide here, and {person.name} is not among them.")

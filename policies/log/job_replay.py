@@ -181,13 +181,11 @@ class JobReplay:
         job = self._job(release.request)
         self._people.decides(entry.signed, person, job.terms.researcher)
         execution = job.execution(release.attempt)
-        require(release.site == self._site, "the word on the outputs is for another site")
-        require(
-            release.commitment == execution.commitment, "the word on the outputs is on others than this execution's"
-        )
+        require(release.site == self._site, "the signed word is for another site")
+        require(release.commitment == execution.commitment, "the signed word is on other outputs than this execution's")
         require(
             release.recipient == job.terms.researcher,
-            "the word on the outputs names another party than the one who asked",
+            "the signed word names another party than the one who asked",
         )
         if execution.releases.takes(release, entry.signed.signer, self._people):
             execution.word = release

@@ -138,7 +138,7 @@ def test_clean_outputs_of_one_job_do_not_leave_as_anothers(jobs: JobScene, with_
 
 def test_what_was_approved_by_hand_does_not_leave_by_itself(jobs: JobScene) -> None:
     job = jobs.ran(CLEAN)
-    edit("decision", lambda it: it["decision"].update(release="clean"))(jobs)
+    edit("decision", lambda it: it["signed"][0]["decision"].update(release="clean"))(jobs)
     by_status_alone(jobs, job)
     jobs.tell()
     assert jobs.outputs() == []

@@ -111,7 +111,7 @@ def test_the_site_cuts_its_log_back_or_rewrites_it_after_a_checkpoint_went_out()
 DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
     "signs the decision itself": (
         replaced(APPROVED, log.DecisionTaken(at=101, signed=sign_decision(STRANGER, DECISION))),
-        "another owner key",
+        "neither the owner's nor appointed",
     ),
     "raises what was approved": (
         replaced(
@@ -142,7 +142,7 @@ DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
     "serves a stranger": (replaced(PINNED), "never pinned"),
     "reserves more than was approved": (
         replaced(RESERVED, changed(RESERVED, training_units=DECISION.training_units + 1)),
-        "units that the owner approved",
+        "units that were approved",
     ),
     "reserves twice": (after(RESERVED, RESERVED), "second reservation"),
     "charges nothing": (replaced(charge(1, TRAINING)), "not those that the charges left"),

@@ -38,7 +38,7 @@ DECISIONS: dict[str, Attack] = {
     "signs with a key of the service": (
         with_jobs(FIRST, decided(1, LOG, release="clean")),
         decided(1, LOG, release="clean"),
-        "another owner key",
+        "neither the owner's nor appointed",
     ),
     "changes what was signed": (
         with_jobs(FIRST, changed(FIRST, signed=RAISED)),

@@ -27,8 +27,16 @@ OTHER_OUTPUTS, OTHER_PARTY = {"commitment": outputs(9)}, {"recipient": "22" * 32
 TWICE = changed(sent(2, "by-hand"), at=430)
 RELEASES: dict[str, Attack] = {
     "releases without a signed word": (with_jobs(word(2)), sent(2, "by-hand"), "no signed word"),
-    "releases on a stranger's word": (with_jobs(word(2), word(2, STRANGER)), word(2, STRANGER), "another owner key"),
-    "releases on the service's word": (with_jobs(word(2), word(2, LOG)), word(2, LOG), "another owner key"),
+    "releases on a stranger's word": (
+        with_jobs(word(2), word(2, STRANGER)),
+        word(2, STRANGER),
+        "neither the owner's",
+    ),
+    "releases on the service's word": (
+        with_jobs(word(2), word(2, LOG)),
+        word(2, LOG),
+        "neither the owner's",
+    ),
     "releases on the word of another site": (
         with_jobs(word(2), word(2, site="11" * 32)),
         word(2, site="11" * 32),
@@ -96,7 +104,7 @@ RELEASES: dict[str, Attack] = {
         sent(1, "clean"),
         "no inspection",
     ),
-    "releases as clean what was to wait": (with_jobs(FIRST, decided(1)), sent(1, "clean"), "wait for the owner"),
+    "releases as clean what was to wait": (with_jobs(FIRST, decided(1)), sent(1, "clean"), "wait for a person"),
     "inspects until nothing is found": (
         with_jobs(inspected(1, clean=True), inspected(1, clean=False), inspected(1, clean=True)),
         inspected(1, clean=True),

@@ -64,7 +64,7 @@ def test_only_the_owner_of_the_site_approves_and_only_what_show_showed(live: Liv
         file.chmod(mode)
     tries = [
         (shown, own, wrong, 4, "The passphrase does not open "),
-        (shown, other, other / "passphrase", 4, "This key is not the decision key on the datasite's card; "),
+        (shown, other, other / "passphrase", 4, "This key is neither the owner's nor one that the owner appointed"),
         (of_bern, own, own / "passphrase", 3, f"No pending request has the digest {of_bern[:16]}… as things stand"),
         (shown[:-1] + "g", own, own / "passphrase", 3, f"No pending request has the digest {shown[:16]}… as things"),
         (shown, own, shared, 3, f"{shared} is open to other accounts (mode 0640); run chmod 600 on it"),

@@ -84,13 +84,15 @@ def verify_decision(signed: SignedDecision, owner_key: bytes) -> Person:
     return require_decider(signed, signed.decision, owner_key, signed.decision.site, _DOMAIN, what="the decision")
 
 
-def verify_decisions(taken: SignedDecisions, owner_key: bytes) -> Decision:
-    """The decision that stands, if as many persons as it asks for took it; `owner_key` as in `verify_decision`.
+def verify_decisions(taken: SignedDecisions, owner_key: bytes, researcher: PartyId) -> Decision:
+    """The decision on what `researcher` asked for, if as many persons took it as it says.
+
+    `owner_key` is the raw 32-byte key pinned for the site.
 
     Raises:
         NotAuthenticError: a signature is not right, or they do not take one decision together.
-        RefusedError: a signer may not decide.
+        RefusedError: a signer may not decide, or is the researcher.
     """
     people = [verify_decision(it, owner_key) for it in taken.signed]
-    require_agreement([it.decision for it in taken.signed], people, what="the decision")
+    require_agreement([it.decision for it in taken.signed], people, researcher, what="the decision")
     return taken.decision

@@ -163,7 +163,7 @@ class Study:
                 raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
             text, maximum = texts[card.party].encode(), MAXIMUM_SIGNED_DECISIONS_BYTES
             taken = parse_model(SignedDecisions, text, maximum_bytes=maximum, what="The decision")
-            decision = verify_decisions(taken, bytes.fromhex(card.owner_key or ""))
+            decision = verify_decisions(taken, bytes.fromhex(card.owner_key or ""), self.terms.researcher)
             expected = ("approve", card.party, self.terms.digest())
             if (decision.verdict, decision.site, decision.request) != expected:
                 raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")

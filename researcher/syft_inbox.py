@@ -200,7 +200,7 @@ class Inbox:
 def _verified(card: IdentityCard, job: Job, message: JobStatus) -> JobDecision:
     if message.decision is None or card.owner_key is None:
         raise NotAuthenticError("Its card names no owner key.")
-    decision = verify_job_decisions(message.decision, bytes.fromhex(card.owner_key))
+    decision = verify_job_decisions(message.decision, bytes.fromhex(card.owner_key), job.terms.researcher)
     covered = (decision.site, decision.request, tuple(it.name for it in decision.data_sets))
     if covered != (card.party, job.terms.digest(), job.terms.data_sets):
         raise NotAuthenticError(f"It shows a decision on something else than «{job.terms.name}» as it was submitted.")

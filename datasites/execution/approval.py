@@ -30,7 +30,7 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or request.decision is None:
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
-    decision = verify_decisions(request.decision, site.owner_key)
+    decision = verify_decisions(request.decision, site.owner_key, request.terms.researcher)
     for signed in request.decision.signed:
         entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
         require_signed_in_role(connection, site, signed, entry)

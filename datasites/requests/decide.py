@@ -111,7 +111,7 @@ def _record(
     now: int,
 ) -> None:
     taken = SignedDecisions(signed=signed)
-    verify_decisions(taken, site.owner_key)
+    verify_decisions(taken, site.owner_key, request.terms.researcher)
     set_status(connection, request.digest, status, detail)
     connection.execute(
         update(requests).where(requests.c.digest == request.digest).values(decision=taken.canonical().decode())

@@ -93,13 +93,15 @@ def verify_job_decision(signed: SignedJobDecision, owner_key: bytes) -> Person:
     )
 
 
-def verify_job_decisions(taken: SignedJobDecisions, owner_key: bytes) -> JobDecision:
-    """The decision that stands, if as many persons as it asks for took it; `owner_key` as in `verify_job_decision`.
+def verify_job_decisions(taken: SignedJobDecisions, owner_key: bytes, researcher: PartyId) -> JobDecision:
+    """The decision on what `researcher` asked for, if as many persons took it as it says.
+
+    `owner_key` is the raw 32-byte key pinned for the site.
 
     Raises:
         NotAuthenticError: a signature is not right, or they do not take one decision together.
-        RefusedError: a signer may not decide.
+        RefusedError: a signer may not decide, or is the researcher.
     """
     people = [verify_job_decision(it, owner_key) for it in taken.signed]
-    require_agreement([it.decision for it in taken.signed], people, what="the decision on the job")
+    require_agreement([it.decision for it in taken.signed], people, researcher, what="the decision on the job")
     return taken.decision

@@ -94,12 +94,12 @@ def verify_release(signed: SignedRelease, owner_key: bytes) -> Person:
 
 
 def verify_releases(taken: SignedReleases, owner_key: bytes) -> ReleaseDecision:
-    """The release that stands, if as many persons as it asks for decided it; `owner_key` as in `verify_release`.
+    """The release that stands, if as many persons decided it as it says; `owner_key` as in `verify_release`.
 
     Raises:
         NotAuthenticError: a signature is not right, or they do not take one decision together.
-        RefusedError: a signer may not decide.
+        RefusedError: a signer may not decide, or is the one to whom the outputs go.
     """
     people = [verify_release(it, owner_key) for it in taken.signed]
-    require_agreement([it.release for it in taken.signed], people, what="the release")
+    require_agreement([it.release for it in taken.signed], people, taken.release.recipient, what="the release")
     return taken.release

@@ -39,12 +39,19 @@ def needed(statement: Statement) -> int:
     return statement.approvals if statement.verdict in YES else 1
 
 
-def require_agreement(statements: Sequence[Statement], people: Sequence[Person], *, what: str) -> None:
+def require_agreement(
+    statements: Sequence[Statement], people: Sequence[Person], researcher: PartyId, *, what: str
+) -> None:
     """Check that `statements`, each by the person at the same place of `people`, take one decision together.
+
+    It is a decision on what `researcher` asked for.
 
     Raises:
         NotAuthenticError: naming `what`: they are on different things, too few, or two of them by one person.
+        RefusedError: one of them is by the researcher.
     """
+    for person in people:
+        require_not_own(person, researcher)
     said = {(it.subject(), it.verdict) for it in statements}
     if len(said) != 1:
         raise NotAuthenticError(f"The signatures on {what} are on different things.")

@@ -13,6 +13,7 @@ from policies.jobs.release import OutputFact
 from policies.jobs.terms import JobTerms
 from tests.attacks.hostile_owner import approved, huge, submitted, unchanged
 from tests.researcher.syft_scene import SyftScene, open_scene
+from tests.site_people import Holder, appointment
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,40 @@ def a_denial(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
     return scene.anna.decide(terms, "deny")
 
 
+def one_of_two(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return scene.anna.decide(terms, approvals=2)
+
+
+def the_same_twice(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return taken(*scene.anna.decide(terms, approvals=2).signed, *scene.anna.decide(terms, approvals=2).signed)
+
+
+def by_somebody_self_appointed(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    eve = Holder("Eve")
+    decision = scene.anna.decide(terms).decision
+    return taken(sign_job_decision(eve.key, decision, appointment(eve.key, decision.site, eve)))
+
+
+def by_an_auditor(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return reviewed(scene, terms, Holder("Cem"), role="auditor")
+
+
+def by_another_sites_reviewer(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return reviewed(scene, terms, Holder("Bea"), site=scene.bern.identity.party)
+
+
+def by_the_researcher_as_a_reviewer(scene: SyftScene, terms: JobTerms) -> SignedJobDecisions:
+    return reviewed(scene, terms, Holder("Ada"), researcher=terms.researcher)
+
+
+def reviewed(scene: SyftScene, terms: JobTerms, holder: Holder, **changes: Any) -> SignedJobDecisions:
+    """A decision by somebody whom anna's owner appointed."""
+    decision = scene.anna.decide(terms).decision
+    role, site = changes.pop("role", "reviewer"), changes.pop("site", decision.site)
+    appointed = appointment(scene.anna.owner_key, site, holder, role, **changes)
+    return taken(sign_job_decision(holder.key, decision, appointed))
+
+
 def none_at_all(scene: SyftScene, terms: JobTerms) -> None:
     return None
 
@@ -92,6 +127,12 @@ def none_at_all(scene: SyftScene, terms: JobTerms) -> None:
         of_another_job,
         on_other_data,
         a_denial,
+        one_of_two,
+        the_same_twice,
+        by_somebody_self_appointed,
+        by_an_auditor,
+        by_another_sites_reviewer,
+        by_the_researcher_as_a_reviewer,
         none_at_all,
     ],
 )
@@ -106,6 +147,16 @@ def test_nothing_counts_as_approved_without_its_owners_signature(
     outputs = scene.anna.outputs(terms, {"output/result.json": b"1"})
     unchanged(scene, client, (scene.anna, outputs), warned=False)
     assert client.job_client.jobs[terms.name].status == "pending"
+
+
+def test_what_two_of_its_people_signed_counts_as_approved(scene: SyftScene, client: SyftRDSClient) -> None:
+    terms, bea = submitted(scene, client), Holder("Bea")
+    both = scene.anna.decide(terms, approvals=2)
+    appointed = appointment(scene.anna.owner_key, both.decision.site, bea)
+    decision = taken(*both.signed, sign_job_decision(bea.key, both.decision, appointed))
+    scene.anna.says(scene.anna.status(terms, "approved", decision=decision))
+    client.sync()
+    assert client.job_client.jobs[terms.name].status == "approved"
 
 
 def test_outputs_of_another_request_or_attempt(scene: SyftScene, client: SyftRDSClient) -> None:

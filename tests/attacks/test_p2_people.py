@@ -182,6 +182,10 @@ def as_a_reviewer_what_an_auditor_is(scene: Scene, request: Request) -> tuple[Si
     return (signed(scene, request, cem.key, appointment(scene.owner_key, scene.site.identity.party, cem)),)
 
 
+def by_who_asked(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    return (of(scene, request, hire(scene, Holder("Ada"), researcher=scene.researcher.party)),)
+
+
 def one_of_two(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
     return (of(scene, request, hire(scene, Holder("Bea")), approvals=2),)
 
@@ -229,6 +233,7 @@ def on_another_snapshot(scene: Scene, request: Request) -> tuple[SignedDecision,
         dated_before_the_dismissal,
         logged_after_the_dismissal,
         by_an_auditor,
+        by_who_asked,
         by_somebody_self_appointed,
         by_another_sites_reviewer,
         under_an_appointment_never_made_here,
@@ -247,7 +252,7 @@ def test_a_stored_decision_that_people_did_not_take_runs_nothing(
 ) -> None:
     request = scene.submit()
     store(scene, *stored(scene, request))
-    expected = RefusedError if stored is by_an_auditor else NotAuthenticError
+    expected = RefusedError if stored in (by_an_auditor, by_who_asked) else NotAuthenticError
     assert_nothing_runs(scene, request, expected)
 
 

@@ -156,7 +156,7 @@ def test_every_bit_of_a_stored_decision_counts(scene: Scene) -> None:
 
     def read(data: bytes) -> None:
         taken = parse_model(SignedDecisions, data, maximum_bytes=MAXIMUM_SIGNED_DECISIONS_BYTES, what="A decision")
-        verify_decisions(taken, owner_key)
+        verify_decisions(taken, owner_key, scene.researcher.party)
 
     read(request.decision.canonical())
     assert accepted(request.decision.canonical(), read) == []

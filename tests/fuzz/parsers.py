@@ -78,7 +78,7 @@ def try_terms(data: bytes) -> None:
 
 def try_decision(data: bytes) -> None:
     signed = parse_model(SignedDecisions, data, maximum_bytes=MAXIMUM_SIGNED_DECISIONS_BYTES, what="The decision")
-    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw())
+    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw(), seeds.ADA.party)
 
 
 def letter(payload: bytes) -> bytes:

@@ -147,7 +147,7 @@ def _open_letter(data: bytes) -> None:
 
 def _open_decision(data: bytes) -> None:
     signed = parse_model(SignedDecisions, data, maximum_bytes=_SIZE, what="The decision")
-    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw())
+    verify_decisions(signed, seeds.OWNER.public_key().public_bytes_raw(), seeds.ADA.party)
 
 
 def _open_advertisement(data: bytes) -> None:

@@ -127,7 +127,7 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
     """
     if job.decision is None:
         raise NotAuthenticError("It stands as approved without a decision.")
-    decision = verify_job_decisions(job.decision, site.owner_key)
+    decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
     for signed in job.decision.signed:
         entry: LogEntry = JobDecided(at=signed.decision.decided_at, signed=signed)
         require_signed_in_role(connection, site, signed, entry)

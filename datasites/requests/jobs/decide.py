@@ -111,7 +111,7 @@ def _record(
     detail: str,
 ) -> Job:
     taken = SignedJobDecisions(signed=signed)
-    verify_job_decisions(taken, site.owner_key)
+    verify_job_decisions(taken, site.owner_key, job.terms.researcher)
     connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(decision=taken.canonical().decode()))
     set_job_status(connection, job.digest, status, detail)
     decided = find_job(connection, job.digest) or job

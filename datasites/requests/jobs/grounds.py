@@ -47,7 +47,7 @@ def released_outputs(site: Site, job: Job) -> ReleasedOutputs | None:
         return None
     if job.decision is None or job.findings is None:
         raise NotAuthenticError("The outputs stand as released without an approval and an inspection.")
-    decision = verify_job_decisions(job.decision, site.owner_key)
+    decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
     _require_in_role(site, [(it, JobDecided(at=it.decision.decided_at, signed=it)) for it in job.decision.signed])
     covered = (decision.site, decision.request, decision.attempt, decision.verdict, decision.release)
     if covered != (site.identity.party, job.digest, job.attempt, "approve", "clean"):

@@ -27,7 +27,7 @@ def test_an_approval_is_signed_reserved_logged_and_told(scene: Scene) -> None:
     owner = scene.owner_key.public_key().public_bytes_raw()
     assert request.status is Status.APPROVED
     assert request.decision is not None
-    decision = verify_decisions(request.decision, owner)
+    decision = verify_decisions(request.decision, owner, scene.researcher.party)
     left = scene.balance()
     assert (decision.verdict, decision.request) == ("approve", request.digest)
     assert left.training.reserved_units == decision.training_units > 0

@@ -41,7 +41,7 @@ def test_approving_signs_what_was_listed(scene: JobScene, client: SyftRDSClient)
     stored = scene.job(job.digest)
     assert stored.decision is not None
     owner = scene.scene.owner_key.public_key().public_bytes_raw()
-    assert verify_job_decisions(stored.decision, owner).verdict == "approve"
+    assert verify_job_decisions(stored.decision, owner, stored.terms.researcher).verdict == "approve"
     assert listed(client, job).status == "approved"
     with pytest.raises(ValueError, match="not in pending status"):
         shown.approve()

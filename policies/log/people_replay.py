@@ -55,10 +55,11 @@ class Tally:
         Raises:
             RefusedError: the same person said it before.
         """
-        subject, enough = statement.subject(), needed(statement)
+        enough = needed(statement)
         if enough == 1:
             self.clear()
             return True
+        subject = statement.subject()
         waiting = {key for key in self._waiting.pop(subject, ()) if people.register.is_in_role(key)}
         again = signer in waiting
         waiting.add(signer)

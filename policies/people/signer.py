@@ -1,6 +1,7 @@
 """Who signed: a statement by a person of one site, under the owner's key or one that the owner appointed."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol, TypedDict
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -116,6 +117,9 @@ def require_decider(
     return person
 
 
+_verified_appointment = lru_cache(maxsize=256)(verify_appointment)  # few people sign much
+
+
 def _person(signed: PersonSigned, owner_key: bytes, site: PartyId, what: str) -> Person:
     if signed.appointment is None:
         if signed.signer != owner_key.hex():
@@ -123,7 +127,7 @@ def _person(signed: PersonSigned, owner_key: bytes, site: PartyId, what: str) ->
                 f"{what.capitalize()} is signed by a key that is neither the owner's nor appointed by the owner."
             )
         return person_of(signed.signer, None)
-    appointment = verify_appointment(signed.appointment, owner_key, site)
+    appointment = _verified_appointment(signed.appointment, owner_key, site)
     if appointment.key != signed.signer:
         raise NotAuthenticError(f"{what.capitalize()} is signed by another key than the one on its appointment.")
     return person_of(signed.signer, signed.appointment)

@@ -126,6 +126,7 @@ def insert(scene: Scene, holder: Holder, appointed: SignedAppointment) -> None:
 def test_nobody_decides_without_a_role_that_lets_them(
     scene: Scene, whose: Callable[[Scene], Ed25519PrivateKey]
 ) -> None:
+    ask_for(scene, studies=2)
     request, key = scene.submit(), whose(scene)
     digest = scene.shown_digest(request)
     with pytest.raises(CloisterError), scene.site.engine.begin() as connection:
@@ -133,7 +134,7 @@ def test_nobody_decides_without_a_role_that_lets_them(
     with pytest.raises(CloisterError), scene.site.engine.begin() as connection:
         deny(connection, scene.site, 1, "no", key)
     assert scene.request(request.digest).status is Status.PENDING
-    assert scene.count("reservations") == 0
+    assert scene.count("reservations") == scene.count("approvals") == 0
 
 
 def after_the_dismissal(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
@@ -290,7 +291,7 @@ def of_somebody_never_appointed(scene: Scene, request: Request) -> SignedDecisio
 def test_an_approval_written_into_the_database_is_nobodys(
     scene: Scene, forged: Callable[[Scene, Request], SignedDecision]
 ) -> None:
-    ask_for(scene, studies=2)
+    ask_for(scene, studies=3)
     request = scene.submit()
     subject = scene.shown_digest(request)
     decision = forged(scene, request)

@@ -4,24 +4,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, select
 
 from datasites.catalog.keys import CatalogKeys
 from datasites.protocol.identity import Identity
-from datasites.protocol.private_files import read_given_file
+from datasites.store.adopted_rules import Adopted, adopt, adopted_now
 from datasites.store.contents import ContentFolder
 from datasites.store.engine import open_engine
 from datasites.store.home import Home, Settings, create_home, read_catalog_keys, read_settings, write_settings
 from datasites.store.migrate import migrate
 from policies.errors import ConflictError
-from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, HouseRules, parse_house_rules
 from policies.log.entries import SiteOpened, parse_entry
-from policies.log.journal import append, entry_bytes, log_entries
+from policies.log.journal import append, entry_bytes, latest_moment, log_entries
+from policies.rules.house_rules import DEFAULT_HOUSE_RULES, parse_house_rules
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a use case may touch. Nobody's decision key is among it: it is handed to `decide` alone."""
+    """What a use case may touch. Nobody's decision key is among it: it is handed to who decides."""
 
     home: Home
     settings: Settings
@@ -41,14 +42,18 @@ class Site:
         """The owner's public key on the site's card, raw 32 bytes."""
         return bytes.fromhex(self.identity.card.owner_key or "")
 
-    def house_rules(self) -> HouseRules:
-        """The owner's standing rules as they are on disk at this moment.
+    def moment(self, connection: Connection) -> int:
+        """The same as `now`, but never before the latest moment in the log: a clock set back gives no time back."""
+        return max(self.now, latest_moment(connection))
+
+    def house_rules(self, connection: Connection) -> Adopted:
+        """The owner's standing rules: what was adopted last, whatever the file on disk says.
 
         Raises:
-            InvalidInputError: the file is missing, or a rule in it is wrong.
+            RefusedError: the owner has adopted none.
+            NotAuthenticError: what is stored is not what the owner adopted.
         """
-        file = self.home.house_rules_file
-        return parse_house_rules(read_given_file(file, maximum_bytes=MAXIMUM_HOUSE_RULES_BYTES, what="The file"))
+        return adopted_now(connection, self.identity.card)
 
 
 def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
@@ -61,8 +66,10 @@ def open_site(home: Home, clock: Callable[[], float] = time.time) -> Site:
     return _site(home, settings, Identity.load(home.keys), clock)
 
 
-def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callable[[], float] = time.time) -> Site:
-    """Make a datasite: folder, keys, database, and the first entry of its log; `owner_key` is the raw public key.
+def create_site(
+    home: Home, settings: Settings, owner_key: Ed25519PrivateKey, clock: Callable[[], float] = time.time
+) -> Site:
+    """Make a datasite: folder, keys, database, the first entry of its log, and house rules that its owner adopts.
 
     Raises:
         ConflictError: a datasite is there already, in the folder or in the database. One that was only begun, when a
@@ -70,12 +77,13 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
         InvalidInputError: a name or path is not usable.
     """
     create_home(home, DEFAULT_HOUSE_RULES)
+    public_key = owner_key.public_key().public_bytes_raw()
     unfinished = (home.keys / "card.json").exists()
     identity = (
-        Identity.load(home.keys) if unfinished else Identity.create(home.keys, settings.name, "datasite", owner_key)
+        Identity.load(home.keys) if unfinished else Identity.create(home.keys, settings.name, "datasite", public_key)
     )
     card = identity.card
-    if (card.name, card.owner_key) != (settings.name, owner_key.hex()):
+    if (card.name, card.owner_key) != (settings.name, public_key.hex()):
         raise ConflictError(f"{home.folder} was begun under another name or owner's key; remove it, or choose another.")
     site = _site(home, settings, identity, clock)
     migrate(site.engine)
@@ -92,6 +100,7 @@ def create_site(home: Home, settings: Settings, owner_key: bytes, clock: Callabl
             require_own_log(connection, site)
         else:
             append(connection, opened)
+            adopt(connection, card, parse_house_rules(DEFAULT_HOUSE_RULES.encode()), owner_key, site.now)
     home.card_file.write_bytes(card.canonical())
     write_settings(home, settings)
     return site

@@ -25,7 +25,7 @@ Units = Annotated[int, Field(ge=0, le=2**53 - 1)]
 class Decision(StrictModel):
     """One person's answer to one request on one data set snapshot, with the cost that an approval lets be reserved.
 
-    `approvals` is how many different persons must approve the same.
+    `house_rules` are the owner's rules under which it was taken; `approvals` different persons must approve the same.
     """
 
     version: Literal["cloister-decision/1"]
@@ -36,6 +36,7 @@ class Decision(StrictModel):
     population: PopulationId
     training_units: Units
     evaluation_units: Units
+    house_rules: Digest
     expires_at: Timestamp
     approvals: Approvals
     verdict: Literal["approve", "deny"]

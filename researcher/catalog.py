@@ -16,20 +16,23 @@ _MAXIMUM_MOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class DataSet:
-    """A site's data set as its owner describes it; `mock` is drawn from the manifest alone."""
+    """A site's data set as its owner describes it; `mock` is drawn from the manifest alone.
+
+    There is no allowance, and no row of mock data, where the owner does not show them.
+    """
 
     site: IdentityCard
     name: str
     manifest: Manifest
-    allowance: Allowance
+    allowance: Allowance | None
     mock: pd.DataFrame = field(repr=False)
 
     def __str__(self) -> str:
         """One line: where it is, what it is, and how much of its budget this researcher may still ask for."""
+        budget = "" if self.allowance is None else f", {_budget(self.allowance)}"
         return (
             f"{self.site.name} / {self.name}: {self.manifest.title}, {self.manifest.feature_count} features, about "
-            f"{self.manifest.privacy_unit.nominal_units} units, budget ε={self.allowance.epsilon:g} at "
-            f"δ={self.allowance.delta:g}, {1 - self.allowance.remaining_training_share:.0%} of it spent by you"
+            f"{self.manifest.privacy_unit.nominal_units} units{budget}"
         )
 
 
@@ -75,6 +78,13 @@ def require_same_columns(data_sets: list[DataSet]) -> Manifest:
                 "columns, bounds or target; a study needs data sets of one shape."
             )
     return first
+
+
+def _budget(allowance: Allowance) -> str:
+    return (
+        f"budget ε={allowance.epsilon:g} at δ={allowance.delta:g}, {1 - allowance.remaining_training_share:.0%} of it "
+        "spent by you"
+    )
 
 
 def _is_complete(party: str, taken: list[Received]) -> bool:

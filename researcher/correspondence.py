@@ -169,3 +169,9 @@ def _keep_status(connection: sqlite3.Connection, site: str, message: StudyStatus
         "decision = COALESCE(excluded.decision, decision)",
         (message.study, site, message.status, message.detail, decision),
     )
+    if message.ground is not None:
+        connection.execute(
+            "INSERT INTO grounds (study, site, ground) VALUES (?, ?, ?) "
+            "ON CONFLICT (study, site) DO UPDATE SET ground = excluded.ground",
+            (message.study, site, message.ground.canonical().decode()),
+        )

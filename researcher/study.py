@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
-from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
+from researcher.approvals import check_approval
 from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
 from researcher.results import Result, RoundRecord
@@ -155,18 +155,12 @@ class Study:
     def _check_decisions(self) -> None:
         with self.correspondence.state.transaction() as connection:
             rows = connection.execute(
-                "SELECT site, decision FROM statuses WHERE study = ?", (self.identifier,)
+                "SELECT site, decision, ground FROM statuses LEFT JOIN grounds USING (study, site) WHERE study = ?",
+                (self.identifier,),
             ).fetchall()
-        texts = {row["site"]: row["decision"] for row in rows}
+        found = {row["site"]: row for row in rows}
         for card in self.cohort:
-            if texts[card.party] is None:
-                raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
-            text, maximum = texts[card.party].encode(), MAXIMUM_SIGNED_DECISIONS_BYTES
-            taken = parse_model(SignedDecisions, text, maximum_bytes=maximum, what="The decision")
-            decision = verify_decisions(taken, bytes.fromhex(card.owner_key or ""), self.terms.researcher)
-            expected = ("approve", card.party, self.terms.digest())
-            if (decision.verdict, decision.site, decision.request) != expected:
-                raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")
+            check_approval(self.terms, card, found[card.party]["decision"], found[card.party]["ground"])
 
     def _row(self) -> sqlite3.Row:
         return self.correspondence.state.study(self.identifier)

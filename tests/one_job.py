@@ -157,12 +157,12 @@ class JobScene:
         return register_file_set(self.scene.site, name=name, **(usual | changes))
 
     def rule(self, line: str) -> None:
-        """Set one of the house rules on jobs."""
+        """Let the owner set one of the house rules on jobs, and adopt them."""
         rules = self.scene.site.home.house_rules_file
         name = line.split("=")[0].strip()
         lines = rules.read_text().split("[jobs]")
         kept = [it for it in lines[1].splitlines() if not it.startswith(f"{name} ")]
-        rules.write_text(lines[0] + "[jobs]\n" + line + "\n".join(kept) + "\n")
+        self.scene.adopt(lines[0] + "[jobs]\n" + line + "\n".join(kept) + "\n")
 
     def logged(self, *kinds: type[JobEntry]) -> list[Any]:
         """What the log says of jobs, oldest first."""

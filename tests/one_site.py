@@ -31,8 +31,10 @@ from datasites.requests.finish_check import admit
 from datasites.requests.receive import receive_study
 from datasites.requests.records import Request, find_request
 from datasites.requests.review import review
+from datasites.requests.rules_file import adopt_file, house_rules_on_disk
 from datasites.secure_averaging.advertisement import Advertisement, create
 from datasites.site import Site, open_site
+from datasites.store.adopted_rules import Adopted
 from datasites.store.home import Home
 from datasites.store.tables import outbox
 from policies.budget.balance import Balance, balance
@@ -94,7 +96,7 @@ class Scene:
         """Receive a study and let its check succeed: it is pending."""
         request = self.receive(self.terms(study, **changes))
         with self.site.engine.begin() as connection:
-            admit(connection, request, self.now)
+            admit(connection, self.site, request)
         return self.request(request.digest)
 
     def request(self, digest: str) -> Request:
@@ -229,6 +231,25 @@ class Scene:
         with self.site.engine.begin() as connection:
             check_no_references(connection)
             assert connection.execute(text(statement), values).rowcount
+
+    def rule(self, old: str, new: str) -> None:
+        """Let the owner write `new` instead of `old` into the house rules, and adopt them."""
+        file = self.site.home.house_rules_file
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+        self.adopt()
+
+    def rules(self) -> Adopted:
+        """The house rules that hold."""
+        with self.site.engine.begin() as connection:
+            return self.site.house_rules(connection)
+
+    def adopt(self, text: str | None = None) -> Adopted:
+        """Let the owner adopt the house rules as the file has them, or `text` as the file."""
+        if text is not None:
+            self.site.home.house_rules_file.write_text(text)
+        with self.site.engine.begin() as connection:
+            return adopt_file(connection, self.site, self.owner_key, house_rules_on_disk(self.site))
 
     def audit(self) -> Report:
         """What an auditor with the site's card finds in its exported log."""

@@ -11,18 +11,15 @@ from datasites.cli.approval_view import approvals_as_json, approvals_in_words
 from datasites.cli.output import console, print_facts, print_table
 from datasites.cli.review_view import print_difference, print_findings, review_as_json
 from datasites.requests.jobs.records import Job, Status
-from datasites.requests.jobs.release import outputs_of, release_digest
 from datasites.requests.jobs.review import JobReview
 from datasites.requests.jobs.runs import DryRun, Run
-from datasites.site import Site
 from policies.disclosure.findings import Findings, parse_findings
-from policies.errors import ConflictError
 from policies.jobs.release import OutputFact
 
 _SHOWN_CHARACTERS = 100_000
 
 
-def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
+def job_as_json(shown: JobReview) -> dict[str, Any]:
     """Everything about a job, for programs."""
     job = shown.job
     found = _findings(job)
@@ -46,12 +43,12 @@ def job_as_json(site: Site, shown: JobReview) -> dict[str, Any]:
         else {"clean": found.clean, "sentences": [finding.sentence for finding in found.found]},
         "release_approvals": approvals_as_json(shown.release_approvals),
         "release_approvals_with_logs": approvals_as_json(shown.release_approvals_with_logs),
-        "release_digest": _release_digest(site, job, logs=False),
-        "release_digest_with_logs": _release_digest(site, job, logs=True),
+        "release_digest": shown.release_digest,
+        "release_digest_with_logs": shown.release_digest_with_logs,
     }
 
 
-def print_job(site: Site, shown: JobReview) -> None:
+def print_job(shown: JobReview) -> None:
     """Everything about a job, for its owner."""
     job, terms = shown.job, shown.job.terms
     console.print(f"[bold]Request {job.number}: {escape(terms.name)}[/] (job, {job.status})\n")
@@ -85,10 +82,10 @@ def print_job(site: Site, shown: JobReview) -> None:
         _print_inspection(found)
     for obstacle in shown.obstacles:
         console.print(f"[bold red]✗[/] {escape(obstacle)}")
-    _print_next(site, shown)
+    _print_next(shown)
 
 
-def _print_next(site: Site, shown: JobReview) -> None:
+def _print_next(shown: JobReview) -> None:
     job = shown.job
     if shown.approvals.by:
         console.print(escape(f"It has {approvals_in_words(shown.approvals)}."), soft_wrap=True)
@@ -96,13 +93,12 @@ def _print_next(site: Site, shown: JobReview) -> None:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
     if job.status is Status.FAILED and job.code_file is not None and not shown.obstacles:
         console.print(f"To let it run once more:  datasite approve {shown.approval_digest}", soft_wrap=True)
-    if _release_digest(site, job, logs=True) is not None:
+    if shown.release_digest_with_logs is not None:
         console.print(f"To look at what it wrote:  datasite outputs {job.number} --to FOLDER", soft_wrap=True)
-    for words, logs, approvals in (
-        ("the outputs", False, shown.release_approvals),
-        ("the outputs and what was printed", True, shown.release_approvals_with_logs),
+    for words, digest, approvals in (
+        ("the outputs", shown.release_digest, shown.release_approvals),
+        ("the outputs and what was printed", shown.release_digest_with_logs, shown.release_approvals_with_logs),
     ):
-        digest = _release_digest(site, job, logs=logs)
         if digest is not None and approvals.by:
             console.print(escape(f"To release {words} there are {approvals_in_words(approvals)}."), soft_wrap=True)
         if digest is not None:
@@ -153,11 +149,3 @@ def _findings(job: Job) -> Findings | None:
 
 def _listed(files: Sequence[OutputFact], kind: str) -> str:
     return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files if file.kind == kind) or "nothing"
-
-
-def _release_digest(site: Site, job: Job, *, logs: bool) -> str | None:
-    files = outputs_of(job, logs=logs)
-    try:
-        return release_digest(site, job, files) if files else None
-    except ConflictError:
-        return None

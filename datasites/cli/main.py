@@ -27,6 +27,7 @@ _MODULES = {
     "files": "files",
     "peers": "peers",
     "people": "people",
+    "rules": "rules",
     "log": "log",
     "relay": "relay",
 }

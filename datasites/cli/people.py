@@ -39,7 +39,8 @@ def key(
 ) -> None:
     """Make your own decision key, or open it, and show its public half: read it to the owner in person."""
     with reporting(as_json):
-        public = own_person_key(key_folder.expanduser(), read_passphrase(passphrase_file, confirm=True)).hex()
+        key = own_person_key(key_folder.expanduser(), read_passphrase(passphrase_file, confirm=True))
+        public = key.public_key().public_bytes_raw().hex()
         if as_json:
             print_json({"key": public})
         else:

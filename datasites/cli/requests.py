@@ -100,9 +100,9 @@ def show(
             if job is not None:
                 shown_job = review_job(connection, site, job)
                 if as_json:
-                    print_json(job_as_json(site, shown_job))
+                    print_json(job_as_json(shown_job))
                 else:
-                    print_job(site, shown_job)
+                    print_job(shown_job)
                 return
             shown = review(connection, site, request_by_number(connection, number))
             cards = {it.site: pinned_card(connection, it.site) for it in shown.request.terms.cohort}

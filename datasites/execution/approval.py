@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from datasites.people.register import require_signed_in_role
+from datasites.requests.by_rules import require_rules_approval
 from datasites.requests.records import Request, Status, find_study, require_as_received
 from datasites.requests.review import draft_decision
 from datasites.site import Site
@@ -18,7 +19,7 @@ from policies.programs.digests import PARAMETERS_DOMAIN
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
-    """The request of `study` and its data set, if enough people approved both as they stand at this moment.
+    """The request of `study` and its data set, if enough people, or the rules, approved both as they are now.
 
     Raises:
         RefusedError: unknown study, not approved, or expired.
@@ -27,26 +28,33 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     request = find_study(connection, sender, study)
     if request is None:
         raise RefusedError("This site knows no such study of yours.")
-    if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or request.decision is None:
+    if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE):
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
-    decision = verify_decisions(request.decision, site.owner_key, request.terms.researcher)
-    for signed in request.decision.signed:
-        entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
-        require_signed_in_role(connection, site, signed, entry)
-    cost = request_cost(request.terms, data_set.filter_order)
-    stored = draft_decision(
-        site, request, data_set, cost, approvals=decision.approvals, verdict="approve", reason="as stored", now=now
-    )
-    if decision.verdict != "approve" or decision.subject() != stored.subject():
-        raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
+    expires_at = _require_ground(connection, site, request, data_set)
     if (request.terms.researcher, request.terms.study) != (sender, study):
         raise NotAuthenticError("The stored request is another researcher's, or another study; nothing was run.")
     if request.terms.digest() != request.digest:
         raise NotAuthenticError("The stored terms are not the ones that were received; nothing was run.")
-    if now >= min(decision.expires_at, request.terms.expires_at):
+    if now >= min(expires_at, request.terms.expires_at):
         raise RefusedError("The approval has expired; submit the study again.")
     return request, data_set
+
+
+def _require_ground(connection: Connection, site: Site, request: Request, data_set: DataSet) -> int:
+    """Check what a person signed, or what the house rules approved; gives the moment at which that ends."""
+    cost = request_cost(request.terms, data_set.filter_order)
+    if request.decision is None:
+        return require_rules_approval(connection, site, request, data_set, cost).expires_at
+    decision = verify_decisions(request.decision, site.owner_key, request.terms.researcher)
+    for signed in request.decision.signed:
+        entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
+        require_signed_in_role(connection, site, signed, entry)
+    facts = (request, data_set, cost, decision.house_rules)
+    stored = draft_decision(site, *facts, approvals=decision.approvals, verdict="approve", reason="as stored", now=0)
+    if decision.verdict != "approve" or decision.subject() != stored.subject():
+        raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
+    return decision.expires_at
 
 
 def required_parameters(site: Site, request: Request) -> tuple[int, Iterator[bytes]]:

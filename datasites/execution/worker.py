@@ -17,6 +17,7 @@ from datasites.execution.trainer_process import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
+from datasites.requests.patience import patience_seconds
 from datasites.requests.records import Request, Status, next_expiry, requests_in
 from datasites.serving.lifecycle import report
 from datasites.site import Site
@@ -45,7 +46,7 @@ class Worker:
             with self.site.engine.begin() as connection:
                 # There is one worker: a round that is charged when it looks for work was interrupted, by anything.
                 take_up_interrupted_rounds(connection, self.site.now)
-                close_expired(connection, self.site.now)
+                close_expired(connection, self.site.now, patience_seconds(connection, self.site))
             waiting = self._waiting()
         self.trainers.end_all_but(waiting.trained)
         if waiting.has_round:
@@ -60,7 +61,7 @@ class Worker:
 
     def _waiting(self) -> "_Waiting":
         with reading(self.site.engine) as connection:
-            expiry = next_expiry(connection)
+            expiry = next_expiry(connection, patience_seconds(connection, self.site))
             found = requests_in(connection, Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)
             begun = set(connection.execute(select(runs.c.request)).scalars())
             going = [it for it in found if it.status in (Status.APPROVED, Status.RUNNING)]
@@ -85,7 +86,7 @@ class Worker:
     def seconds_to_next_expiry(self) -> float | None:
         """How long until an open request expires, so that the worker can sleep until then; at most an hour."""
         with reading(self.site.engine) as connection:
-            expiry = next_expiry(connection)
+            expiry = next_expiry(connection, patience_seconds(connection, self.site))
         return None if expiry is None else min(max(0.0, expiry - self.site.clock()), 3600.0)
 
     def _compute_round(self) -> bool:
@@ -122,7 +123,7 @@ class Worker:
                 close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
         else:
             with self.site.engine.begin() as connection:
-                admit(connection, request, self.site.now)
+                admit(connection, self.site, request)
             self.admitted()
 
 

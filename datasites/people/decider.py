@@ -37,6 +37,6 @@ def decider_of(connection: Connection, site: Site, key: Ed25519PrivateKey, resea
     if not register.is_in_role(public):
         raise RefusedError(f"{person.name} was dismissed, and decides no more; ask the owner.")
     require_role(person, *DECIDERS, what="decide")
-    require_approver(site.house_rules().approvals, person)
+    require_approver(site.house_rules(connection).rules.approvals, person)
     require_not_own(person, researcher)
     return Decider(person, appointment, key)

@@ -18,6 +18,7 @@ from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError
 from policies.log.recovery import SignedRecovery
+from policies.rules.approval import RulesGround
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import PLAIN_TEXT, Digest, Name, StrictModel, Text, describe_validation_error
 from policies.terms import MAXIMUM_TERMS_BYTES
@@ -131,14 +132,17 @@ class Allowance(StrictModel):
 
 
 class DataSetOffer(StrictModel):
-    """One data set of a catalog: its manifest (canonical JSON text), its mock rows (CSV) and the allowance."""
+    """One data set of a catalog: its manifest (canonical JSON text), its mock rows (CSV) and the allowance.
+
+    Where the owner does not show them, there is no allowance, and the mock rows are but their header.
+    """
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     name: Name
     manifest: Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_MANIFEST_CHARACTERS)]
     mock: Content
-    allowance: Allowance
+    allowance: Allowance | None
 
 
 class CatalogReply(TypedMessage):
@@ -150,7 +154,10 @@ class CatalogReply(TypedMessage):
 
 
 class StudyStatus(TypedMessage):
-    """Site → researcher: where a request stands, with the signed decision once there is one."""
+    """Site → researcher: where a request stands, with the signed decision once there is one.
+
+    Where the house rules approved, there is none, and `ground` says why they might.
+    """
 
     type: Literal["study-status"] = "study-status"
     study: StudyId
@@ -159,6 +166,7 @@ class StudyStatus(TypedMessage):
     ]
     detail: Text
     decision: SignedDecisions | None = None
+    ground: RulesGround | None = None
 
 
 class AdvertisementMessage(TypedMessage):

@@ -23,8 +23,8 @@ _SALT_LABEL = b"scrypt-salt: "
 _SHORTEST_PASSPHRASE = 8
 
 
-def create_person_key(folder: Path, passphrase: bytes) -> bytes:
-    """Make a person's decision key in `folder`, apart from the service's; gives the raw public key, 32 bytes.
+def create_person_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
+    """Make a person's decision key in `folder`, apart from the service's.
 
     The file is `key.pem`: PKCS8 encrypted under scrypt(passphrase), as PKCS8's own derivation is quick to guess at.
 
@@ -45,17 +45,17 @@ def create_person_key(folder: Path, passphrase: bytes) -> bytes:
     encryption = BestAvailableEncryption(_stretch(passphrase, salt))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     write_private_file(path, _SALT_LABEL + salt.hex().encode() + b"\n" + pem)
-    return key.public_key().public_bytes_raw()
+    return key
 
 
-def own_person_key(folder: Path, passphrase: bytes) -> bytes:
-    """The raw public key, 32 bytes, of the decision key in `folder`, which is made if there is none.
+def own_person_key(folder: Path, passphrase: bytes) -> Ed25519PrivateKey:
+    """The decision key in `folder`, which is made if there is none.
 
     Raises:
         CloisterError: as `create_person_key` and `load_person_key` do.
     """
     if (folder / _KEY_FILE).exists():
-        return load_person_key(folder, passphrase).public_key().public_bytes_raw()
+        return load_person_key(folder, passphrase)
     return create_person_key(folder, passphrase)
 
 

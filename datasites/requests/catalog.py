@@ -1,4 +1,4 @@
-"""Answer a researcher who looks round: manifests, mock data, and what of the budget that researcher has used."""
+"""Answer a researcher who looks round: manifests, and by the rules mock data and what is left of the budget."""
 
 from contextlib import ExitStack
 
@@ -20,19 +20,21 @@ def answer_catalog(connection: Connection, site: Site, sender: IdentityCard, fil
     """Send one message a data set, each with its own mock rows; `files` ends when this is committed.
 
     Raises:
-        RefusedError: the sender is not a researcher.
+        RefusedError: the sender is not a researcher, or the owner has adopted no house rules.
+        NotAuthenticError: the house rules that are stored are not what the owner adopted.
     """
     if sender.role != "researcher":
         raise RefusedError("Only researchers are shown the catalog.")
-    data_sets = all_data_sets(connection)
+    data_sets, shown = all_data_sets(connection), site.house_rules(connection).rules.shown
     for data_set in data_sets:
-        mock = data_set.mock.encode()
+        header, _, _ = data_set.mock.partition("\n")
+        mock = data_set.mock.encode() if shown.mock else f"{header}\n".encode()
         content = files.enter_context(site.contents.enclosed((mock,), len(mock)))
         offer = DataSetOffer(
             name=data_set.name,
             manifest=data_set.manifest.canonical().decode(),
             mock=content,
-            allowance=_allowance(connection, sender.party, data_set),
+            allowance=_allowance(connection, sender.party, data_set) if shown.allowance else None,
         )
         reply = CatalogReply(data_sets=(offer,), total=len(data_sets))
         file = content.digest if isinstance(content, BlobReference) else None

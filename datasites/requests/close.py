@@ -4,7 +4,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.people.approvals import forget_approvals
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import OPEN, Status, find_request, set_status
+from datasites.requests.records import OPEN, Status, find_request, set_status, undecided
 from datasites.store.data_sets import require_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, requests, rounds
@@ -49,12 +49,24 @@ def close_request(
         connection.execute(update(rounds).where(rounds.c.request == digest).values(update_file=None))
         connection.execute(update(requests).where(requests.c.digest == digest).values(parameters_file=None))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))
-    message = StudyStatus(study=request.terms.study, status=status.value, detail=detail, decision=request.decision)
+    message = StudyStatus(
+        study=request.terms.study,
+        status=status.value,
+        detail=detail,
+        decision=request.decision,
+        ground=request.ground,
+    )
     enqueue(connection, request.sender, message, now)
 
 
-def close_expired(connection: Connection, now: int) -> None:
-    """End every request whose terms have expired while something could still happen."""
-    expired = select(requests.c.digest).where(requests.c.status.in_(OPEN), requests.c.expires_at <= now)
-    for digest in connection.execute(expired).scalars().all():
-        close_request(connection, digest, Status.EXPIRED, "The study expired before it was finished.", now)
+def close_expired(connection: Connection, now: int, patience: int | None) -> None:
+    """End every request whose terms have expired while something could still happen, and what waited too long.
+
+    `patience` is how many seconds a request may wait that nobody has decided on, None for as long as its terms say.
+    """
+    expired = requests.c.status.in_(OPEN) & (requests.c.expires_at <= now)
+    waited = undecided(patience) & (requests.c.received_at + (patience or 0) <= now)
+    reasons = ((expired, "The study expired before it was finished."), (waited, "Nobody decided on the study in time."))
+    for which, reason in reasons:
+        for digest in connection.execute(select(requests.c.digest).where(which)).scalars().all():
+            close_request(connection, digest, Status.EXPIRED, reason, now)

@@ -110,5 +110,6 @@ def refuse_contact(connection: Connection, contact: str) -> None:
 def _reply(
     connection: Connection, site: Site, party: str, contact: str, accepted: bool, packages: Sequence[str], now: int
 ) -> None:
-    reply = PeerReply(contact=site.settings.contact, accepted=accepted, packages=tuple(packages))
+    shown = packages if site.house_rules(connection).rules.shown.packages else ()
+    reply = PeerReply(contact=site.settings.contact, accepted=accepted, packages=tuple(shown))
     enqueue(connection, party, reply, now)

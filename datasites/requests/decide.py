@@ -43,7 +43,7 @@ def approve(connection: Connection, site: Site, digest: str, key: Ed25519Private
     shown = review(connection, site, meant)
     if shown.obstacles:
         raise RefusedError(f"Request {shown.request.number} cannot be approved: {' '.join(shown.obstacles)}")
-    now = site.now
+    now = shown.now
     signed = _sign(site, shown, decider, "approve", "approved as shown", now)
     append(connection, DecisionTaken(at=now, signed=signed))
     agreed = take_approval(connection, site, STUDIES, meant.digest, signed)
@@ -77,7 +77,7 @@ def deny(connection: Connection, site: Site, number: int, reason: str, key: Ed25
         raise ConflictError(f"Request {number} is {request.status}; only a pending one can be denied.")
     decider = decider_of(connection, site, key, request.terms.researcher)
     shown = review(connection, site, request)
-    now = site.now
+    now = shown.now
     signed = _sign(site, shown, decider, "deny", as_text(reason), now)
     append(connection, DecisionTaken(at=now, signed=signed))
     forget_approvals(connection, request.digest)
@@ -88,16 +88,9 @@ def deny(connection: Connection, site: Site, number: int, reason: str, key: Ed25
 
 
 def _sign(site: Site, shown: Review, decider: Decider, verdict: str, reason: str, now: int) -> SignedDecision:
-    decision = draft_decision(
-        site,
-        shown.request,
-        shown.data_set,
-        shown.cost,
-        approvals=site.house_rules().approvals.studies,
-        verdict=verdict,
-        reason=reason,
-        now=now,
-    )
+    facts = (shown.request, shown.data_set, shown.cost, shown.house_rules.digest)
+    wanted = shown.house_rules.rules.approvals.studies
+    decision = draft_decision(site, *facts, approvals=wanted, verdict=verdict, reason=reason, now=now)
     return sign_decision(decider.key, decision, decider.appointment)
 
 

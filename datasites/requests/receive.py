@@ -45,7 +45,11 @@ def receive_study(
     if request is None or request.sender != sender.party:
         raise NotAuthenticError("This study was submitted by another researcher.")
     status = StudyStatus(
-        study=terms.study, status=request.status.value, detail=request.detail, decision=request.decision
+        study=terms.study,
+        status=request.status.value,
+        detail=request.detail,
+        decision=request.decision,
+        ground=request.ground,
     )
     enqueue(connection, sender.party, status, now)
 

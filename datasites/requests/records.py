@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, false, func, select, update
 
 from datasites.store.tables import requests
 from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions
 from policies.errors import InvalidInputError, NotAuthenticError
 from policies.programs.digests import source_digest
 from policies.programs.format import parse_program
+from policies.rules.approval import MAXIMUM_RULES_GROUND_BYTES, RulesGround
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
@@ -39,7 +40,10 @@ OPEN = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)
 
 @dataclass(frozen=True)
 class Request:
-    """The snapshot of a request taken on receipt; `digest` is the digest of its terms and covers all the rest."""
+    """The snapshot of a request taken on receipt; `digest` is the digest of its terms and covers all the rest.
+
+    A person's `decision` stands for an approval, or else the `ground` on which the house rules approved.
+    """
 
     digest: str
     number: int
@@ -53,6 +57,7 @@ class Request:
     source: str
     parameters_file: str | None
     decision: SignedDecisions | None
+    ground: RulesGround | None
     received_at: int
 
 
@@ -98,12 +103,23 @@ def requests_in(connection: Connection, *statuses: Status) -> list[Request]:
     return [_request(row) for row in connection.execute(found)]
 
 
-def next_expiry(connection: Connection) -> int | None:
-    """When the first of the open requests expires (seconds since 1970), or None if there is none."""
-    first: int | None = connection.execute(
-        select(func.min(requests.c.expires_at)).where(requests.c.status.in_(OPEN))
-    ).scalar_one()
-    return first
+def undecided(patience: int | None) -> ColumnElement[bool]:
+    """Requests that expire `patience` seconds after they came, as nobody has decided on them; None for never."""
+    waits = requests.c.status.in_((Status.RECEIVED, Status.PENDING)) & requests.c.decision.is_(None)
+    return false() if patience is None else waits
+
+
+def next_expiry(connection: Connection, patience: int | None) -> int | None:
+    """When the first of the open requests expires (seconds since 1970), or None if there is none.
+
+    `patience` is how many seconds one may wait that nobody has decided on, None for as long as its terms say.
+    """
+    firsts = (
+        select(func.min(requests.c.expires_at)).where(requests.c.status.in_(OPEN)),
+        select(func.min(requests.c.received_at) + (patience or 0)).where(undecided(patience)),
+    )
+    found = [connection.execute(first).scalar_one() for first in firsts]
+    return min((it for it in found if it is not None), default=None)
 
 
 def set_status(connection: Connection, digest: str, status: Status, detail: str) -> None:
@@ -141,13 +157,19 @@ def _decision(text: str) -> SignedDecisions:
     return parse_model(SignedDecisions, text.encode(), maximum_bytes=maximum, what="A stored decision")
 
 
+@lru_cache(maxsize=256)
+def _ground(text: str) -> RulesGround:
+    maximum = MAXIMUM_RULES_GROUND_BYTES
+    return parse_model(RulesGround, text.encode(), maximum_bytes=maximum, what="A stored approval by the rules")
+
+
 def _query() -> Select[tuple[object, ...]]:
     return select(requests)
 
 
 def _request(row: Row[tuple[object, ...]]) -> Request:
     columns = row._mapping
-    decision = columns["decision"]
+    decision, ground = columns["decision"], columns["ground"]
     return Request(
         digest=columns["digest"],
         number=columns["number"],
@@ -161,5 +183,6 @@ def _request(row: Row[tuple[object, ...]]) -> Request:
         source=columns["source"],
         parameters_file=columns["parameters_file"],
         decision=None if decision is None else _decision(decision),
+        ground=None if ground is None else _ground(ground),
         received_at=columns["received_at"],
     )

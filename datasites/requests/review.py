@@ -6,23 +6,25 @@ from sqlalchemy import Connection
 
 from datasites.people.approvals import STUDIES, Approvals, approvals_of, approvals_taken
 from datasites.protocol.identity import IdentityCard
+from datasites.requests.asked import asked_study
 from datasites.requests.earlier import study_difference
 from datasites.requests.look_through import programs_of, study_findings
 from datasites.requests.records import Request, Status, require_as_received
+from datasites.requests.rules_file import file_obstacle
 from datasites.requests.second_exports import SecondExport, find_second_export
 from datasites.site import Site
+from datasites.store.adopted_rules import Adopted
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.peers import pinned_card, require_card
 from policies.budget.balance import Balance, balance
 from policies.budget.costs import Cost, request_cost, request_epsilon
 from policies.decision import Decision
-from policies.errors import RefusedError
-from policies.house_rules import check_house_rules
 from policies.review.differences import Difference
 from policies.review.findings import Findings
 from policies.review.outlook import Outlook, outlook
 from policies.review.program_facts import ProgramFacts, program_facts
 from policies.review.summary import summarise
+from policies.rules.studies import study_obstacles
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Review:
 
     `difference` is None where nothing of its researcher was approved before; `outlook` once the request was decided
     on, as its cost is then in the balance; `epsilon` and `outlook` where the study is unbounded. `approvals` says who
-    approved it so far, or took the decision on it.
+    approved it so far, or took the decision on it. `now` is the moment that all this is said of, in seconds since 1970.
     """
 
     request: Request
@@ -49,19 +51,23 @@ class Review:
     obstacles: tuple[str, ...]
     approval_digest: str
     approvals: Approvals
+    house_rules: Adopted
+    now: int
 
 
 def review(connection: Connection, site: Site, request: Request) -> Review:
     """Put together everything that a decision on `request` rests on.
 
     Raises:
-        NotAuthenticError: what is stored is not what was received.
+        NotAuthenticError: what is stored is not what was received, or not what the owner adopted.
+        RefusedError: the owner has adopted no house rules.
     """
     require_as_received(request)
     data_set = require_data_set(connection, request.data_set)
     researcher = require_card(connection, request.sender)
     cost = request_cost(request.terms, data_set.filter_order)
     left = balance(connection, data_set.population)
+    adopted, now = site.house_rules(connection), site.moment(connection)
     undecided = request.status in (Status.RECEIVED, Status.PENDING)
     return Review(
         request=request,
@@ -76,9 +82,11 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
         cost=cost,
         balance=left,
         outlook=outlook(request.terms, cost, left) if undecided else None,
-        obstacles=_obstacles(connection, site, request, cost, left),
+        obstacles=obstacles(connection, site, request, cost, left, adopted, now),
         approval_digest=approval_digest(connection, site, request),
         approvals=study_approvals(connection, site, request),
+        house_rules=adopted,
+        now=now,
     )
 
 
@@ -86,9 +94,9 @@ def approval_digest(connection: Connection, site: Site, request: Request) -> str
     """The digest of everything that an approval of `request` covers, as things stand now."""
     data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    wanted = site.house_rules().approvals.studies
-    draft = draft_decision(site, request, data_set, cost, approvals=wanted, verdict="approve", reason="as shown", now=0)
-    return draft.subject()
+    adopted = site.house_rules(connection)
+    facts, wanted = (request, data_set, cost, adopted.digest), adopted.rules.approvals.studies
+    return draft_decision(site, *facts, approvals=wanted, verdict="approve", reason="as shown", now=0).subject()
 
 
 def study_approvals(connection: Connection, site: Site, request: Request) -> Approvals:
@@ -96,7 +104,7 @@ def study_approvals(connection: Connection, site: Site, request: Request) -> App
     if request.decision is not None:
         return approvals_taken(site, STUDIES, request.decision.signed)
     subject = approval_digest(connection, site, request)
-    return approvals_of(connection, site, STUDIES, subject, site.house_rules().approvals.studies)
+    return approvals_of(connection, site, STUDIES, subject, site.house_rules(connection).rules.approvals.studies)
 
 
 def draft_decision(
@@ -104,13 +112,17 @@ def draft_decision(
     request: Request,
     data_set: DataSet,
     cost: Cost,
+    house_rules: str,
     *,
     approvals: int,
     verdict: str,
     reason: str,
     now: int,
 ) -> Decision:
-    """The decision over `request` as it stands; its `subject()` does not depend on verdict, reason or time."""
+    """The decision over `request` as it stands, under the rules of this digest.
+
+    Its `subject()` does not depend on verdict, reason or time.
+    """
     return Decision.model_validate(
         {
             "version": "cloister-decision/1",
@@ -124,20 +136,23 @@ def draft_decision(
             "reason": reason,
             "training_units": cost.training_units,
             "evaluation_units": cost.evaluation_units,
+            "house_rules": house_rules,
             "decided_at": now,
             "expires_at": request.terms.expires_at,
         }
     )
 
 
-def _obstacles(connection: Connection, site: Site, request: Request, cost: Cost, left: Balance) -> tuple[str, ...]:
+def obstacles(
+    connection: Connection, site: Site, request: Request, cost: Cost, left: Balance, adopted: Adopted, now: int
+) -> tuple[str, ...]:
+    """What stands against an approval of `request` at `now`, a sentence each."""
     found = []
-    if request.terms.expires_at <= site.now:
+    if request.terms.expires_at <= now:
         found.append("The request has expired.")
-    try:
-        check_house_rules(site.house_rules(), request.terms, site.now)
-    except RefusedError as error:
-        found.append(str(error))
+    if (changed := file_obstacle(site, adopted)) is not None:
+        found.append(changed)
+    found += study_obstacles(adopted.rules, asked_study(connection, request, adopted.rules, now), now)
     if not left.fits(cost):
         found.append(left.shortfall(cost))
     strangers = [

@@ -219,7 +219,11 @@ def _refuse(connection: Connection, opened: Opened, reason: str, now: int) -> No
                 StudyStatus(study=message.study, status="refused", detail=reason, decision=None)
                 if known is None
                 else StudyStatus(
-                    study=message.study, status=known.status.value, detail=known.detail, decision=known.decision
+                    study=message.study,
+                    status=known.status.value,
+                    detail=known.detail,
+                    decision=known.decision,
+                    ground=known.ground,
                 )
             )
             enqueue(connection, sender, status, now)

@@ -15,11 +15,13 @@ from sqlalchemy import (
 
 from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
 from datasites.store.people_tables import approvals, people
+from datasites.store.rules_tables import adopted_rules
 from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
 
 __all__ = [
+    "adopted_rules",
     "approvals",
     "budget_tables",
     "contacts",
@@ -91,6 +93,7 @@ requests = Table(
     Column("source", Text, nullable=False),
     Column("parameters_file", String(64), nullable=True, comment="content file, until the request ends unfinished"),
     Column("decision", Text, nullable=True),
+    Column("ground", Text, nullable=True, comment="instead of a decision, where the house rules approved"),
     Column("received_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     UniqueConstraint("sender", "study"),

@@ -176,7 +176,8 @@ class OwnerDesk:
             ConflictError: it has no outputs that wait for a word.
         """
         key, job = self.key(), self.find(request)
-        digest = release_digest(self.site, job, outputs_of(job, logs=logs))
+        with reading(self.site.engine) as connection:
+            digest = release_digest(connection, self.site, job, outputs_of(job, logs=logs))
         self._decide(lambda connection: release_outputs(connection, self.site, digest, key))
 
     def process(self, *, seconds: float, outputs: bool, logs: bool) -> None:

@@ -81,12 +81,18 @@ def request_epsilon(terms: Terms) -> float | None:
     """The ε at the terms' δ for the unit that the study costs most, at its own best order; None if it is unbounded."""
     if terms.privacy is None:
         return None
-    delta = terms.privacy.delta
+    return max(epsilon([mechanism], terms.privacy.delta)[0] for mechanism in worst_mechanisms(terms).values())
+
+
+def worst_mechanisms(terms: Terms) -> dict[Partition, GaussianMechanism]:
+    """All that the study may run on each partition's units together, retries included; nothing if it is unbounded."""
+    if terms.privacy is None:
+        return {}
     rounds, measurements = _most(terms)
-    worst, _ = epsilon([_training(terms, rounds * terms.training.local_steps)], delta)
+    found: dict[Partition, GaussianMechanism] = {"training": _training(terms, rounds * terms.training.local_steps)}
     if measurements:
-        worst = max(worst, epsilon([_evaluation(terms, measurements)], delta)[0])
-    return worst
+        found["evaluation"] = _evaluation(terms, measurements)
+    return found
 
 
 def _most(terms: Terms) -> tuple[int, int]:

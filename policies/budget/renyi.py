@@ -97,12 +97,13 @@ def epsilon(mechanisms: Sequence[GaussianMechanism], delta: float) -> tuple[floa
     """
     if not 0 < delta < 1:
         raise InvalidInputError(f"δ is {delta}; it must lie between 0 and 1.")
-    best, order = min((_converted(mechanisms, delta, order), order) for order in ORDERS)
+    divergences = ((sum(renyi_divergence(it, order) for it in mechanisms), order) for order in ORDERS)
+    best, order = min((converted(divergence, delta, order), order) for divergence, order in divergences)
     return max(best, 0.0), order
 
 
-def _converted(mechanisms: Sequence[GaussianMechanism], delta: float, order: float) -> float:
-    divergence = sum(renyi_divergence(mechanism, order) for mechanism in mechanisms)
+def converted(divergence: float, delta: float, order: float) -> float:
+    """The ε at `delta` that a divergence (in nats) at `order` bounds; it may be below 0."""
     if -math.expm1(-divergence) < delta**2:
         return 0.0  # by Bretagnolle & Huber, δ ≤ √(1 − exp(−KL)), and KL is at most any Rényi divergence
     return divergence + math.log1p(-1 / order) - (math.log(delta) + math.log(order)) / (order - 1)

@@ -33,7 +33,10 @@ class DataSetSnapshot(StrictModel):
 
 
 class JobDecision(StrictModel):
-    """One person's answer to one execution of one job on these snapshots; `approvals` must approve the same."""
+    """One person's answer to one execution of one job on these snapshots, under these house rules.
+
+    `approvals` is how many different persons must approve the same.
+    """
 
     version: Literal["cloister-job-decision/1"]
     site: PartyId
@@ -43,6 +46,7 @@ class JobDecision(StrictModel):
     limits: JobLimits
     outputs: Annotated[tuple[FilePath, ...], Field(max_length=400)]
     release: Release
+    house_rules: Digest
     expires_at: Timestamp
     approvals: Approvals
     verdict: Literal["approve", "deny"]

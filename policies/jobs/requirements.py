@@ -10,20 +10,18 @@ from packaging.version import InvalidVersion, Version
 from policies.errors import InvalidInputError, RefusedError
 
 
-def require_packages(requirements: Sequence[str], packages: Sequence[str]) -> None:
-    """Check that each requirement (PEP 508) is met by one of `packages` (`name==version`).
+def require_packages(requirements: Sequence[str], packages: Sequence[str], *, listed: bool = True) -> None:
+    """Check that each requirement (PEP 508) is met by one of `packages` (`name==version`), which a refusal may list.
 
     Raises:
         InvalidInputError: a requirement is not written as pip writes it, or names a place to fetch it from.
-        RefusedError: some are not met; with the list of what there is.
+        RefusedError: some are not met; with the list of what there is, if it may be `listed`.
     """
     offered = _versions(packages)
     missing = [text for text in requirements if not _is_met(text, offered)]
     if missing:
-        raise RefusedError(
-            f"The job needs {', '.join(missing)}, and nothing is installed for a job. This site offers "
-            f"{', '.join(packages)}."
-        )
+        offer = f" This site offers {', '.join(packages)}." if listed else ""
+        raise RefusedError(f"The job needs {', '.join(missing)}, and nothing is installed for a job.{offer}")
 
 
 def _is_met(text: str, offered: Mapping[str, Version]) -> bool:

@@ -12,6 +12,7 @@ from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
 from policies.log.people_entries import PeopleEntry
 from policies.log.review_entries import RequestReviewed
+from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import (
@@ -209,6 +210,8 @@ LogEntry = Annotated[
     | BudgetWrittenOff
     | RequestReviewed
     | PeopleEntry
+    | RulesAdopted
+    | ApprovedByRules
     | JobEntry,
     Field(discriminator="kind"),
 ]

@@ -19,7 +19,10 @@ log_entries = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False, comment="from 0, without holes"),
     Column("entry", LargeBinary, nullable=False, comment="canonical JSON"),
     Column("leaf_hash", LargeBinary, nullable=False, comment="RFC 6962"),
+    Column("latest", BigInteger, nullable=False, comment="the latest moment that an entry up to this one names"),
 )
+
+_LAST = select(log_entries.c.position, log_entries.c.latest).order_by(log_entries.c.position.desc()).limit(1)
 
 
 def append(connection: Connection, entry: LogEntry) -> int:
@@ -28,10 +31,10 @@ def append(connection: Connection, entry: LogEntry) -> int:
     Raises:
         ConflictError: another transaction appended at the same time; roll back and try again.
     """
-    last = connection.execute(select(func.max(log_entries.c.position))).scalar_one()
-    position = 0 if last is None else last + 1
+    last = connection.execute(_LAST).one_or_none()
+    position, latest = (0, entry.at) if last is None else (last.position + 1, max(last.latest, entry.at))
     data = entry.canonical()
-    row = insert(log_entries).values(position=position, entry=data, leaf_hash=merkle.leaf_hash(data))
+    row = insert(log_entries).values(position=position, entry=data, leaf_hash=merkle.leaf_hash(data), latest=latest)
     try:
         connection.execute(row)
     except IntegrityError as error:
@@ -44,6 +47,12 @@ def position_of(connection: Connection, entry: LogEntry) -> int | None:
     same = log_entries.c.leaf_hash == merkle.leaf_hash(entry.canonical())
     first: int | None = connection.execute(select(func.min(log_entries.c.position)).where(same)).scalar_one()
     return first
+
+
+def latest_moment(connection: Connection) -> int:
+    """The latest moment that any entry names, in seconds since 1970: a clock that was set back does not undo it."""
+    last = connection.execute(_LAST).one_or_none()
+    return 0 if last is None else last.latest
 
 
 def leaf_hashes(connection: Connection) -> list[bytes]:

@@ -1,12 +1,13 @@
 """Replays a log from its first entry and says where it breaks the rules of terms, approvals, charges and releases."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from policies.budget.costs import Cost, Partition, request_cost, round_mechanisms
 from policies.budget.renyi import GaussianMechanism
-from policies.decision import Decision, verify_decision
+from policies.decision import Decision, SignedDecision, verify_decision
 from policies.errors import CloisterError, RefusedError
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
@@ -17,7 +18,10 @@ from policies.log.people_entries import PeopleEntry
 from policies.log.people_replay import PeopleReplay, Tally
 from policies.log.recovery import LostHead, verify_recovery
 from policies.log.review_entries import RequestReviewed
+from policies.log.rules_entries import ApprovedByRules, RulesAdopted
+from policies.log.rules_replay import RulesReplay
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.rules.approval import RulesApproval
 from policies.terms import Terms
 
 
@@ -32,7 +36,7 @@ class Break:
 @dataclass
 class _Request:
     terms: Terms
-    decision: Decision | None = None
+    decision: Decision | RulesApproval | None = None
     approvals: Tally = field(default_factory=Tally)
     answers: dict[int, log.RoundComputed] = field(default_factory=dict)
     closed: bool = False
@@ -55,13 +59,14 @@ class Replay:
         self._requests: dict[str, _Request] = {}
         self._contexts: set[str] = set()
         self._reviewed: set[str] = set()
+        self.rules = RulesReplay(site.site, owner_key)
         self.people = PeopleReplay(site, owner_key, self._pinned)
         self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts, self.people)
         self.lost_heads: set[LostHead] = set()
 
     def take(self, position: int, data: bytes) -> None:
         """Replay the entry at `position` from its untrusted canonical bytes."""
-        try:
+        with self._noting(position):
             entry = log.parse_entry(data)
             self.clock_set_back += entry.at < self._now
             self._now = max(self._now, entry.at)
@@ -70,7 +75,14 @@ class Replay:
                 (position == 0) == isinstance(entry, log.SiteOpened),
                 "a log starts with the entry that opens the site, and has no other such entry",
             )
-            self._apply(entry)
+            with self._noting(position):
+                self._apply(entry)
+            self.rules.take(entry, self._now)
+
+    @contextmanager
+    def _noting(self, position: int) -> Iterator[None]:
+        try:
+            yield
         except CloisterError as error:
             self.broken.append(Break(position, str(error)))
 
@@ -99,7 +111,7 @@ class Replay:
             case log.RequestReceived():
                 self._receive(entry)
             case log.DecisionTaken():
-                self._decide(entry)
+                self._decide(entry.signed)
             case log.ReservationOpened():
                 self._reserve(entry)
             case log.ChargeMade():
@@ -123,7 +135,9 @@ class Replay:
                 self.accounts.write_off(entry)
             case RequestReviewed():
                 self._review(entry.request)
-            case log.MessageGap() | log.MessageRefused() | SetBackNoticed():
+            case ApprovedByRules():
+                self._approve_by_rules(entry.approval)
+            case log.MessageGap() | log.MessageRefused() | SetBackNoticed() | RulesAdopted():
                 pass
 
     def _open_site(self, entry: log.SiteOpened) -> None:
@@ -156,23 +170,32 @@ class Replay:
         require(request in self._requests, "the request was never received")
         return self._requests[request]
 
-    def _decide(self, entry: log.DecisionTaken) -> None:
-        decision, person = entry.signed.decision, verify_decision(entry.signed, self._owner_key)
+    def _decide(self, signed: SignedDecision) -> None:
+        decision, person = signed.decision, verify_decision(signed, self._owner_key)
         request = self._request(decision.request)
         request.decision = None
-        self.people.decides(entry.signed, person, request.terms.researcher)
+        self.people.decides(signed, person, request.terms.researcher)
+        self._check_decision(decision, request.terms)
+        if request.approvals.takes(decision, signed.signer, self.people):
+            request.decision = decision
+
+    def _approve_by_rules(self, approval: RulesApproval) -> None:
+        request = self._request(approval.request)
+        request.decision = None
+        self._check_decision(approval, request.terms)
+        request.decision = approval
+
+    def _check_decision(self, decision: Decision | RulesApproval, terms: Terms) -> None:
         require(decision.site == self._site.site, "the decision is for another site")
-        member = request.terms.member(self._site.site)
+        member = terms.member(self._site.site)
         require(
             member is not None and decision.data_set == member.data_set,
             "the decision is on another data set than the terms ask this site for",
         )
         if decision.verdict == "approve":
-            self._check_approval(decision, request.terms)
-        if request.approvals.takes(decision, entry.signed.signer, self.people):
-            request.decision = decision
+            self._check_approval(decision, terms)
 
-    def _check_approval(self, decision: Decision, terms: Terms) -> None:
+    def _check_approval(self, decision: Decision | RulesApproval, terms: Terms) -> None:
         population, snapshots = self._snapshots.get(decision.data_set, ("", set[str]()))
         require(
             decision.population == population and decision.snapshot_commitment in snapshots,
@@ -186,7 +209,7 @@ class Replay:
             f"and the terms cost {cost.training_units} and {cost.evaluation_units}",
         )
 
-    def _approval(self, request: str) -> Decision:
+    def _approval(self, request: str) -> Decision | RulesApproval:
         """The approval under which something may happen now; it ends with the terms, or before."""
         decision = self._request(request).decision
         if decision is None or decision.verdict != "approve":

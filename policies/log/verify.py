@@ -186,8 +186,6 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
     ]
     if replay.unbounded_studies:
         statements.append("What the studies without noise tell about people: no privacy budget bounds it.")
-    if replay.people.signed:
-        statements.append("How many persons the house rules asked for: each decision names a number of its own.")
     if replay.counts["outputs-released"]:
         statements.append("What the released analysis outputs tell about people: no privacy budget bounds it.")
     if replay.lost_heads:

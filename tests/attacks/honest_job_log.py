@@ -10,6 +10,7 @@ from policies.log import entries as log
 from policies.log import job_entries as jobs
 from policies.log.review_entries import RequestReviewed
 from tests.attacks.honest_log import (
+    ADOPTED,
     EXPIRES,
     FACTS,
     OPENED,
@@ -17,6 +18,7 @@ from tests.attacks.honest_log import (
     PINNED,
     POPULATION,
     RESEARCHER,
+    RULES,
     Entries,
     changed,
     verify,
@@ -55,6 +57,7 @@ JOB_DECISION = JobDecision(
     limits=JOB_TERMS.limits,
     outputs=("result.json",),
     release="by-hand",
+    house_rules=RULES.digest(),
     expires_at=EXPIRES,
     approvals=1,
     verdict="approve",
@@ -144,7 +147,7 @@ JOBS: Entries = [
     started(3),
     JOB_CLOSED,
 ]
-HONEST_JOBS: Entries = [OPENED, PINNED, POPULATION, *JOBS]
+HONEST_JOBS: Entries = [OPENED, ADOPTED, PINNED, POPULATION, *JOBS]
 
 
 def with_jobs(old: log.LogEntry, *new: log.LogEntry) -> Entries:

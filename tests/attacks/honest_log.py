@@ -12,7 +12,11 @@ from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.review_entries import RequestReviewed
+from policies.log.rules_entries import RulesAdopted
 from policies.log.verify import Pinned, Report, verify_bundle
+from policies.rules.adoption import Adoption, sign_adoption
+from policies.rules.house_rules import HouseRules
+from policies.rules.job_rules import JobRules
 from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
 
 LOG, OWNER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
@@ -61,6 +65,22 @@ TERMS = Terms(
 )
 REQUEST = TERMS.digest()
 
+RULES = Adoption(
+    version="cloister-house-rules/1",
+    site=FACTS.site,
+    rules=HouseRules(
+        minimum_cohort=2,
+        minimum_colluders=0,
+        maximum_epsilon=100.0,
+        maximum_days=3650,
+        maximum_round_minutes=10_080,
+        jobs=JobRules(release_clean=True),
+    ),
+    previous=None,
+    adopted_at=10,
+)
+ADOPTED = RulesAdopted(at=10, signed=sign_adoption(OWNER, RULES))
+
 Entries = list[log.LogEntry]
 
 
@@ -77,6 +97,7 @@ DECISION = Decision(
     population="patients",
     training_units=3 * cost(TRAINING),
     evaluation_units=cost(EVALUATION),
+    house_rules=RULES.digest(),
     expires_at=EXPIRES,
     approvals=1,
     verdict="approve",
@@ -140,6 +161,7 @@ RETURNED = log.ReservationClosed(
 )
 HONEST: Entries = [
     OPENED,
+    ADOPTED,
     PINNED,
     POPULATION,
     REGISTERED,

@@ -45,6 +45,7 @@ def approve_digest(scene: Scene, digest: str, key: Ed25519PrivateKey | None = No
         {"population": "population-0"},
         {"training_units": 0},
         {"evaluation_units": 0},
+        {"house_rules": "0" * 64},
         {"expires_at": NOW + 86_401},
         {"approvals": 2},
     ],
@@ -54,7 +55,8 @@ def test_a_digest_of_anything_but_what_was_shown_approves_nothing(scene: Scene, 
     with scene.site.engine.begin() as connection:
         data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    shown = draft_decision(scene.site, request, data_set, cost, approvals=1, verdict="approve", reason="ok", now=NOW)
+    facts, rules = (request, data_set, cost), scene.rules().digest
+    shown = draft_decision(scene.site, *facts, rules, approvals=1, verdict="approve", reason="ok", now=NOW)
     assert shown.subject() == scene.shown_digest(request)
     with pytest.raises(RefusedError, match="No pending request"):
         approve_digest(scene, shown.model_copy(update=changes).subject())

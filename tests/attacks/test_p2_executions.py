@@ -173,7 +173,7 @@ def test_nothing_runs_from_the_second_of_expiry_on(scene: Scene) -> None:
     with pytest.raises(RefusedError, match="expired"):
         scene.ask(request, 1)
     with scene.site.engine.begin() as connection:
-        close_expired(connection, scene.now)
+        close_expired(connection, scene.now, None)
     scene.clock.seconds = NOW
     with pytest.raises(RefusedError):
         scene.ask(request, 1)

@@ -74,7 +74,7 @@ def submitted_by_eve(scene: Scene, **changes: Any) -> Request:
     parties = [scene.site.identity.party, *(it.party for it in scene.partners)]
     request = scene.receive(make_terms(STUDY, eve.party, parties, NOW + 86_400, changes), sender=eve.card)
     with scene.site.engine.begin() as connection:
-        admit(connection, request, scene.now)
+        admit(connection, scene.site, request)
     return scene.request(request.digest)
 
 

@@ -59,7 +59,7 @@ def test_a_review_between_receipt_and_decision_is_sound() -> None:
 
 
 def test_a_burned_charge_and_a_resent_answer_are_sound() -> None:
-    crashed = [*HONEST[:11], charge(2, TRAINING), HONEST[10], changed(charge(2, TRAINING), attempt=2)]
+    crashed = [*HONEST[:12], charge(2, TRAINING), HONEST[11], changed(charge(2, TRAINING), attempt=2)]
     answered = [*crashed, changed(computed(2), attempt=2), released(2)]
     report = verify(answered)
     assert report.broken == []
@@ -85,7 +85,7 @@ def test_an_outsider(attack: str) -> None:
 
 def test_an_outsider_forges_the_checkpoint() -> None:
     shortened = HONEST[:-3]
-    for forged in (note(shortened, STRANGER), note(HONEST).replace(b"\n16\n", b"\n13\n"), b"none\n"):
+    for forged in (note(shortened, STRANGER), note(HONEST).replace(b"\n17\n", b"\n14\n"), b"none\n"):
         assert verify(shortened, signed=forged).broken
 
 
@@ -164,7 +164,7 @@ DISHONEST_SITE: dict[str, tuple[Entries, str]] = {
     ),
     "charges one attempt twice": (after(charge(1, TRAINING), charge(1, TRAINING)), "charged twice"),
     "charges before it reserves": (
-        [*HONEST[:6], charge(1, TRAINING), RESERVED, *HONEST[8:]],
+        [*HONEST[:7], charge(1, TRAINING), RESERVED, *HONEST[9:]],
         "outside an open reservation",
     ),
     "charges a closed reservation": (after(RETURNED, charge(3, TRAINING)), "outside an open reservation"),
@@ -234,13 +234,13 @@ def test_a_dishonest_site_admits_many_requests_that_together_exceed_the_allowanc
             "evaluation": TERMS.evaluation.model_copy(update={"models": ()}),
         }
     )
-    entries = HONEST[:4]
+    entries = HONEST[:5]
     for number in range(3):
         terms = two_rounds.model_copy(update={"study": f"{number:032x}"})
         reserved = changed(RESERVED, training_units=each, evaluation_units=0)
         entries += under(terms, [RECEIVED, APPROVED, reserved], training_units=each, evaluation_units=0)
     report = verify(entries)
-    assert [item.position for item in report.broken] == [12]
+    assert [item.position for item in report.broken] == [13]
     assert "are allowed" in report.broken[0].reason
 
 

@@ -25,7 +25,7 @@ from tests.attacks.honest_log import (
     verify,
 )
 
-LOST_LINE = [*HONEST[:9], log.MessageGap(at=400, sender="ab" * 32, expected=1, got=2)]
+LOST_LINE = [*HONEST[:10], log.MessageGap(at=400, sender="ab" * 32, expected=1, got=2)]
 LOST = LostHead.of(merkle.tree_head(merkle.leaf_hash(entry.canonical()) for entry in LOST_LINE))
 NOTICED = SetBackNoticed(at=299, witness="ab" * 32, held=LOST)
 

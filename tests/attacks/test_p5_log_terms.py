@@ -55,7 +55,7 @@ def test_a_whole_study_up_to_the_round_that_only_evaluates_is_sound() -> None:
         rounds += [computed(number), released(number)]
     units = {"training_units": 3 * cost(TRAINING), "evaluation_units": 2 * cost(EVALUATION)}
     returned = changed(RETURNED, training_units=0, evaluation_units=0)
-    entries = [*HONEST[:6], changed(RESERVED, **units), *rounds, returned, HONEST[-1]]
+    entries = [*HONEST[:7], changed(RESERVED, **units), *rounds, returned, HONEST[-1]]
     assert terms.sums == 4
     assert verify(under(terms, entries, **units)).broken == []
     cut = [entry for entry in entries if entry != charge(4, EVALUATION, "evaluation")]
@@ -118,60 +118,60 @@ UNSAFE = with_terms(secure_averaging=TERMS.secure_averaging.model_copy(update={"
 SECOND_DATA_SET = changed(REGISTERED, data_set="genomes")
 
 ATTACKS: dict[str, tuple[Entries, int, str]] = {
-    "charges for more noise than the terms": (charging(mechanism(noise_multiplier=4.0)), 7, "not the one in the terms"),
-    "charges for less noise than the terms": (charging(mechanism(noise_multiplier=1.9)), 7, "not the one in the terms"),
-    "charges for fewer steps": (charging(mechanism(steps=19)), 7, "not the one in the terms"),
-    "charges for fewer people": (charging(mechanism(sampling_rate=0.01)), 7, "not the one in the terms"),
-    "trains and charges for an evaluation": (charging(EVALUATION), 7, "not the one in the terms"),
-    "leaves out the charge of a partition": (without_evaluation_charge(), 8, "without a charge for evaluation"),
+    "charges for more noise than the terms": (charging(mechanism(noise_multiplier=4.0)), 8, "not the one in the terms"),
+    "charges for less noise than the terms": (charging(mechanism(noise_multiplier=1.9)), 8, "not the one in the terms"),
+    "charges for fewer steps": (charging(mechanism(steps=19)), 8, "not the one in the terms"),
+    "charges for fewer people": (charging(mechanism(sampling_rate=0.01)), 8, "not the one in the terms"),
+    "trains and charges for an evaluation": (charging(EVALUATION), 8, "not the one in the terms"),
+    "leaves out the charge of a partition": (without_evaluation_charge(), 9, "without a charge for evaluation"),
     "charges the partitions as two attempts": (
         replaced(charge(1, EVALUATION, "evaluation"), changed(charge(1, EVALUATION, "evaluation"), attempt=2)),
-        9,
+        10,
         "without a charge for evaluation",
     ),
-    "evaluates in another round": (evaluating_in_round_2(), 8, "without a charge for evaluation"),
+    "evaluates in another round": (evaluating_in_round_2(), 9, "without a charge for evaluation"),
     "charges for no round": (
         replaced(charge(2, TRAINING), changed(charge(2, TRAINING), step="setup")),
-        11,
+        12,
         "no charge on this partition for this step",
     ),
-    "charges a round beyond the last": (renumbered(4), 11, "no charge on this partition for this step"),
+    "charges a round beyond the last": (renumbered(4), 12, "no charge on this partition for this step"),
     "swaps the terms under their digest": (
         replaced(RECEIVED, changed(RECEIVED, terms=LESS_NOISE)),
-        4,
+        5,
         "another digest",
     ),
     "swaps the terms and their digest": (
         replaced(RECEIVED, changed(RECEIVED, terms=LESS_NOISE, request=LESS_NOISE.digest())),
-        5,
+        6,
         "never received",
     ),
-    "swaps the terms later on": (after(released(1), changed(RECEIVED, terms=LESS_NOISE)), 11, "another digest"),
-    "follows other terms from the start": (under(LESS_NOISE), 5, "the terms cost"),
-    "runs a study of other sites": (under(WITHOUT_US), 4, "do not name this site"),
-    "runs on a data set that it never registered": (under(OTHER_DATA), 4, "data set that was never registered"),
+    "swaps the terms later on": (after(released(1), changed(RECEIVED, terms=LESS_NOISE)), 12, "another digest"),
+    "follows other terms from the start": (under(LESS_NOISE), 6, "the terms cost"),
+    "runs a study of other sites": (under(WITHOUT_US), 5, "do not name this site"),
+    "runs on a data set that it never registered": (under(OTHER_DATA), 5, "data set that was never registered"),
     "runs on another data set than the terms ask for": (
-        under(OTHER_DATA, [*HONEST[:4], SECOND_DATA_SET, *HONEST[4:]]),
-        6,
+        under(OTHER_DATA, [*HONEST[:5], SECOND_DATA_SET, *HONEST[5:]]),
+        7,
         "another data set",
     ),
-    "serves terms of another researcher": (under(with_terms(researcher="22" * 32)), 4, "never pinned"),
-    "logs terms that no site may accept": (under(UNSAFE), 4, "not valid"),
-    "approves less than the terms cost": (approving(2 * cost(TRAINING)), 5, "the terms cost"),
-    "approves more than the terms cost": (approving(4 * cost(TRAINING)), 5, "the terms cost"),
+    "serves terms of another researcher": (under(with_terms(researcher="22" * 32)), 5, "never pinned"),
+    "logs terms that no site may accept": (under(UNSAFE), 5, "not valid"),
+    "approves less than the terms cost": (approving(2 * cost(TRAINING)), 6, "the terms cost"),
+    "approves more than the terms cost": (approving(4 * cost(TRAINING)), 6, "the terms cost"),
     "approves for longer than the terms": (
         replaced(APPROVED, approval(expires_at=EXPIRES + 1)),
-        5,
+        6,
         "outlives the terms",
     ),
     "computes once the terms have expired": (
-        [changed(entry, at=EXPIRES) if place >= 12 else entry for place, entry in enumerate(HONEST)],
-        12,
+        [changed(entry, at=EXPIRES) if place >= 13 else entry for place, entry in enumerate(HONEST)],
+        13,
         "expired",
     ),
     "computes what the owner withdrew after the charge": (
         after(charge(2, TRAINING), approval(verdict="deny")),
-        13,
+        14,
         "no approval",
     ),
 }
@@ -190,12 +190,12 @@ def test_a_dishonest_site(attack: str) -> None:
 @pytest.mark.parametrize("noise", [4.0, 1.9])
 def test_nothing_but_the_terms_gives_a_wrong_mechanism_away(noise: float) -> None:
     report = verify(charging(mechanism(noise_multiplier=noise)))
-    assert report.broken == [Break(7, "the mechanism charged is not the one in the terms")]
+    assert report.broken == [Break(8, "the mechanism charged is not the one in the terms")]
 
 
 def test_a_round_beyond_the_sums_is_broken_even_when_it_is_the_only_one() -> None:
-    entries = [*HONEST[:7], computed(4), HONEST[-1]]
-    assert verify(entries).broken[0] == Break(7, "the terms have no such round")
+    entries = [*HONEST[:8], computed(4), HONEST[-1]]
+    assert verify(entries).broken[0] == Break(8, "the terms have no such round")
 
 
 def test_an_outsider_swaps_the_terms_of_a_signed_log() -> None:

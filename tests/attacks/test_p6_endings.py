@@ -63,7 +63,7 @@ def test_an_expired_studys_answer_is_not_sent_again(scene: Scene) -> None:
     scene.send_all()
     scene.clock.seconds = request.terms.expires_at
     with scene.site.engine.begin() as connection:
-        close_expired(connection, scene.now)
+        close_expired(connection, scene.now, None)
     with pytest.raises(RefusedError):
         scene.ask(request, 1)
     assert scene.updates() == []

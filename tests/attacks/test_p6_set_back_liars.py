@@ -125,9 +125,8 @@ def test_what_was_charged_beside_the_lost_history_is_added_to_it(scene: Witnesse
     after = order[(order.index(scene.site.identity.party) + 1) % 3]
     (other,) = set(scene.witnesses) - {after}
     averaging = {"colluders": 0, "minimum_cohort": 2}
-    rules = scene.site.home.house_rules_file
-    smaller = rules.read_text().replace("minimum_cohort = 3", "minimum_cohort = 2")
-    rules.write_text(smaller.replace("minimum_colluders = 1", "minimum_colluders = 0"))
+    scene.rule("minimum_cohort = 3", "minimum_cohort = 2")
+    scene.rule("minimum_colluders = 1", "minimum_colluders = 0")
     copy = scene.copy_disk(tmp_path / "copy")
 
     lost = scene.ready(secure_averaging=averaging, privacy={"epsilon": 4.0})

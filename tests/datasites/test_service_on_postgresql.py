@@ -94,11 +94,10 @@ def test_a_service_whose_session_is_lost_stops(scene: Scene) -> None:
 def test_one_database_belongs_to_one_datasite(scene: Scene, tmp_path: Path) -> None:
     url = scene.site.settings.database
     settings = Settings(name="Clinic B", relay="http://127.0.0.1:9", contact="owner@clinic-b.example", database=url)
-    public_key = owner_key().public_key().public_bytes_raw()
     with pytest.raises(ConflictError, match="holds another datasite"):
-        create_site(Home(tmp_path / "other"), settings, public_key)
+        create_site(Home(tmp_path / "other"), settings, owner_key())
     assert not Home(tmp_path / "other").settings_file.exists()
-    other = create_site(Home(tmp_path / "other"), settings.model_copy(update={"database": None}), public_key)
+    other = create_site(Home(tmp_path / "other"), settings.model_copy(update={"database": None}), owner_key())
     write_settings(other.home, read_settings(other.home).model_copy(update={"database": url}))
     with pytest.raises(ConflictError, match="holds another datasite"):
         Service(open_site(other.home)).run()

@@ -12,7 +12,6 @@ from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
-from policies.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
 from policies.log.bundle import MAXIMUM_BUNDLE_BYTES, read_bundle
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES, parse_checkpoint
 from policies.log.entries import MAXIMUM_ENTRY_BYTES, parse_entry
@@ -20,6 +19,7 @@ from policies.log.verify import Pinned, verify_bundle
 from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest, parse_published_manifest
 from policies.programs.format import MAXIMUM_PROGRAM_BYTES
 from policies.programs.parameters import read_parameters
+from policies.rules.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
 from policies.statements.canonical import parse_json
 from policies.terms import MAXIMUM_TERMS_BYTES
 from tests.attacks.honest_log import HONEST, note

@@ -115,6 +115,7 @@ class StandInSite:
             "expires_at": int(time.time()) + 86_400,
             "approvals": 1,
             "verdict": verdict,
+            "house_rules": "0" * 64,
             "reason": "Read and understood.",
             "decided_at": int(time.time()),
         }

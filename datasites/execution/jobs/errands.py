@@ -12,8 +12,8 @@ from datasites.site import Site
 from datasites.store.file_sets import FileSet, PrivateFile
 from datasites.syft_bridge.description import DataSetCard
 from datasites.syft_bridge.job_box import BOX, box_files, mock_place, private_place
-from policies.jobs.rules import JobRules
 from policies.jobs.terms import JobLimits
+from policies.rules.job_rules import JobRules
 
 CODE_FOLDER = "/job/code"
 _OUTPUTS_FOLDER = f"{CODE_FOLDER}/outputs"

@@ -63,8 +63,8 @@ def _inspected(
     Raises:
         CloisterError: it could not be done: by the rules, or the files that the run saw, as they stand now.
     """
-    rules = site.house_rules().jobs.outputs
     with reading(site.engine) as connection:
+        rules = site.house_rules(connection).rules.jobs.outputs
         file_sets = [_as_approved(job, require_file_set(connection, name)) for name in job.terms.data_sets]
         data = [_private_data(connection, it) for it in file_sets]
     outputs = _outputs(site, job, run, rules)

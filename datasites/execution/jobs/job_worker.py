@@ -12,6 +12,7 @@ from datasites.execution.second_export import export_again
 from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
+from datasites.requests.patience import patience_seconds, rules_if_any
 from datasites.requests.records import Status as StudyStatus
 from datasites.requests.records import find_request
 from datasites.requests.second_exports import next_to_export
@@ -48,17 +49,18 @@ class JobWorker:
     def try_next(self) -> bool:
         """Try the oldest job that was received, another researcher's first, or export a study's source again.
 
-        False if there is neither.
+        False if there is neither. While no house rules hold, jobs wait until the owner adopts some.
         """
         with reading(self._site.engine) as connection:
             waiting = jobs_in(connection, Status.RECEIVED)
-        if not waiting:
+            rules = rules_if_any(connection, self._site)
+        if not waiting or rules is None:
             return self._export_next()
         job = min(waiting, key=lambda it: (it.sender == self._tried_last, it.number))
         self._tried_last = job.sender
         try:
             with self._cancellable(job.digest) as cancel:
-                try_job(self._site, job, self._zygotes, cancel)
+                try_job(self._site, job, rules.jobs, self._zygotes, cancel)
         except CloisterError as error:
             report(f"Job {job.number} could not be tried: {error}")
             refuse_job(self._site, job)
@@ -88,13 +90,14 @@ class JobWorker:
         0 says that something was told or closed.
         """
         with self._site.engine.begin() as connection:
-            closed = close_expired_jobs(connection, self._site.now)
+            patience = patience_seconds(connection, self._site)
+            closed = close_expired_jobs(connection, self._site.now, patience)
         self.stop_closed()
         if tell_due(self._site) or closed:
             return 0.0
         with reading(self._site.engine) as connection:
             milliseconds = milliseconds_to_next_telling(connection, self._site)
-            expiry = next_job_expiry(connection, self._site.now)
+            expiry = next_job_expiry(connection, self._site.now, patience)
         rests = [] if milliseconds is None else [milliseconds / 1000]
         if expiry is not None:
             rests.append(max(0.0, expiry - self._site.clock()))

@@ -18,20 +18,21 @@ from datasites.store.tables import jobs
 from policies.log.entries import LogEntry
 from policies.log.job_entries import JobTried
 from policies.log.journal import append
+from policies.rules.job_rules import JobRules
 
 _PRINTED_CHARACTERS = 20_000
 
 
-def try_job(site: Site, job: Job, zygotes: Zygotes, cancel: Cancel) -> None:
+def try_job(site: Site, job: Job, rules: JobRules, zygotes: Zygotes, cancel: Cancel) -> None:
     """Run the job on mock data; whatever came of it, the job then waits for its owner, unless it was stopped meanwhile.
 
     Raises:
         NotAuthenticError: what is stored is not what was received.
-        RefusedError: this machine cannot shut a job off well enough, or the house rules cannot be read.
+        RefusedError: this machine cannot shut a job off well enough.
     """
     with reading(site.engine) as connection:
         file_sets = [it for name in job.terms.data_sets if (it := find_file_set(connection, name)) is not None]
-    errand = dry_run_errand(site, job, file_sets, site.house_rules().jobs)
+    errand = dry_run_errand(site, job, file_sets, rules)
     with zygotes.of(job.sender) as zygote:
         outcome = zygote.run(errand, lambda _piece: None, cancel)
     if outcome.ending == "cancelled":  # the job was closed; or the datasite stops, and tries it anew when it starts

@@ -1,6 +1,6 @@
 """Close a job: cancelled by its researcher or the owner, or expired; an execution that still runs is stopped."""
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, false, func, select, update
 
 from datasites.people.approvals import forget_approvals
 from datasites.protocol.job_messages import JobCancel
@@ -53,18 +53,30 @@ def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Jo
     return _close(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
 
 
-def close_expired_jobs(connection: Connection, now: int) -> bool:
-    """End every job whose terms have expired while something could still happen; True if there was any."""
-    expired = select(jobs.c.digest).where(_may_expire(now), jobs.c.expires_at <= now)
-    found = connection.execute(expired).scalars().all()
-    for digest in found:
-        job = find_job(connection, digest)
-        if job is not None:
-            _close(connection, job, Status.EXPIRED, "The job expired before it was finished.", now)
+def close_expired_jobs(connection: Connection, now: int, patience: int | None) -> bool:
+    """End every job whose terms have expired while something could still happen, and what waited too long.
+
+    True if there was any. `patience` is how many seconds a job may wait that nobody has ever decided on, None for as
+    long as its terms say.
+    """
+    expired = _may_expire(now) & (jobs.c.expires_at <= now)
+    waited = _undecided(patience) & (jobs.c.received_at + (patience or 0) <= now)
+    found = False
+    reasons = ((expired, "The job expired before it was finished."), (waited, "Nobody decided on the job in time."))
+    for which, reason in reasons:
+        for digest in connection.execute(select(jobs.c.digest).where(which)).scalars().all():
+            job, found = find_job(connection, digest), True
+            if job is not None:
+                _close(connection, job, Status.EXPIRED, reason, now)
     ended = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.tell_at.is_(None)
     kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
     connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
-    return bool(found)
+    return found
+
+
+def _undecided(patience: int | None) -> ColumnElement[bool]:
+    waits = jobs.c.status.in_((Status.RECEIVED, Status.PENDING)) & jobs.c.decision.is_(None)
+    return false() if patience is None else waits
 
 
 def _may_expire(now: int) -> ColumnElement[bool]:
@@ -88,10 +100,14 @@ def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
     return tuple(job.number for job in running)
 
 
-def next_job_expiry(connection: Connection, now: int) -> int | None:
-    """When the first of the open jobs expires (seconds since 1970), or None if there is none."""
-    first: int | None = connection.execute(select(func.min(jobs.c.expires_at)).where(_may_expire(now))).scalar_one()
-    return first
+def next_job_expiry(connection: Connection, now: int, patience: int | None) -> int | None:
+    """When the first of the open jobs expires (seconds since 1970), or None if there is none; see above."""
+    firsts = (
+        select(func.min(jobs.c.expires_at)).where(_may_expire(now)),
+        select(func.min(jobs.c.received_at) + (patience or 0)).where(_undecided(patience)),
+    )
+    found = [connection.execute(first).scalar_one() for first in firsts]
+    return min((it for it in found if it is not None), default=None)
 
 
 def _close(connection: Connection, job: Job, status: Status, reason: str, now: int) -> Job:

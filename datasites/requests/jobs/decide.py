@@ -85,16 +85,17 @@ def deny_job(connection: Connection, site: Site, number: int, reason: str, key: 
 def _sign(
     connection: Connection, site: Site, job: Job, decider: Decider, verdict: str, reason: str
 ) -> SignedJobDecision:
+    adopted = site.house_rules(connection)
     decision = draft_job_decision(
         connection,
         site,
         job,
-        attempt=job.attempt + 1,
-        release=release_rule(site),
-        approvals=site.house_rules().approvals.jobs,
+        release=release_rule(adopted),
+        house_rules=adopted.digest,
+        approvals=adopted.rules.approvals.jobs,
         verdict=verdict,
         reason=reason,
-        now=site.now,
+        now=site.moment(connection),
     )
     signed = sign_job_decision(decider.key, decision, decider.appointment)
     entry: LogEntry = JobDecided(at=decision.decided_at, signed=signed)

@@ -112,7 +112,8 @@ def _accept(
         file_set = find_file_set(connection, name)
         if file_set is None or not file_set.visible_to(contact):
             raise InvalidInputError(f"This site shows you no data set «{name}»; look at what it offers.")
-    require_packages(terms.requirements, packages)
+    listed = site.house_rules(connection).rules.shown.packages
+    require_packages(terms.requirements, packages, listed=listed)
     require_plain_source(split_code(terms, b"".join(site.contents.read(code.name))))
     connection.execute(
         insert(jobs).values(

@@ -33,23 +33,29 @@ def outputs_of(job: Job, *, logs: bool) -> tuple[OutputFact, ...]:
     return tuple(file for file in (job.run.files if job.run else ()) if logs or file.kind == "output")
 
 
-def release_digest(site: Site, job: Job, files: Sequence[OutputFact]) -> str:
+def release_digest(connection: Connection, site: Site, job: Job, files: Sequence[OutputFact]) -> str:
     """The digest of the release of these files, as it is shown and given back to take it.
 
     Raises:
         ConflictError: the job has no outputs that wait.
     """
-    return _draft(site, job, files, "release", "as shown", 0).subject()
+    return _draft(connection, site, job, files, "release", "as shown", 0).subject()
+
+
+def waiting_digest(connection: Connection, site: Site, job: Job, *, logs: bool) -> str | None:
+    """The digest of the release of a job's outputs, without or with what it printed; None where nothing waits."""
+    files = outputs_of(job, logs=logs)
+    return release_digest(connection, site, job, files) if files and _waits(job) else None
 
 
 def release_approvals(connection: Connection, site: Site, job: Job, *, logs: bool) -> Approvals:
     """Who said so far that these outputs go, or took the decision on them."""
     if job.release is not None:
         return approvals_taken(site, RELEASES, job.release.signed)
-    wanted, files = site.house_rules().approvals.releases, outputs_of(job, logs=logs)
+    wanted, files = site.house_rules(connection).rules.approvals.releases, outputs_of(job, logs=logs)
     if not _waits(job) or not files:
         return Approvals((), wanted)
-    return approvals_of(connection, site, RELEASES, release_digest(site, job, files), wanted)
+    return approvals_of(connection, site, RELEASES, release_digest(connection, site, job, files), wanted)
 
 
 def release_outputs(connection: Connection, site: Site, digest: str, key: Ed25519PrivateKey) -> Job:
@@ -66,7 +72,7 @@ def release_outputs(connection: Connection, site: Site, digest: str, key: Ed2551
     for job in jobs_in(connection, *_DECIDABLE):
         for logs in (False, True):
             files = outputs_of(job, logs=logs)
-            if _waits(job) and files and release_digest(site, job, files) == digest:
+            if _waits(job) and files and release_digest(connection, site, job, files) == digest:
                 decider = decider_of(connection, site, key, job.terms.researcher)
                 _require_sendable(job, files)
                 signed = _sign(connection, site, job, files, decider, "release", "released as shown")
@@ -105,7 +111,15 @@ def _waits(job: Job) -> bool:
     return job.status in _DECIDABLE and newest and job.release is None
 
 
-def _draft(site: Site, job: Job, files: Sequence[OutputFact], verdict: str, reason: str, now: int) -> ReleaseDecision:
+def _draft(
+    connection: Connection,
+    site: Site,
+    job: Job,
+    files: Sequence[OutputFact],
+    verdict: str,
+    reason: str,
+    now: int,
+) -> ReleaseDecision:
     if not _waits(job) or job.run is None:
         raise ConflictError(f"Job {job.number} is {job.status} and has no outputs that wait for a word.")
     return ReleaseDecision.model_validate(
@@ -117,7 +131,7 @@ def _draft(site: Site, job: Job, files: Sequence[OutputFact], verdict: str, reas
             "commitment": job.run.commitment,
             "files": tuple(files),
             "recipient": job.sender,
-            "approvals": site.house_rules().approvals.releases,
+            "approvals": site.house_rules(connection).rules.approvals.releases,
             "verdict": verdict,
             "reason": reason,
             "decided_at": now,
@@ -134,7 +148,7 @@ def _sign(
     verdict: str,
     reason: str,
 ) -> SignedRelease:
-    release = _draft(site, job, files, verdict, reason, site.now)
+    release = _draft(connection, site, job, files, verdict, reason, site.moment(connection))
     signed = sign_release(decider.key, release, decider.appointment)
     entry: LogEntry = ReleaseDecided(at=release.decided_at, signed=signed)
     append(connection, entry)

@@ -163,7 +163,7 @@ def test_the_fingerprint_covers_every_key(site: Identity) -> None:
 
 
 def test_the_owner_key_opens_only_under_its_passphrase(tmp_path: Path) -> None:
-    public = create_person_key(tmp_path / "owner", PASSPHRASE)
+    public = create_person_key(tmp_path / "owner", PASSPHRASE).public_key().public_bytes_raw()
     assert load_person_key(tmp_path / "owner", PASSPHRASE).public_key().public_bytes_raw() == public
     for wrong in (b"", b"incorrect horse", PASSPHRASE + b"\n"):
         with pytest.raises(NotAuthenticError):

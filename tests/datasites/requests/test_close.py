@@ -27,7 +27,7 @@ def give_up(scene: Scene, study: str = STUDY, sender: str = "", reason: str = "n
 
 def expire(scene: Scene) -> None:
     with scene.site.engine.begin() as connection:
-        close_expired(connection, scene.now)
+        close_expired(connection, scene.now, None)
 
 
 def reserved(scene: Scene) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def test_the_longest_reason_that_a_message_can_carry_closes_the_study(scene: Sce
 def test_the_check_ends_in_pending_or_in_refused_with_its_reason(scene: Scene) -> None:
     first, second = scene.receive(scene.terms()), scene.receive(scene.terms(OTHER_STUDY))
     with scene.site.engine.begin() as connection:
-        admit(connection, first, scene.now)
+        admit(connection, scene.site, first)
         close_request(connection, second.digest, Status.REFUSED, "Its loss needs 9 GB.", scene.now)
     assert scene.request(first.digest).status is Status.PENDING
     after = scene.request(second.digest)
@@ -149,6 +149,6 @@ def test_an_answer_that_no_witness_knows_of_when_the_study_expires_is_never_sent
     scene.witness()
     assert scene.updates() == []
     with scene.site.engine.begin() as connection:
-        close_expired(connection, scene.now)
+        close_expired(connection, scene.now, None)
     assert scene.request(request.digest).status is Status.EXPIRED
     assert scene.audit().broken == []

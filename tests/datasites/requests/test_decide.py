@@ -71,9 +71,8 @@ def test_what_was_not_checked_yet_cannot_be_decided(scene: Scene) -> None:
 
 def test_an_obstacle_forbids_the_approval_and_changes_nothing(scene: Scene) -> None:
     request = scene.submit()
+    scene.rule("maximum_epsilon = 10.0", "maximum_epsilon = 1.0")
     digest, entries_before = scene.shown_digest(request), scene.count("log_entries")
-    rules = scene.site.home.house_rules_file
-    rules.write_text(rules.read_text().replace("maximum_epsilon = 10.0", "maximum_epsilon = 1.0"))
     with pytest.raises(RefusedError, match="cannot be approved"), scene.site.engine.begin() as connection:
         approve(connection, scene.site, digest, scene.owner_key)
     assert scene.request(request.digest).status is Status.PENDING

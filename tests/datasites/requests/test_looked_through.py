@@ -39,7 +39,7 @@ def reviewed(scene: Scene) -> list[RequestReviewed]:
 def checked(scene: Scene, request: Request) -> Request:
     """The check of its programs succeeds."""
     with scene.site.engine.begin() as connection:
-        admit(connection, request, scene.now)
+        admit(connection, scene.site, request)
     return scene.request(request.digest)
 
 

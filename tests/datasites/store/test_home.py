@@ -4,16 +4,18 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.site import create_site, open_site
 from datasites.store.home import Home, Settings, read_catalog_keys, read_settings
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
 from policies.log.journal import entries
+from policies.rules.house_rules import DEFAULT_HOUSE_RULES, parse_house_rules
 from tests.databases import SQLITE, empty_database
 from tests.one_site import Scene
 
 SETTINGS = Settings(name='Klinik "Süd" \\ West', relay="https://relay.example/x", contact="a.b+c@clinic.example")
-OWNER = bytes(range(32))
+OWNER = Ed25519PrivateKey.generate()
 
 
 def test_a_new_site_opens_with_what_it_was_given_and_logs_its_keys(tmp_path: Path, database: str) -> None:
@@ -24,11 +26,13 @@ def test_a_new_site_opens_with_what_it_was_given_and_logs_its_keys(tmp_path: Pat
     assert opened.settings == settings
     assert made.home.database_file.exists() == (database == SQLITE)
     assert opened.identity.card == made.identity.card
-    assert opened.identity.card.owner_key == OWNER.hex()
+    assert opened.identity.card.owner_key == OWNER.public_key().public_bytes_raw().hex()
     assert opened.catalog_keys == made.catalog_keys
     with opened.engine.begin() as connection:
-        ((position, first),) = entries(connection)
-    assert (position, first.kind) == (0, "site-opened")
+        kinds = [entry.kind for _, entry in entries(connection)]
+        rules = opened.house_rules(connection).rules
+    assert kinds == ["site-opened", "rules-adopted"]
+    assert rules == parse_house_rules(DEFAULT_HOUSE_RULES.encode())
     assert made.home.card_file.read_bytes() == made.identity.card.canonical()
 
 

@@ -24,6 +24,7 @@ DECISION = JobDecision(
     limits=JobLimits(wall_seconds=60, memory_mib=2048, disk_mib=64),
     outputs=("result.json",),
     release="by-hand",
+    house_rules="6" * 64,
     expires_at=2_000_000_000,
     approvals=1,
     verdict="approve",
@@ -55,6 +56,7 @@ DECISION_CHANGES: dict[str, Any] = {
     "limits": JobLimits(wall_seconds=61, memory_mib=2048, disk_mib=64),
     "outputs": ("result.json", "rows.csv"),
     "release": "clean",
+    "house_rules": HEX,
     "expires_at": 2_000_000_001,
     "approvals": 2,
 }

@@ -45,6 +45,8 @@ from tests.attacks.honest_job_log import (
     started,
     word,
 )
+from tests.attacks.honest_log import ADOPTED
+from tests.attacks.honest_rules_log import APPROVED_BY_RULES
 
 HEX = "0f" * 32
 SIGNED = sign_decision(
@@ -58,6 +60,7 @@ SIGNED = sign_decision(
         population="patients",
         training_units=1,
         evaluation_units=2,
+        house_rules=HEX,
         expires_at=9,
         approvals=1,
         verdict="deny",
@@ -152,6 +155,8 @@ EXAMPLES: list[log.LogEntry] = [
     log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
     BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
     RequestReviewed(at=1, request=HEX, findings=HEX),
+    ADOPTED,
+    APPROVED_BY_RULES,
     STAYS,
     JOB_RECEIVED,
     JOB_TRIED,

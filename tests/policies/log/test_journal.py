@@ -4,11 +4,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, delete, null
+from sqlalchemy import Engine, delete, false
 
 from datasites.store.engine import open_engine
 from policies.errors import ConflictError, NotAuthenticError
@@ -86,7 +85,7 @@ def test_processes_that_write_at_once_leave_no_hole_and_lose_nothing(engine: Eng
 def test_a_position_taken_meanwhile_is_a_conflict(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     with engine.begin() as connection:
         journal.append(connection, closing("one"))
-        monkeypatch.setattr("policies.log.journal.func", SimpleNamespace(max=lambda _: null()))
+        monkeypatch.setattr(journal, "_LAST", journal._LAST.where(false()))
         with pytest.raises(ConflictError, match="at the same time"):
             journal.append(connection, closing("two"))
 

@@ -8,8 +8,8 @@ import pytest
 
 from datasites.store.home import Home, read_settings
 from policies.errors import InvalidInputError
-from policies.house_rules import parse_house_rules
 from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest
+from policies.rules.house_rules import parse_house_rules
 from policies.statements.toml import parse_toml
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.requests.jobs.decide import approve_job
 from datasites.requests.jobs.records import Job, Status
-from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
+from policies.errors import ConflictError, NotAuthenticError, RefusedError
 from policies.jobs.terms import JobLimits
 from policies.log.job_entries import JobDecided
 from tests.one_job import COUNT, PRIVATE, JobScene
@@ -97,8 +97,8 @@ def test_an_approval_is_given_once(jobs: JobScene) -> None:
 )
 def test_the_house_rules_stand_against_an_approval(jobs: JobScene, rule: str, sentence: str) -> None:
     job = jobs.tried(limits=JobLimits(wall_seconds=120, memory_mib=2048, disk_mib=64))
-    digest = jobs.shown(job).approval_digest
     jobs.rule(rule)
+    digest = jobs.shown(job).approval_digest
     assert sentence in " ".join(jobs.shown(job).obstacles)
     with pytest.raises(RefusedError, match=sentence):
         jobs.approve(job, digest)
@@ -120,8 +120,8 @@ def test_more_private_files_than_can_be_shown_stand_against_an_approval(jobs: Jo
 def test_under_rules_that_cannot_be_read_nothing_is_approved(jobs: JobScene) -> None:
     job = jobs.tried()
     digest = jobs.shown(job).approval_digest
-    jobs.rule("maximum_days = 0")
-    with pytest.raises(InvalidInputError, match="maximum_days"):
+    jobs.scene.site.home.house_rules_file.write_text("maximum_days = 0")
+    with pytest.raises(RefusedError, match="not what the owner adopted"):
         jobs.approve(job, digest)
 
 

@@ -161,15 +161,16 @@ if len(open(sy.resolve_dataset_file_path("visits")).readlines()) > 100:
 
 
 def test_outputs_that_cannot_be_inspected_wait(jobs: JobScene) -> None:
-    """By rules that cannot be read, and beside files that are not those that the job saw."""
+    """By rules that somebody changed, and beside files that are not those that the job saw."""
     jobs.rule("release_clean = true")
     job = jobs.approve(jobs.tried(CLEAN))
     other = jobs.approve(jobs.tried(CLEAN, name="other"))
     assert jobs.worker.run_next()
-    jobs.rule("maximum_minutes = 0")
+    adopted = jobs.scene.rules().signed.canonical().decode()
+    jobs.scene.tamper("UPDATE adopted_rules SET statement = '{}' WHERE number = 2")
     assert jobs.worker.run_next()
     assert jobs.job(job.digest).status is Status.HELD
-    jobs.rule("maximum_minutes = 60")
+    jobs.scene.tamper("UPDATE adopted_rules SET statement = :it WHERE number = 2", it=adopted)
     assert jobs.worker.run_next()
     jobs.register(content=PRIVATE.replace("p0", "q0"))
     assert jobs.worker.run_next()

@@ -23,7 +23,7 @@ def asked_study(connection: Connection, request: Request, rules: HouseRules, now
         data_set=data_set.name,
         received_at=request.received_at,
         delta=data_set.delta,
-        before=approved.before(data_set.population, request.terms.researcher, now),
+        before=approved.before(rules, data_set.population, request.terms.researcher, now),
     )
 
 

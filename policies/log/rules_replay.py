@@ -151,15 +151,20 @@ class RulesReplay:
         if study is None or study.approval is None:
             return
         again, study.reserved = study.reserved, True
-        approval, automatic = study.approval, isinstance(study.approval, RulesApproval)
-        before = self._approved.before(approval.population, study.terms.researcher, now)
-        if not again:
-            self._approved.add(approval.population, study.terms, now, automatic=automatic)
+        automatic = isinstance(study.approval, RulesApproval)
+        try:
+            self._require_kept(study, study.approval, now)
+        finally:
+            if not again:
+                self._approved.add(study.approval.population, study.terms, now, automatic=automatic)
+
+    def _require_kept(self, study: _Asked, approval: Decision | RulesApproval, now: int) -> None:
         rules = self._rules_named(approval.house_rules)
+        before = self._approved.before(rules, approval.population, study.terms.researcher, now)
         delta = self._people.budget(approval.population).delta
         asked = AskedStudy(study.terms, approval.data_set, study.received_at, delta, before)
         _require_none(study_obstacles(rules, asked, now), "the approval breaks the rules that it names")
-        if automatic:
+        if isinstance(approval, RulesApproval):
             obstacles = automatic_obstacles(rules, study.terms, before.automatic)
             _require_none(obstacles, "the rules do not approve it without a person")
 

@@ -117,6 +117,11 @@ def _rule_statements(replay: Replay) -> list[str]:
         *_people_statements(replay),
         f"Each of the {counts['decision-taken']} decisions on studies is signed by a person in role; each approval is "
         "of the terms' digest, ends with the terms or before, and is for exactly what they cost.",
+        f"House rules were adopted {counts['rules-adopted']} times, each time by the owner key's signature and instead "
+        "of those before. Each decision names the rules that held then, is by somebody whom they let decide, and takes "
+        "as many persons as they ask for; nothing was approved that they forbid, caps on ε included. Studies that the "
+        f"rules approved alone: {counts['approved-by-rules']}; each is like one that a person had approved here, for "
+        "the same researcher and data, costs no more, and is within the number that the rules allow in a quarter.",
         f"Each of the {counts['charge-made']} charges was recomputed from its mechanism, which is the one in the terms "
         "for its round, and lies inside a reservation under an unexpired approval of those terms.",
         *(_budget_statement(name, population) for name, population in sorted(replay.accounts.populations.items())),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from policies.budget.composition import Composition
+from policies.rules.house_rules import HouseRules
 from policies.terms import Terms
 
 _LAST_SECOND = 253_402_300_799
@@ -32,25 +33,42 @@ class Before:
     automatic: int
 
 
+class _Sum:
+    """Studies to be composed, as far as somebody has asked for it."""
+
+    def __init__(self) -> None:
+        self._composed = Composition()
+        self._pending: list[Terms] = []
+
+    def add(self, terms: Terms) -> None:
+        self._pending.append(terms)
+
+    def composed(self) -> Composition:
+        while self._pending:
+            self._composed = self._composed.plus(self._pending.pop())
+        return self._composed
+
+
 class Approved:
     """The sums over all approvals, which are added in any order."""
 
     def __init__(self) -> None:
-        self._by_researcher: defaultdict[tuple[str, str], Composition] = defaultdict(Composition)
-        self._by_quarter: defaultdict[tuple[str, str], Composition] = defaultdict(Composition)
+        self._by_researcher: defaultdict[tuple[str, str], _Sum] = defaultdict(_Sum)
+        self._by_quarter: defaultdict[tuple[str, str], _Sum] = defaultdict(_Sum)
         self._automatic = Counter[str]()
 
     def add(self, population: str, terms: Terms, at: int, *, automatic: bool) -> None:
         """Count a study on `population` that was approved at `at` (seconds since 1970)."""
         for sums, key in ((self._by_researcher, terms.researcher), (self._by_quarter, quarter_of(at))):
-            sums[population, key] = sums[population, key].plus(terms)
+            sums[population, key].add(terms)
         self._automatic[quarter_of(at)] += automatic
 
-    def before(self, population: str, researcher: str, at: int) -> Before:
-        """What stands against another study of `researcher` on `population` at `at`."""
-        quarter = quarter_of(at)
+    def before(self, rules: HouseRules, population: str, researcher: str, at: int) -> Before:
+        """What counts against a study of `researcher` on `population` at `at`; only what `rules` cap is summed."""
+        quarter, nothing = quarter_of(at), Composition()
+        by_researcher, by_quarter = self._by_researcher[population, researcher], self._by_quarter[population, quarter]
         return Before(
-            self._by_researcher.get((population, researcher), Composition()),
-            self._by_quarter.get((population, quarter), Composition()),
+            nothing if rules.maximum_epsilon_per_researcher is None else by_researcher.composed(),
+            nothing if rules.maximum_epsilon_per_quarter is None else by_quarter.composed(),
             self._automatic[quarter],
         )

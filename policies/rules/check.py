@@ -137,7 +137,7 @@ def _study(
     approved: Approved,
     automatic: Mapping[str, int],
 ) -> Outcome:
-    before = approved.before(study.population, study.terms.researcher, study.decided_at)
+    before = approved.before(rules, study.population, study.terms.researcher, study.decided_at)
     asked = AskedStudy(study.terms, study.data_set, study.received_at, study.delta, before)
     forbidden = study_obstacles(rules, asked, study.decided_at)
     if forbidden:

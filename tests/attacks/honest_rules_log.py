@@ -9,7 +9,6 @@ from policies.rules.approval import RulesApproval
 from policies.rules.house_rules import AutoApprovalRules, HouseRules
 from policies.terms import Terms
 from tests.attacks.honest_log import (
-    DECISION,
     EVALUATION,
     EXPIRES,
     FACTS,
@@ -93,10 +92,12 @@ def ran(terms: Terms) -> list[log.LogEntry]:
     return [changed(it, request=terms.digest()) for it in (*done, answer, released(1))]
 
 
-def person_approved(under: Adoption) -> Entries:
+def person_approved(under: Adoption, terms: Terms = TERMS) -> Entries:
     """A site with these rules, and a study that a person approved there."""
-    decided = approval(house_rules=under.digest())
-    return [OPENED, adopted(under), PINNED, POPULATION, REGISTERED, RECEIVED, decided, RESERVED]
+    request = terms.digest()
+    received, reserved = changed(RECEIVED, request=request, terms=terms), changed(RESERVED, request=request)
+    decided = approval(request=request, house_rules=under.digest(), expires_at=terms.expires_at)
+    return [OPENED, adopted(under), PINNED, POPULATION, REGISTERED, received, decided, reserved]
 
 
 def ruled(terms: Terms | None = None, under: HouseRules | None = None, then: Sequence[log.LogEntry] = ()) -> Entries:
@@ -108,4 +109,3 @@ def ruled(terms: Terms | None = None, under: HouseRules | None = None, then: Seq
 
 AUTOMATIC = adoption(rules())
 APPROVED_BY_RULES = by_rules(second(), AUTOMATIC)[1]
-DENIED = approval(house_rules=AUTOMATIC.digest(), verdict="deny", reason=DECISION.reason)

@@ -74,7 +74,8 @@ def changes(old: HouseRules | None, new: HouseRules) -> list[RuleChange]:
     before = {} if old is None else dict(_flat(old.model_dump(mode="json")))
     after = dict(_flat(new.model_dump(mode="json")))
     names = [*before, *(name for name in after if name not in before)]
-    return [_change(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)]
+    pairs = ((name, before.get(name, _unset(name)), after.get(name, _unset(name))) for name in names)
+    return [_change(name, old_value, new_value) for name, old_value, new_value in pairs if old_value != new_value]
 
 
 def _change(name: str, old: Any, new: Any) -> RuleChange:
@@ -92,6 +93,11 @@ def _meaning(name: str) -> str:
     return f"for «{data_set}», {own.get(rule) or _MEANING.get(rule, '')}"
 
 
+def _unset(name: str) -> bool | None:
+    """What a rule is that nobody wrote: whatever is not closed to studies or jobs is open to them."""
+    return True if name.startswith("data_sets.") and name.endswith((".studies", ".jobs")) else None
+
+
 def _direction(name: str, old: Any, new: Any) -> Direction:
     rule = name.rpartition(".")[2]
     if rule == "researchers":
@@ -99,11 +105,14 @@ def _direction(name: str, old: Any, new: Any) -> Direction:
     if name.startswith("auto_approval.") and (old is None or new is None):
         return "looser" if old is None else "stricter"
     if rule in _STRICTER_IF_LESS:
-        least = _number(old, float("inf")), _number(new, float("inf"))
-        return "stricter" if least[1] < least[0] else "looser"
+        return _of_sign(_number(old, float("inf")) - _number(new, float("inf")))
     if rule in _STRICTER_IF_MORE:
-        return "stricter" if _number(new, 0.0) > _number(old, 0.0) else "looser"
+        return _of_sign(_number(new, 0.0) - _number(old, 0.0))
     return "other"
+
+
+def _of_sign(stricter_by: float) -> Direction:
+    return "stricter" if stricter_by > 0 else "looser" if stricter_by < 0 else "other"
 
 
 def _fewer(old: list[str] | None, new: list[str] | None) -> Direction:

@@ -82,11 +82,11 @@ def test_only_the_newest_are_told_and_all_count() -> None:
 
 
 def test_a_job_is_forbidden_by_the_rule_that_it_breaks() -> None:
-    job = PastJob(1, "A job", AskedJob(job_terms(), ("visits",), NOW), 2_000_000_000 - 86_400)
+    job = PastJob(1, "A job", AskedJob(job_terms(), ("visits",), None), 2_000_000_000 - 86_400)
     (allowed,) = outcomes(DEFAULT, (), (job,), 20)
-    (forbidden,) = outcomes(changed(jobs=JobRules(maximum_minutes=1)), (), (job,), 20)
+    (forbidden,) = outcomes(changed(jobs=JobRules(maximum_memory_mib=256)), (), (job,), 20)
     assert (allowed.result, forbidden.result) == ("allowed", "forbidden")
-    assert "minutes" in forbidden.sentences[0]
+    assert "memory" in forbidden.sentences[0]
 
 
 @pytest.mark.parametrize(
@@ -139,14 +139,13 @@ def test_a_change_is_said_rule_by_rule_with_its_direction() -> None:
         "maximum_epsilon": "stricter",
         "decide_within_days": "looser",
         "researchers": "stricter",
-        "data_sets.a.b.studies": "other",
         "data_sets.a.b.jobs": "stricter",
         "auto_approval.studies_a_quarter": "looser",
         "auto_approval.maximum_epsilon": "looser",
     }
     assert said["minimum_cohort"][1] == "minimum_cohort (the fewest sites that a sum may cover): 3 → 2"
     assert said["decide_within_days"][1].endswith("90 → not set")
-    assert said["data_sets.a.b.jobs"][1] == "data_sets.a.b.jobs (for «a.b», code may see it): not set → false"
+    assert said["data_sets.a.b.jobs"][1] == "data_sets.a.b.jobs (for «a.b», code may see it): true → false"
     assert changes(new, new) == []
     assert len(changes(None, DEFAULT)) == len(rule_values(DEFAULT))
 

@@ -28,7 +28,8 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     request = find_study(connection, sender, study)
     if request is None:
         raise RefusedError("This site knows no such study of yours.")
-    if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE):
+    decided = request.decision or request.ground
+    if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or decided is None:
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
     data_set = require_data_set(connection, request.data_set)
     expires_at = _require_ground(connection, site, request, data_set)

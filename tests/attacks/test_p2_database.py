@@ -79,7 +79,8 @@ def test_a_decision_signed_by_any_other_key_is_noticed(scene: Scene, signer: str
     with scene.site.engine.begin() as connection:
         data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)
-    decision = draft_decision(scene.site, request, data_set, cost, approvals=1, verdict="approve", reason="ok", now=NOW)
+    facts = (request, data_set, cost, scene.rules().digest)
+    decision = draft_decision(scene.site, *facts, approvals=1, verdict="approve", reason="ok", now=NOW)
     signed = sign_decision(key, decision)
     if claims_owner:
         signed = signed.model_copy(update={"signer": scene.site.identity.card.owner_key})

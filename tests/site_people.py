@@ -60,9 +60,8 @@ def fire(scene: Scene, holder: Holder, reason: str = "She left.") -> None:
 
 
 def ask_for(scene: Scene, **approvals: object) -> None:
-    """Set the section `[approvals]` of the house rules: numbers, or the names of approvers."""
-    rules = scene.site.home.house_rules_file
-    before, rest = rules.read_text().split("[approvals]")
-    after = rest.split("[jobs]", 1)[1]
+    """Let the owner set the section `[approvals]` of the house rules, numbers or names of approvers, and adopt it."""
+    before, rest = scene.site.home.house_rules_file.read_text().split("[approvals]")
+    after = rest.split("[shown]", 1)[1]
     lines = "".join(f"{name} = {value}\n" for name, value in approvals.items())
-    rules.write_text(f"{before}[approvals]\n{lines}\n[jobs]{after}")
+    scene.adopt(f"{before}[approvals]\n{lines}\n[shown]{after}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from policies.errors import RefusedError
 from policies.people.agreement import Approvals, same_name
@@ -13,17 +13,13 @@ from policies.statements.schema import StrictModel
 _MOST_APPROVERS = 100
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value  # as TOML writes one
-
-
 class ApprovalRules(StrictModel):
     """How many different persons must approve a study, a job, and the release of a job's outputs."""
 
     studies: Approvals = 1
     jobs: Approvals = 1
     releases: Approvals = 1
-    approvers: Annotated[tuple[PersonName, ...], BeforeValidator(_as_tuple), Field(max_length=_MOST_APPROVERS)] = ()
+    approvers: Annotated[tuple[PersonName, ...], Field(max_length=_MOST_APPROVERS)] = ()
     """The names of those who may decide; if there are none, the owner and every reviewer."""
 
 

@@ -39,8 +39,7 @@ def scene(tmp_path: Path, database: str) -> Scene:
 
 
 def allow(scene: Scene) -> None:
-    rules = scene.site.home.house_rules_file
-    rules.write_text(rules.read_text().replace("unbounded_studies = false", "unbounded_studies = true"))
+    scene.rule("unbounded_studies = false", "unbounded_studies = true")
 
 
 def excluded(scene: Scene) -> list[Excluded]:

@@ -18,7 +18,7 @@ from policies.log.people_entries import PersonAppointed, PersonDismissed
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
-from policies.people.appointment import Appointment, Dismissal, sign_appointment, sign_dismissal
+from policies.people.appointment import Dismissal, sign_dismissal
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -47,6 +47,7 @@ from tests.attacks.honest_job_log import (
 )
 from tests.attacks.honest_log import ADOPTED
 from tests.attacks.honest_rules_log import APPROVED_BY_RULES
+from tests.site_people import Holder, appointment
 
 HEX = "0f" * 32
 SIGNED = sign_decision(
@@ -99,18 +100,7 @@ TERMS = Terms(
     expires_at=9,
 )
 MECHANISM = log.Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
-APPOINTED = sign_appointment(
-    Ed25519PrivateKey.generate(),
-    Appointment(
-        version="cloister-appointment/1",
-        site=HEX,
-        name="Bea",
-        role="reviewer",
-        key=HEX,
-        researcher=None,
-        appointed_at=1,
-    ),
-)
+APPOINTED = appointment(Ed25519PrivateKey.generate(), HEX, Holder("Bea"))
 DISMISSED = sign_dismissal(
     Ed25519PrivateKey.generate(),
     Dismissal(version="cloister-dismissal/1", site=HEX, key=HEX, reason="Left.", dismissed_at=2),

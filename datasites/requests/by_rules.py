@@ -20,6 +20,7 @@ from policies.log.rules_entries import ApprovedByRules
 from policies.rules.approval import RulesApproval, RulesGround, verify_ground
 from policies.rules.approved import quarter_of
 from policies.rules.auto_approval import automatic_obstacles, looser
+from policies.statements.schema import as_text
 
 _STANDS = (Status.APPROVED, Status.RUNNING, Status.DONE)
 """Where a precedent must stand when it is used: a person approved it, and it did not end before its time."""
@@ -66,7 +67,7 @@ def approve_by_rules(connection: Connection, site: Site, request: Request) -> bo
     )
     ground = RulesGround(approval=approval, adoption=adopted.signed, precedent=precedent.decision)
     reserve(connection, data_set.population, request.digest, cost, now)
-    detail = f"The house rules approved: it is like request {precedent.number}, which a person approved."
+    detail = as_text(f"The house rules approved: it is like «{precedent.terms.title}», which a person approved.")
     set_status(connection, request.digest, Status.APPROVED, detail)
     stored = update(requests).where(requests.c.digest == request.digest)
     connection.execute(stored.values(ground=ground.canonical().decode()))

@@ -1,64 +1,38 @@
 """P2 under attack through the house rules: nothing is approved by rules that were not adopted, or beyond them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.catalog.registration import register_data_set
-from datasites.execution.approval import require_approval
 from datasites.requests.close import close_request
 from datasites.requests.decide import deny
-from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status
-from datasites.store.adopted_rules import adopt
-from policies.errors import CloisterError, NotAuthenticError, RefusedError
-from policies.log.journal import entries
-from policies.log.rules_entries import ApprovedByRules
+from policies.errors import RefusedError
 from policies.programs.digests import parameters_digest
 from policies.programs.format import parse_program
-from policies.rules.adoption import SignedAdoption, sign_adoption
-from policies.statements.canonical import canonical_bytes, parse_json
+from tests.attacks.ruled_site import SMALL, admitted, asked, automatic, by_rules, new_ruled_scene
+from tests.databases import DATABASES
 from tests.one_site import Scene, new_scene
 from tests.one_study import METRICS, OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY, STUDY, program
 from tests.site_folder import LIFETIME_EPSILON, NOW, write_manifest, write_table
 
 THIRD = "3" * 32
-SMALL: dict[str, Any] = {"training": {"noise_multiplier": 40.0}, "evaluation": {"noise_multiplier": 40.0}}
-"""What leaves room for several such studies in the budget."""
-
 QUARTER_ENDS = 1_901_577_600  # 2030-04-05, some weeks after NOW; the quarter of NOW is 2030 Q1
 
 
 @pytest.fixture
 def scene(tmp_path: Path, database: str) -> Scene:
     """A site whose rules approve two studies a quarter by themselves."""
-    made = new_scene(tmp_path, database)
-    automatic(made)
-    return made
-
-
-def automatic(scene: Scene, number: int = 2, epsilon: float = 5.0, more: str = "") -> None:
-    text = scene.site.home.house_rules_file.read_text().split("[auto_approval]\nst")[0]
-    own = f"[auto_approval]\nstudies_a_quarter = {number}\nmaximum_epsilon = {epsilon}\n"
-    scene.adopt(more + text.removeprefix(more) + own)
-
-
-def asked(scene: Scene, study: str = OTHER_STUDY, **changes: Any) -> Request:
-    """A study like the first, or changed; as it stands once its programs were found fit."""
-    return scene.submit(study, **{**SMALL, **changes})
+    return new_ruled_scene(tmp_path, database)
 
 
 def assert_waits(scene: Scene, request: Request) -> None:
     assert (request.status, request.ground) == (Status.PENDING, None)
     assert scene.count("reservations") == len(by_rules(scene)) + 1
     assert scene.audit().broken == []
-
-
-def by_rules(scene: Scene) -> list[ApprovedByRules]:
-    with scene.site.engine.begin() as connection:
-        return [it for _, it in entries(connection) if isinstance(it, ApprovedByRules)]
 
 
 def test_a_study_like_one_that_a_person_approved_is_approved_and_runs(scene: Scene) -> None:
@@ -117,12 +91,6 @@ def test_other_numbers_in_the_same_program_wait_for_a_person(scene: Scene) -> No
     assert_waits(scene, admitted(scene, scene.receive(terms, parameters=OTHER_INITIAL)))
 
 
-def admitted(scene: Scene, request: Request) -> Request:
-    with scene.site.engine.begin() as connection:
-        admit(connection, scene.site, request)
-    return scene.request(request.digest)
-
-
 def test_the_same_program_on_another_data_set_waits_for_a_person(scene: Scene, tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "b.toml", "clinic-b")
     register_data_set(scene.site, manifest, write_table(tmp_path / "b.csv", first=500), LIFETIME_EPSILON)
@@ -179,6 +147,18 @@ def test_no_more_studies_than_the_rules_allow_in_a_quarter(scene: Scene) -> None
     assert scene.audit().broken == []
 
 
+@pytest.mark.parametrize("kind", DATABASES)
+def test_studies_at_the_same_moment_are_not_more_than_the_rules_allow(tmp_path: Path, kind: str) -> None:
+    scene = new_ruled_scene(tmp_path, kind)
+    scene.approved(**SMALL)
+    waiting = [scene.receive(scene.terms(f"{number:032x}", **SMALL)) for number in range(4, 10)]
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        found = list(pool.map(lambda it: admitted(scene, it), waiting))
+    assert [it.status for it in found].count(Status.APPROVED) == 2
+    assert len(by_rules(scene)) == 2
+    assert scene.audit().broken == []
+
+
 def test_a_clock_that_is_set_back_gives_no_earlier_quarter_back(scene: Scene) -> None:
     until = {"expires_at": QUARTER_ENDS + 86_400}
     scene.approved(**SMALL, **until)
@@ -206,116 +186,6 @@ def test_one_researcher_has_no_more_than_the_cap_and_another_has_it_too(scene: S
     terms = scene.terms(THIRD, **SMALL, researcher=scene.other_researcher.party)
     scene.approve(admitted(scene, scene.receive(terms, scene.other_researcher.card)))
     assert scene.audit().broken == []
-
-
-def test_a_file_edited_behind_the_datasites_back_approves_nothing(scene: Scene) -> None:
-    """Neither by itself nor by a person, who might not know."""
-    scene.approved(**SMALL)
-    file = scene.site.home.house_rules_file
-    file.write_text(file.read_text().replace("studies_a_quarter = 2", "studies_a_quarter = 100"))
-    request = asked(scene)
-    assert_waits(scene, request)
-    with pytest.raises(RefusedError, match="not what the owner adopted"):
-        scene.approve(request)
-    file.unlink()
-    with pytest.raises(RefusedError, match="not what the owner adopted"):
-        scene.approve(request)
-
-
-def edited(scene: Scene) -> str:
-    statement = parse_json(scene.rules().signed.canonical(), maximum_bytes=1 << 20, what="it")
-    statement["adoption"]["rules"]["auto_approval"]["studies_a_quarter"] = 100
-    return canonical_bytes(statement).decode()
-
-
-def foreign(scene: Scene) -> str:
-    return sign_adoption(Ed25519PrivateKey.generate(), scene.rules().signed.adoption).canonical().decode()
-
-
-@pytest.mark.parametrize("forge", [edited, foreign, lambda _: "{}"])
-def test_an_edited_row_of_adopted_rules_approves_nothing(scene: Scene, forge: Any) -> None:
-    scene.approved(**SMALL)
-    scene.tamper("UPDATE adopted_rules SET statement = :it WHERE number = 2", it=forge(scene))
-    request = asked(scene)
-    assert request.status is Status.PENDING
-    with pytest.raises(NotAuthenticError):
-        scene.approve(request)
-    with pytest.raises(NotAuthenticError):
-        scene.rules()
-
-
-def test_rules_of_old_cannot_be_moved_to_the_front(scene: Scene) -> None:
-    automatic(scene, number=1)
-    scene.tamper("UPDATE adopted_rules SET number = 4 WHERE number = 2")
-    with pytest.raises(NotAuthenticError):
-        scene.rules()
-
-
-def test_rules_that_were_taken_away_show_in_the_log(scene: Scene) -> None:
-    """The row of the strictest rules is deleted: those before hold again, and the next decision gives it away."""
-    scene.approved(**SMALL)
-    automatic(scene, number=1)
-    assert [asked(scene, f"{n:032x}").status for n in (5, 6)] == [Status.APPROVED, Status.PENDING]
-    scene.tamper("DELETE FROM adopted_rules WHERE number = 3")
-    scene.site.home.house_rules_file.write_text(
-        scene.site.home.house_rules_file.read_text().replace("studies_a_quarter = 1", "studies_a_quarter = 2")
-    )
-    assert asked(scene, THIRD).status is Status.APPROVED
-    assert "other house rules than those that held" in str(scene.audit().broken)
-
-
-def test_nobody_but_the_owner_adopts_rules(scene: Scene) -> None:
-    rules, stranger = scene.rules().rules, Ed25519PrivateKey.generate()
-    with pytest.raises(NotAuthenticError), scene.site.engine.begin() as connection:
-        adopt(connection, scene.site.identity.card, rules, stranger, scene.now)
-
-
-GROUNDS: dict[str, Any] = {
-    "other rules": lambda it: {"adoption": SignedAdoption(**{**dict(it.adoption), "signature": "0" * 128})},
-    "another precedent": lambda it: {"approval": it.approval.model_copy(update={"precedent": "0" * 64})},
-    "another request": lambda it: {"approval": it.approval.model_copy(update={"request": "0" * 64})},
-    "a later end": lambda it: {"approval": it.approval.model_copy(update={"expires_at": NOW + 10**8})},
-    "other units": lambda it: {"approval": it.approval.model_copy(update={"training_units": 1})},
-    "another snapshot": lambda it: {"approval": it.approval.model_copy(update={"snapshot_commitment": "0" * 64})},
-}
-
-
-@pytest.mark.parametrize("change", GROUNDS)
-def test_an_approval_by_the_rules_that_was_edited_runs_nothing(scene: Scene, change: str) -> None:
-    scene.approved(**SMALL)
-    request = asked(scene)
-    assert request.ground is not None
-    forged = request.ground.model_copy(update=GROUNDS[change](request.ground)).canonical().decode()
-    scene.tamper("UPDATE requests SET ground = :it WHERE digest = :digest", it=forged, digest=request.digest)
-    refuses(scene, NotAuthenticError)
-
-
-def test_an_approval_by_the_rules_cannot_be_carried_over_to_another_program(scene: Scene) -> None:
-    """The ground names the forged request, with everything consistent but the likeness."""
-    scene.approved(**SMALL)
-    scene.clock.seconds += 1
-    good = asked(scene)
-    other = scene.submit(THIRD, **SMALL, purpose="Something else")
-    assert good.ground is not None
-    approval = good.ground.approval.model_copy(update={"request": other.digest})
-    forged = good.ground.model_copy(update={"approval": approval}).canonical().decode()
-    scene.tamper(
-        "UPDATE requests SET ground = :it, status = 'approved' WHERE digest = :digest", it=forged, digest=other.digest
-    )
-    refuses(scene, NotAuthenticError, THIRD)
-
-
-def test_an_approval_whose_precedent_was_denied_since_runs_nothing(scene: Scene) -> None:
-    """Whatever takes a person's approval back ends what it carried."""
-    first = scene.approved(**SMALL)
-    asked(scene)
-    scene.tamper("UPDATE requests SET status = 'denied' WHERE digest = :digest", digest=first.digest)
-    refuses(scene, RefusedError)
-
-
-def refuses(scene: Scene, error: type[CloisterError], study: str = OTHER_STUDY) -> None:
-    with pytest.raises(error), scene.site.engine.begin() as connection:
-        require_approval(connection, scene.site, scene.researcher.party, study, scene.now)
 
 
 def test_later_rules_do_not_end_what_was_approved(scene: Scene) -> None:

@@ -42,6 +42,7 @@ from tests.attacks.honest_rules_log import (
 
 ONE_A_QUARTER = rules(auto_approval=AutoApprovalRules(studies_a_quarter=1, maximum_epsilon=3.0))
 LITTLE = rules(auto_approval=AutoApprovalRules(studies_a_quarter=2, maximum_epsilon=1.0))
+LOOSENED = sign_adoption(OWNER, RULES).model_copy(update={"adoption": adoption(rules())})
 OTHERS_RULES = adoption(rules(), AUTOMATIC)
 
 
@@ -108,13 +109,7 @@ ATTACKS: dict[str, tuple[Callable[[], Entries], str]] = {
         "another owner key",
     ),
     "loosens what the owner signed": (
-        lambda: replaced(
-            ADOPTED,
-            RulesAdopted(
-                at=10,
-                signed=sign_adoption(OWNER, RULES).model_copy(update={"adoption": adoption(rules())}),
-            ),
-        ),
+        lambda: replaced(ADOPTED, RulesAdopted(at=10, signed=LOOSENED)),
         "signature",
     ),
     "adopts another site's rules": (

@@ -50,9 +50,9 @@ def log_origin(site: str) -> str:
     return f"cloister.log/{site}"
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    """The four bytes by which a note names an Ed25519 key."""
-    return sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_ID_BYTES]
+def key_id(name: str, public_key: bytes, signature_type: bytes = _ED25519) -> bytes:
+    """The four bytes by which a note names an Ed25519 key, for signatures of one type (c2sp.org/signed-note)."""
+    return sha256(name.encode() + b"\n" + signature_type + public_key).digest()[:_KEY_ID_BYTES]
 
 
 def sign_checkpoint(private_key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:

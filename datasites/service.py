@@ -10,7 +10,8 @@ from datasites.execution.jobs.job_worker import JobWorker
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.mailbox import Mailbox
-from datasites.serving.incoming import Effect, Incoming
+from datasites.serving.effect import Effect
+from datasites.serving.incoming import Incoming
 from datasites.serving.job_loops import JobLoops
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of

@@ -50,6 +50,11 @@ class IdentityCard(StrictModel):
         return party_of(bytes.fromhex(self.signing_key))
 
     @property
+    def cosigning_key(self) -> bytes:
+        """What verifies this party's cosignatures on other logs: a datasite's log key, a researcher's signing key."""
+        return bytes.fromhex(self.log_key or self.signing_key)
+
+    @property
     def fingerprint(self) -> str:
         """80 bits over all keys, as four groups of four letters and digits, for reading aloud."""
         keys = (bytes.fromhex(key or "") for key in self._keys())

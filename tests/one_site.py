@@ -14,6 +14,7 @@ from datasites.execution.charge_round import Assignment, charge_next_round
 from datasites.execution.setup import accept_roster, start_run
 from datasites.execution.trainer_process import RoundResult
 from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.messages import (
     AdvertisementMessage,
     MaskedUpdateMessage,
@@ -22,8 +23,6 @@ from datasites.protocol.messages import (
     RoundStart,
     SetupStart,
     StudySubmission,
-    WitnessReply,
-    WitnessRequest,
     parse_message,
 )
 from datasites.requests.decide import approve

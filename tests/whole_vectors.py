@@ -12,8 +12,8 @@ from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import decode, quantised_blocks
 from datasites.secure_averaging.masks import PairMask, PairMasks
-from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
+from policies.masked_vector import running_vector_digest, sign_vector
 from policies.terms import Terms
 
 Update = NDArray[np.float32] | None

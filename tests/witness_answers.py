@@ -3,7 +3,8 @@
 from sqlalchemy import delete, select
 
 from datasites.execution.release_round import release_witnessed
-from datasites.protocol.messages import WitnessReply, WitnessRequest, parse_message
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
+from datasites.protocol.messages import parse_message
 from datasites.site import Site
 from datasites.store.tables import outbox
 from datasites.witnesses.hear import hear_witness

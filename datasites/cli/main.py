@@ -21,6 +21,8 @@ _MODULES = {
     "outputs": "jobs",
     "cancel": "jobs",
     "verify": "log",
+    "receipt": "receipts",
+    "verify-receipt": "receipts",
     "recover": "recover",
     "doctor": "doctor",
     "data": "data",
@@ -29,6 +31,7 @@ _MODULES = {
     "people": "people",
     "rules": "rules",
     "log": "log",
+    "witnessed": "witnessed",
     "relay": "relay",
 }
 """Every command or group, in the order of the help, and which module of this package makes it with its `add_to`."""

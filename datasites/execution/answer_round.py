@@ -1,5 +1,7 @@
 """Answer a charged round once: masked while it comes, stored and logged in one transaction, sent once witnessed."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from datasites.requests.records import Status, find_request
 from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.layout import vector_length
-from datasites.secure_averaging.signature import running_vector_digest, sign_vector
 from datasites.secure_averaging.site import masked_blocks
 from datasites.site import Site
 from datasites.store.engine import reading
@@ -26,6 +27,7 @@ from datasites.witnesses.cohort import witnesses_of
 from policies.errors import ConflictError
 from policies.log.entries import RoundComputed
 from policies.log.journal import append
+from policies.masked_vector import running_vector_digest, sign_vector
 from policies.statements.digests import keyed_commitment
 
 
@@ -131,6 +133,7 @@ def store_answer(connection: Connection, site: Site, done: Assignment, answer: A
             round_context=answer.message.round_context,
             model=done.model.digest,
             output_commitment=answer.commitment,
+            seconds=math.ceil(time.monotonic() - done.began),
             layers=answer.layers,
         ),
     )

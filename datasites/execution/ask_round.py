@@ -15,6 +15,7 @@ from datasites.store.tables import rounds, runs
 from datasites.witnesses.ask import ask_again, ask_anew
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
+from datasites.witnesses.histories import require_one_history
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from policies.terms import Terms
 
@@ -50,6 +51,7 @@ def ask_round(connection: Connection, site: Site, sender: str, message: RoundSta
     """
     require_not_set_back(connection)
     request, _ = require_approval(connection, site, sender, message.study, now)
+    require_one_history(connection, request.terms)
     terms = request.terms
     witnesses = witnesses_of(terms, site.identity.party)
     run = connection.execute(

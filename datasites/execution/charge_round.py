@@ -1,6 +1,7 @@
 """Charge a round before the data is touched, after its approval was checked once more."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
@@ -17,6 +18,7 @@ from datasites.store.outbox import enqueue
 from datasites.store.tables import rounds
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import is_set_back, unconfirmed
+from datasites.witnesses.histories import require_one_history
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
@@ -28,7 +30,7 @@ from policies.statements.schema import as_text
 
 @dataclass(frozen=True)
 class Assignment:
-    """A round that has been charged: what the trainer needs to compute it."""
+    """A round that has been charged, on the monotonic clock at `began`: what the trainer needs to compute it."""
 
     request: Request
     data_set: DataSet
@@ -36,6 +38,7 @@ class Assignment:
     round_number: int
     attempt: int
     model: SavedFile
+    began: float = field(default_factory=time.monotonic)
 
 
 def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
@@ -54,6 +57,7 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     model = SavedFile(row.model_file, row.model_digest)
     try:
         _, data_set = require_approval(connection, site, request.sender, request.terms.study, now)
+        require_one_history(connection, request.terms)
         require_roster(connection, site, request, row.run)
         if not site.contents.holds(model, MODEL_DOMAIN):
             raise NotAuthenticError("The stored global model is not the one that was asked for; nothing was run.")

@@ -8,6 +8,7 @@ from datasites.requests.records import Status, find_request
 from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.tables import rounds
+from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import is_set_back, unconfirmed
 from policies.log.entries import UpdateReleased
@@ -44,4 +45,6 @@ def release_witnessed(connection: Connection, site: Site, now: int) -> bool:
         connection.execute(update(rounds).where(this_round).values(awaited_size=None))
         if row.round == request.terms.sums:
             close_request(connection, row.request, Status.DONE, "All rounds were computed.", now)
+        # The researcher witnesses, too; nothing ever waits for its answer.
+        ask_witnesses(connection, site, [request.sender], now)
     return released

@@ -16,6 +16,7 @@ from datasites.store.tables import mask_keys, rounds, runs
 from datasites.witnesses.ask import ask_again
 from datasites.witnesses.cohort import witnesses_of
 from datasites.witnesses.hear import require_not_set_back, unconfirmed
+from datasites.witnesses.histories import require_one_history
 from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
 from policies.statements.canonical import canonical_bytes, parse_json
 from policies.statements.schema import parse_model
@@ -32,6 +33,7 @@ def start_run(connection: Connection, site: Site, sender: str, message: SetupSta
     """
     require_not_set_back(connection)
     request, _ = require_approval(connection, site, sender, message.study, now)
+    require_one_history(connection, request.terms)
     if message.terms_digest != request.digest:
         raise RefusedError("The run is for other terms than the ones approved here.")
     row = connection.execute(select(runs).where(runs.c.request == request.digest)).one_or_none()

@@ -83,6 +83,11 @@ class Identity:
         return self.card.party
 
     @property
+    def cosigning(self) -> Ed25519PrivateKey:
+        """The private half of the card's `cosigning_key`."""
+        return self.log or self.signing
+
+    @property
     def name(self) -> str:
         """What people call this party."""
         return self.card.name

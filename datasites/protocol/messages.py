@@ -13,11 +13,11 @@ from datasites.protocol.job_messages import (
     JobMessageToSite,
     JobOutputs,
 )
-from datasites.protocol.typed_message import TypedMessage
+from datasites.protocol.log_messages import LogMessageToResearcher, LogMessageToSite
+from datasites.protocol.typed_message import RoundNumber, StudyId, TypedMessage
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError
-from policies.log.recovery import SignedRecovery
 from policies.rules.approval import RulesGround
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import PLAIN_TEXT, Digest, Name, StrictModel, Text, describe_validation_error
@@ -28,17 +28,8 @@ MAXIMUM_MANIFEST_CHARACTERS = 256 * 1024
 MAXIMUM_PROGRAM_CHARACTERS = 512 * 1024
 MAXIMUM_SOURCE_CHARACTERS = 256 * 1024
 
-StudyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-"""Names a study, as its terms do: 32 hexadecimal digits."""
-
-RoundNumber = Annotated[int, Field(ge=1, le=10_001)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Document = Annotated[str, StringConstraints(min_length=1, max_length=MAXIMUM_PROGRAM_CHARACTERS)]
-
-
-Nonce = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-CheckpointNote = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-SealedBalance = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2})+$", max_length=512 * 1024)]
 
 
 class CatalogRequest(TypedMessage):
@@ -93,33 +84,6 @@ class StudyClose(TypedMessage):
     type: Literal["study-close"] = "study-close"
     study: StudyId
     reason: Text
-
-
-class WitnessRequest(TypedMessage):
-    """Site → site of one cohort: keep this checkpoint of my log; `proof` shows that it continues that of `proof_from`.
-
-    `balance` is sealed by the asking site for itself alone; the witness gives it back when it is needed.
-    """
-
-    type: Literal["witness-request"] = "witness-request"
-    nonce: Nonce
-    checkpoint: CheckpointNote
-    proof_from: Annotated[int, Field(ge=0, le=2**53 - 1)]
-    proof: Annotated[tuple[Digest, ...], Field(max_length=64)]
-    balance: SealedBalance
-    recovery: SignedRecovery | None
-
-
-class WitnessReply(TypedMessage):
-    """Site → site: the newest checkpoint of your log that is kept here, and the balance that came with it.
-
-    It is the one that was asked for, or another, which the one asked for was not shown to continue.
-    """
-
-    type: Literal["witness-reply"] = "witness-reply"
-    nonce: Nonce
-    checkpoint: CheckpointNote
-    balance: SealedBalance
 
 
 class Allowance(StrictModel):
@@ -208,12 +172,17 @@ MessageToSite = (
     | Roster
     | RoundStart
     | StudyClose
-    | WitnessRequest
-    | WitnessReply
+    | LogMessageToSite
     | JobMessageToSite
 )
 MessageToResearcher = (
-    CatalogReply | StudyStatus | AdvertisementMessage | MaskedUpdateMessage | RoundRefused | JobMessageToResearcher
+    CatalogReply
+    | StudyStatus
+    | AdvertisementMessage
+    | MaskedUpdateMessage
+    | RoundRefused
+    | LogMessageToResearcher
+    | JobMessageToResearcher
 )
 Message = MessageToSite | MessageToResearcher
 

@@ -1,10 +1,15 @@
-"""What every message has in common: a version, and errors that never quote what was got."""
+"""What messages have in common: a version, errors that never quote what was got, and names of studies and rounds."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, StringConstraints
 
 from policies.statements.schema import StrictModel
+
+StudyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""Names a study, as its terms do: 32 hexadecimal digits."""
+
+RoundNumber = Annotated[int, Field(ge=1, le=10_001)]
 
 
 class TypedMessage(StrictModel):

@@ -103,6 +103,12 @@ def requests_in(connection: Connection, *statuses: Status) -> list[Request]:
     return [_request(row) for row in connection.execute(found)]
 
 
+def terms_in(connection: Connection, *statuses: Status) -> list[Terms]:
+    """The terms of the requests that stand at one of `statuses`, without reading their programs."""
+    found = select(requests.c.terms).where(requests.c.status.in_(statuses))
+    return [_terms(it) for it in connection.execute(found).scalars()]
+
+
 def undecided(patience: int | None) -> ColumnElement[bool]:
     """Requests that expire `patience` seconds after they came, as nobody has decided on them; None for never."""
     waits = requests.c.status.in_((Status.RECEIVED, Status.PENDING)) & requests.c.decision.is_(None)

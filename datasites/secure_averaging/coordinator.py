@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import vector_length
-from datasites.secure_averaging.signature import running_vector_digest, verify_vector
 from policies.errors import ConflictError, NotAuthenticError, UnavailableError
+from policies.masked_vector import running_vector_digest, verify_vector
 from policies.statements.digests import RunningDigest
 from policies.terms import Terms
 

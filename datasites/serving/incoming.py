@@ -1,19 +1,16 @@
 """One incoming letter: opened, its content fetched, its effect and its answer written in one transaction."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
 from datasites.execution.ask_round import ask_round
-from datasites.execution.charge_round import next_round
-from datasites.execution.interrupted_rounds import refuse_waiting_rounds
-from datasites.execution.release_round import release_witnessed
 from datasites.execution.setup import accept_roster, start_run
 from datasites.protocol.envelope import Opened, open_envelope, read_header
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.job_messages import FileSetRequest, JobCancel, JobSubmission, PeerRequest
+from datasites.protocol.log_messages import ProofRequest, SumOpenedMessage, WitnessReply, WitnessRequest
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import (
     CatalogRequest,
@@ -24,8 +21,6 @@ from datasites.protocol.messages import (
     StudyClose,
     StudyStatus,
     StudySubmission,
-    WitnessReply,
-    WitnessRequest,
 )
 from datasites.requests.catalog import answer_catalog
 from datasites.requests.contacts import ask_for_contact
@@ -37,15 +32,16 @@ from datasites.requests.receive import receive_study
 from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
 from datasites.sandbox.environment import offered_packages
+from datasites.serving.effect import Effect
+from datasites.serving.failed_signatures import note_failed_signature
 from datasites.serving.fetching import Fetching
 from datasites.serving.lifecycle import report
+from datasites.serving.log_letters import act_on_log_letter
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
 from datasites.store.outbox import enqueue, waiting
 from datasites.store.peers import pinned_card, take_number
-from datasites.witnesses.hear import SET_BACK, hear_witness, is_set_back
-from datasites.witnesses.keep import keep_checkpoint
 from policies.errors import (
     CloisterError,
     ConflictError,
@@ -70,16 +66,6 @@ _UNFORESEEN = (
 )
 
 
-@dataclass(frozen=True)
-class Effect:
-    """What a letter has left to be done: letters to send, letters with large content, or work for the workers."""
-
-    small_mail: bool = False
-    large_mail: bool = False
-    work: bool = False
-    jobs: bool = False
-
-
 class Incoming:
     """Takes a datasite's letters, from any thread, one sender's at a time."""
 
@@ -95,6 +81,8 @@ class Incoming:
             opened = open_envelope(site.identity, envelope, self._pinned)
         except (InvalidInputError, NotAuthenticError) as error:
             report(f"A letter was dropped: {error}")
+            if isinstance(error, NotAuthenticError):
+                self._note_failure(envelope)
             return Effect()
         with ExitStack() as files:
             content: SavedFile | CloisterError | None
@@ -133,6 +121,12 @@ class Incoming:
         report(f"A letter from {opened.sender.name} met a defect ({type(error).__name__}).")
         return RefusedError("This site could not handle the message.")
 
+    def _note_failure(self, envelope: bytes) -> None:
+        header, site = read_header(envelope), self._site
+        if header.recipient == site.identity.party and self._pinned(header.sender) is not None:
+            with site.engine.begin() as connection:
+                note_failed_signature(connection, header.sender, envelope, site.now)
+
     def lane_of(self, envelope: bytes) -> str:
         """Whose letters this one waits behind: the pinned sender's that it names, or all those from nobody pinned."""
         try:
@@ -170,20 +164,8 @@ class Incoming:
             case JobCancel() as message:
                 cancel_own_job(connection, sender.party, message, now)
                 return Effect(small_mail=True, jobs=True)
-            case WitnessRequest() as message:
-                keep_checkpoint(connection, sender, message, now)
-                return Effect(small_mail=True)
-            case WitnessReply() as message:
-                if not hear_witness(connection, site, sender.party, message, now):
-                    report(f"«{sender.name}» does not confirm this site's log; rounds of studies it witnesses wait.")
-                if is_set_back(connection):
-                    report(SET_BACK)
-                    refuse_waiting_rounds(connection, SET_BACK, now)
-                    return Effect(small_mail=True)
-                if release_witnessed(connection, site, now):
-                    return Effect(small_mail=True, large_mail=True, work=True)
-                # What waited for this answer may be charged now, or another question has to be sent.
-                return Effect(small_mail=True, work=next_round(connection, site) is not None)
+            case WitnessRequest() | WitnessReply() | SumOpenedMessage() | ProofRequest() as message:
+                return act_on_log_letter(connection, site, sender, message, now)
             case message:
                 raise RefusedError(f"A datasite takes no message of type {message.type}.")
         return Effect(small_mail=True, work=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
 from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
 from datasites.store.people_tables import approvals, people
 from datasites.store.rules_tables import adopted_rules
+from datasites.store.witness_tables import cosignatures, failed_signatures, sightings, sums, two_histories
 from policies.budget import tables as budget_tables
 from policies.database import metadata
 from policies.log import journal
@@ -25,7 +26,9 @@ __all__ = [
     "approvals",
     "budget_tables",
     "contacts",
+    "cosignatures",
     "data_sets",
+    "failed_signatures",
     "file_set_shares",
     "file_sets",
     "jobs",
@@ -41,6 +44,9 @@ __all__ = [
     "runs",
     "second_exports",
     "set_backs",
+    "sightings",
+    "sums",
+    "two_histories",
     "unit_fingerprints",
     "witnessed",
     "witnesses",
@@ -150,6 +156,9 @@ witnesses = Table(
         default=0,
         comment="of the one it confirmed since it was asked anew; 0 if none",
     ),
+    Column(
+        "rival_size", BigInteger, nullable=True, comment="of one that it was shown by others and wants to see proved"
+    ),
 )
 
 witnessed = Table(
@@ -159,6 +168,7 @@ witnessed = Table(
     Column("size", BigInteger, nullable=False),
     Column("checkpoint", Text, nullable=False, comment="the newest of that party's log"),
     Column("balance", Text, nullable=False, comment="sealed by that party for itself"),
+    Column("recovery", Text, nullable=True, comment="the newest word of that party's owner on a log that was set back"),
 )
 
 set_backs = Table(

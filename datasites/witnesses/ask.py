@@ -1,16 +1,17 @@
 """Ask witnesses to keep this log's newest checkpoint, and to say whether they hold one that it does not continue."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select, update
 
-from datasites.protocol.messages import WitnessRequest
+from datasites.protocol.log_messages import WitnessRequest
 from datasites.site import Site
 from datasites.store.outbox import enqueue
 from datasites.store.put import put
 from datasites.store.tables import witnesses
 from datasites.witnesses.balances import seal_balances
+from datasites.witnesses.gossip import seen_with
 from datasites.witnesses.recoveries import newest_recovery
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.journal import leaf_hashes
@@ -34,15 +35,19 @@ def ask_witnesses(connection: Connection, site: Site, parties: Iterable[str], no
     balance = seal_balances(connection, site.catalog_keys.balance, own, head)
     recovery = newest_recovery(connection)
     for party in recipients:
-        nonce, kept = secrets.token_hex(16), _kept_size(connection, party)
+        nonce = secrets.token_hex(16)
+        kept, rival = _known_sizes(connection, party)
         put(connection, witnesses, {"party": party}, {"nonce": nonce, "asked_size": head.size, "asked_at": now})
         message = WitnessRequest(
             nonce=nonce,
             checkpoint=note,
             proof_from=kept,
-            proof=tuple(node.hex() for node in consistency_proof(hashes, kept)) if kept else (),
+            proof=_proof(hashes, kept),
+            rival_from=rival,
+            rival_proof=_proof(hashes, rival),
             balance=balance,
             recovery=recovery,
+            seen=seen_with(connection, party),
         )
         enqueue(connection, party, message, now)
     return head.size
@@ -67,6 +72,12 @@ def ask_again(connection: Connection, site: Site, parties: Iterable[str], now: i
     ask_witnesses(connection, site, [party for party in parties if party not in asked], now)
 
 
-def _kept_size(connection: Connection, party: str) -> int:
-    found = select(witnesses.c.kept_size).where(witnesses.c.party == party)
-    return connection.execute(found).scalar_one_or_none() or 0
+def _known_sizes(connection: Connection, party: str) -> tuple[int, int]:
+    """The sizes of what the witness keeps, and of what it was shown by others; 0 for none."""
+    found = select(witnesses.c.kept_size, witnesses.c.rival_size).where(witnesses.c.party == party)
+    row = connection.execute(found).one_or_none()
+    return (0, 0) if row is None else (row.kept_size, row.rival_size or 0)
+
+
+def _proof(hashes: Sequence[bytes], old_size: int) -> tuple[str, ...]:
+    return tuple(node.hex() for node in consistency_proof(hashes, old_size)) if old_size else ()

@@ -2,19 +2,20 @@
 
 from sqlalchemy import Connection, func, select, update
 
-from datasites.protocol.messages import WitnessReply
+from datasites.protocol.log_messages import WitnessReply
 from datasites.site import Site
 from datasites.store.put import put
 from datasites.store.tables import peers, set_backs, witnesses
 from datasites.witnesses.ask import ask_witnesses
 from datasites.witnesses.balances import open_balances
+from datasites.witnesses.cosignatures import keep_cosignature
 from datasites.witnesses.recoveries import lost_heads
 from policies.errors import RefusedError
-from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.journal import append, leaf_hashes
 from policies.log.merkle import TreeHead, tree_head
 from policies.log.recovery import LostHead
 from policies.log.set_back_entries import SetBackNoticed
+from policies.log.witness import head_of
 
 _SKIPPED_NUMBERS = 2**20
 SET_BACK = (
@@ -35,20 +36,24 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
     if row is None or row.nonce != message.nonce:
         return True
     card, this_one = site.identity.card, witnesses.c.party == sender
-    log_key = bytes.fromhex(card.log_key or "")
-    held = open_checkpoint(message.checkpoint.encode(), log_origin(card.party), log_key).head
+    held = head_of(card, message.checkpoint)
     if not _continues(connection, held):
         if LostHead.of(held) in lost_heads(connection):
             return False  # it was shown the owner's word that this one was lost, and keeps it
         open_balances(message.balance, site.catalog_keys.balance, card.party, held)
         _note_set_back(connection, sender, held, message, now)
-    elif held.size >= row.asked_size:
-        confirmed = {"nonce": None, "kept_size": held.size, "held_size": held.size}
+        return True
+    keep_cosignature(connection, sender, message.checkpoint, held)
+    rival = 0 if message.rival is None else head_of(card, message.rival).size
+    if held.size >= row.asked_size:
+        confirmed = {"nonce": None, "kept_size": held.size, "held_size": held.size, "rival_size": None}
         connection.execute(update(witnesses).where(this_one).values(confirmed))
-    elif held.size == row.kept_size:
+    elif (held.size, rival) == (row.kept_size, row.rival_size or 0):
         return False  # it was shown that this log continues what it holds, and does not take it
+    elif rival and not _continues(connection, head_of(card, message.rival or "")):
+        return False  # whoever keeps that one is asked, too
     else:
-        connection.execute(update(witnesses).where(this_one).values(kept_size=held.size))
+        connection.execute(update(witnesses).where(this_one).values(kept_size=held.size, rival_size=rival or None))
         ask_witnesses(connection, site, [sender], now)
     return True
 

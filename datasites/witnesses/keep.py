@@ -1,55 +1,57 @@
-"""Be a witness: keep the newest checkpoint of another site's log, and never exchange it for one that does not follow.
+"""Be a witness: keep the newest checkpoint of another site's log, cosign it, and take none that does not follow."""
 
-The rule is that of c2sp.org/tlog-witness: a checkpoint is taken only with a proof that it continues the one kept.
-"""
+from sqlalchemy import Connection, select
 
-from sqlalchemy import Connection, Row, select
-
-from datasites.protocol.identity import IdentityCard
-from datasites.protocol.messages import WitnessReply, WitnessRequest
+from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.store.outbox import enqueue
 from datasites.store.put import put
 from datasites.store.tables import witnessed
-from policies.errors import NotAuthenticError, RefusedError
-from policies.log.checkpoint import log_origin, open_checkpoint
-from policies.log.merkle import TreeHead, verify_consistency
-from policies.log.recovery import LostHead, verify_recovery
+from datasites.witnesses.histories import accuse, take_recovery
+from datasites.witnesses.sightings import note_proved, sighting_of, unproved
+from policies.log.cosignature import cosign
+from policies.log.merkle import TreeHead
+from policies.log.witness import Shown, head_of, is_fork, lost_heads
 
 
-def keep_checkpoint(connection: Connection, sender: IdentityCard, message: WitnessRequest, now: int) -> None:
-    """Keep the checkpoint that `sender` sent, if it continues the one kept, and answer with the one kept now.
+def keep_checkpoint(
+    connection: Connection, witness: Identity, sender: IdentityCard, message: WitnessRequest, now: int
+) -> None:
+    """Keep the checkpoint that `sender` sent, if it continues the one kept, and answer with the one kept now, cosigned.
+
+    If others were shown a checkpoint of that log, it must be shown to be continued as well. One of a size that is known
+    with another root is evidence against the sender; what is kept here stays the one history that is kept.
 
     Raises:
         RefusedError: the sender is no datasite.
         InvalidInputError, NotAuthenticError: what it sent is no checkpoint of its log.
     """
-    asked = _head(sender, message.checkpoint)
+    asked = head_of(sender, message.checkpoint)
+    take_recovery(connection, sender, message.recovery)
     row = connection.execute(select(witnessed).where(witnessed.c.party == sender.party)).one_or_none()
-    if row is None or _follows(sender, row, asked, message):
-        values: dict[str, object] = {"size": asked.size, "checkpoint": message.checkpoint, "balance": message.balance}
-        put(connection, witnessed, {"party": sender.party}, values)
-        checkpoint, balance = message.checkpoint, message.balance
+    known = sighting_of(connection, sender.party, asked.size)
+    if known is not None and is_fork(head_of(sender, known), asked):
+        accuse(connection, sender, known, message.checkpoint, now)
+    checkpoint, balance = message.checkpoint, message.balance
+    if row is None or _follows(connection, sender, asked, message, row.checkpoint):
+        put(
+            connection,
+            witnessed,
+            {"party": sender.party},
+            {"size": asked.size, "checkpoint": checkpoint, "balance": balance},
+        )
+        note_proved(connection, sender.party, asked.size, checkpoint)
     else:
         checkpoint, balance = row.checkpoint, row.balance
-    enqueue(connection, sender.party, WitnessReply(nonce=message.nonce, checkpoint=checkpoint, balance=balance), now)
+    cosigned = cosign(witness.cosigning, witness.party, checkpoint.encode(), now).decode()
+    rival = unproved(connection, sender.party)
+    reply = WitnessReply(nonce=message.nonce, checkpoint=cosigned, balance=balance, rival=rival)
+    enqueue(connection, sender.party, reply, now)
 
 
-def _head(sender: IdentityCard, note: str) -> TreeHead:
-    if sender.log_key is None:
-        raise RefusedError("Only a datasite has a log to be witnessed.")
-    return open_checkpoint(note.encode(), log_origin(sender.party), bytes.fromhex(sender.log_key)).head
-
-
-def _follows(sender: IdentityCard, row: Row[tuple[object, ...]], asked: TreeHead, message: WitnessRequest) -> bool:
-    kept = _head(sender, row._mapping["checkpoint"])
-    if message.recovery is not None and sender.owner_key is not None:
-        recovery = verify_recovery(message.recovery, bytes.fromhex(sender.owner_key), sender.party)
-        if LostHead.of(kept) in recovery.lost:
-            return True
-    if message.proof_from != kept.size and asked.size != kept.size:
+def _follows(connection: Connection, sender: IdentityCard, asked: TreeHead, message: WitnessRequest, kept: str) -> bool:
+    lost = lost_heads(sender, message.recovery)
+    if not Shown(asked, message.proof_from, message.proof, lost).follows(head_of(sender, kept)):
         return False
-    try:
-        verify_consistency(kept, asked, [bytes.fromhex(node) for node in message.proof if asked.size != kept.size])
-    except NotAuthenticError:
-        return False
-    return True
+    rival = unproved(connection, sender.party)
+    return rival is None or Shown(asked, message.rival_from, message.rival_proof, lost).follows(head_of(sender, rival))

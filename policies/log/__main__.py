@@ -1,4 +1,4 @@
-"""`python -m policies.log BUNDLE`: verifies an exported log offline; exit 0 sound, 1 broken, 2 not readable."""
+"""`python -m policies.log FILE`: checks an exported log or a receipt offline; exit 0 sound, 1 broken, 2 unreadable."""
 
 import argparse
 import json
@@ -7,28 +7,35 @@ from dataclasses import asdict
 from pathlib import Path
 
 from policies.errors import CloisterError
-from policies.log.bundle import MAXIMUM_BUNDLE_BYTES
+from policies.identity_card import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
+from policies.log.check_any import MAXIMUM_PROOF_BYTES, check_any
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
-from policies.log.verify import Pinned, Report, verify_bundle
+from policies.log.cosignature import Cosigner
+from policies.log.verify import Pinned, Report
 
 
 def main() -> int:
     """Read the arguments, verify, write the report; gives back the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m policies.log", description="Verify an exported datasite log offline."
+        prog="python -m policies.log", description="Verify an exported datasite log, or a receipt, offline."
     )
-    parser.add_argument("bundle", type=Path, help="the exported file")
+    parser.add_argument("file", type=Path, help="the exported log or receipt")
+    parser.add_argument("--card", type=Path, help="the site's identity card; instead of its two keys")
     parser.add_argument("--log-key", type=_public_key, help="the site's log key from its identity card, 64 hex digits")
     parser.add_argument("--owner-key", type=_public_key, help="the owner's key from the identity card, 64 hex digits")
     parser.add_argument(
-        "--checkpoint", type=Path, action="append", default=[], help="a checkpoint received earlier; may be repeated"
+        "--witness",
+        action="append",
+        default=[],
+        help="a witness's identity card, or its key, 64 hex digits; repeatable",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, action="append", default=[], help="a checkpoint received elsewhere; repeatable"
     )
     parser.add_argument("--json", action="store_true", help="write the report as JSON")
     arguments = parser.parse_args()
     try:
-        notes = tuple(_read(path, MAXIMUM_CHECKPOINT_BYTES) for path in arguments.checkpoint)
-        pinned = Pinned(arguments.log_key, arguments.owner_key, notes)
-        report = verify_bundle(_read(arguments.bundle, MAXIMUM_BUNDLE_BYTES), pinned)
+        report = check_any(_read(arguments.file, MAXIMUM_PROOF_BYTES), _pinned(arguments))
     except (CloisterError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -36,6 +43,27 @@ def main() -> int:
         json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n" if arguments.json else _text(report)
     )
     return 1 if report.broken else 0
+
+
+def _pinned(arguments: argparse.Namespace) -> Pinned:
+    card = None if arguments.card is None else _card(arguments.card)
+    return Pinned(
+        log_key=arguments.log_key if card is None else bytes.fromhex(card.log_key or ""),
+        owner_key=arguments.owner_key if card is None else bytes.fromhex(card.owner_key or ""),
+        checkpoints=[_read(path, MAXIMUM_CHECKPOINT_BYTES) for path in arguments.checkpoint],
+        witnesses=[_witness(it) for it in arguments.witness],
+    )
+
+
+def _witness(given: str) -> Cosigner:
+    try:
+        return Cosigner(given[:16] + "…", _public_key(given))
+    except ValueError:
+        return Cosigner.of(_card(Path(given)))
+
+
+def _card(path: Path) -> IdentityCard:
+    return parse_card(_read(path, MAXIMUM_CARD_BYTES))
 
 
 def _public_key(text: str) -> bytes:
@@ -52,7 +80,7 @@ def _read(path: Path, maximum_bytes: int) -> bytes:
 
 
 def _text(report: Report) -> str:
-    places = ("log" if item.position is None else f"entry {item.position}" for item in report.broken)
+    places = ("the whole" if item.position is None else f"entry {item.position}" for item in report.broken)
     broken = [f"{place}: {item.reason}" for place, item in zip(places, report.broken, strict=True)]
     sections = (("BROKEN", broken), ("PROVED", report.proved), ("NOT PROVED", report.not_proved))
     return "\n".join(

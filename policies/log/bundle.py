@@ -3,11 +3,11 @@
 Canonical JSON never holds a newline, so a line is the very bytes that the tree hashes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from policies.errors import InvalidInputError
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
@@ -15,7 +15,8 @@ from policies.statements.digests import party_of
 from policies.statements.schema import PartyName, PublicKey, StrictModel, parse_model
 
 MAXIMUM_BUNDLE_BYTES = 512 * 1024 * 1024
-_MAXIMUM_HEADER_BYTES = 2 * MAXIMUM_CHECKPOINT_BYTES
+MOST_COSIGNED = 500
+_MAXIMUM_HEADER_BYTES = 2 * MAXIMUM_CHECKPOINT_BYTES + MOST_COSIGNED * 1200
 
 
 class SiteFacts(StrictModel):
@@ -33,11 +34,17 @@ class SiteFacts(StrictModel):
 
 
 class BundleHeader(StrictModel):
-    """The first line: the site's facts and the signed checkpoint over the entries that follow."""
+    """The first line: the site's facts and the signed checkpoint over the entries that follow.
+
+    `cosigned` are checkpoints of these entries, or of the first of them, that witnesses cosigned: each one's newest.
+    """
 
     version: Literal["cloister-log-bundle/1"]
     site: SiteFacts
     checkpoint: Annotated[str, StringConstraints(max_length=MAXIMUM_CHECKPOINT_BYTES)]
+    cosigned: Annotated[
+        tuple[Annotated[str, StringConstraints(max_length=1000)], ...], Field(max_length=MOST_COSIGNED)
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,14 @@ class Bundle:
     entries: tuple[bytes, ...]
 
 
-def write_bundle(site: SiteFacts, checkpoint: bytes, entries: Iterable[bytes]) -> bytes:
-    """Put a site's facts, its checkpoint note and its entries' canonical bytes into one file."""
-    header = BundleHeader(version="cloister-log-bundle/1", site=site, checkpoint=checkpoint.decode())
+def write_bundle(site: SiteFacts, checkpoint: bytes, entries: Iterable[bytes], cosigned: Sequence[bytes] = ()) -> bytes:
+    """Put a site's facts, its checkpoint note, cosigned ones and its entries' canonical bytes into one file."""
+    header = BundleHeader(
+        version="cloister-log-bundle/1",
+        site=site,
+        checkpoint=checkpoint.decode(),
+        cosigned=tuple(note.decode() for note in cosigned),
+    )
     return b"".join(line + b"\n" for line in (header.canonical(), *entries))
 
 

@@ -7,11 +7,13 @@ never the text of a checkpoint (whose second line is a number), nor a framed sta
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from policies.errors import NotAuthenticError
+from policies.identity_card import IdentityCard
 from policies.log.checkpoint import NoteSignature, key_id, parse_checkpoint
 
 _COSIGNATURE = b"\x04"
@@ -21,10 +23,16 @@ _SIGNATURE_BYTES = 64
 
 @dataclass(frozen=True)
 class Cosigner:
-    """A witness that somebody knows: what people call it, and its raw 32-byte key."""
+    """A party whose cosignatures can be checked: what people call it, its raw 32-byte key, its card where known."""
 
     name: str
     key: bytes
+    card: IdentityCard | None = None
+
+    @classmethod
+    def of(cls, card: IdentityCard) -> "Cosigner":
+        """The party with this card."""
+        return cls(card.name, card.cosigning_key, card)
 
 
 def cosigner_name(party: str) -> str:
@@ -60,6 +68,14 @@ def cosigned_at(note: bytes, public_key: bytes) -> int | None:
     if len(times) > 1:
         raise NotAuthenticError(f"The checkpoint carries {len(times)} cosignatures by one key; it may carry one.")
     return times[0] if times else None
+
+
+def date_of(at: int) -> str:
+    """A witness's time for people, to the minute."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, OSError, ValueError):
+        return f"second {at} since 1970"
 
 
 def count_others(note: bytes, log_key: bytes) -> int:

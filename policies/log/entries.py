@@ -14,6 +14,7 @@ from policies.log.people_entries import PeopleEntry
 from policies.log.review_entries import RequestReviewed
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.witness_entries import WitnessEntry
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import (
     Digest,
@@ -135,7 +136,10 @@ class ReservationClosed(_Reservation):
 
 
 class RoundComputed(Entry):
-    """One attempt at a round gave one durable answer, named by a keyed commitment, behind `layers` of the sandbox."""
+    """One attempt at a round gave one durable answer, named by a keyed commitment, behind `layers` of the sandbox.
+
+    `seconds` from its charge to its answer, rounded up: no finer than whoever waits for the answer can tell anyway.
+    """
 
     kind: Literal["round-computed"] = "round-computed"
     request: Digest
@@ -144,6 +148,7 @@ class RoundComputed(Entry):
     round_context: Digest
     model: Digest
     output_commitment: Digest
+    seconds: Annotated[int, Field(ge=0, le=2**31)]
     layers: Layers
 
 
@@ -212,6 +217,7 @@ LogEntry = Annotated[
     | PeopleEntry
     | RulesAdopted
     | ApprovedByRules
+    | WitnessEntry
     | JobEntry,
     Field(discriminator="kind"),
 ]

@@ -1,6 +1,6 @@
 """The log in the datasite's database: entries are appended in the transaction that makes the change they record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, func, insert, select
@@ -91,6 +91,8 @@ def checkpoint(connection: Connection, log_key: Ed25519PrivateKey, site: str) ->
     return sign_checkpoint(log_key, Checkpoint(log_origin(site), tree_head(connection)))
 
 
-def export_bundle(connection: Connection, log_key: Ed25519PrivateKey, site: SiteFacts) -> bytes:
-    """The whole log and its checkpoint as one file that an outsider can verify offline."""
-    return write_bundle(site, checkpoint(connection, log_key, site.site), entry_bytes(connection))
+def export_bundle(
+    connection: Connection, log_key: Ed25519PrivateKey, site: SiteFacts, cosigned: Sequence[bytes]
+) -> bytes:
+    """The whole log, its checkpoint and what witnesses cosigned as one file that an outsider can verify offline."""
+    return write_bundle(site, checkpoint(connection, log_key, site.site), entry_bytes(connection), cosigned)

@@ -21,6 +21,8 @@ from policies.log.review_entries import RequestReviewed
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.rules_replay import RulesReplay
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.witness_entries import WitnessEntry
+from policies.log.witness_replay import Answered, WitnessReplay
 from policies.rules.approval import RulesApproval
 from policies.terms import Terms
 
@@ -62,6 +64,7 @@ class Replay:
         self.rules = RulesReplay(site.site, owner_key)
         self.people = PeopleReplay(site, owner_key, self._pinned)
         self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts, self.people)
+        self.witness = WitnessReplay(site.site, bytes.fromhex(site.signing_key), self._answered)
         self.lost_heads: set[LostHead] = set()
 
     def take(self, position: int, data: bytes) -> None:
@@ -97,6 +100,9 @@ class Replay:
             return
         if isinstance(entry, PeopleEntry):
             self.people.take(entry)
+            return
+        if isinstance(entry, WitnessEntry):
+            self.witness.take(entry)
             return
         match entry:
             case log.SiteOpened():
@@ -169,6 +175,10 @@ class Replay:
     def _request(self, request: str) -> _Request:
         require(request in self._requests, "the request was never received")
         return self._requests[request]
+
+    def _answered(self, request: str) -> Answered:
+        found = self._request(request)
+        return Answered(found.terms, found.answers)
 
     def _decide(self, signed: SignedDecision) -> None:
         decision, person = signed.decision, verify_decision(signed, self._owner_key)

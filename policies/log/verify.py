@@ -1,24 +1,24 @@
 """The offline verifier: what an exported log proves, what it cannot prove, and where it is broken."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from policies.errors import CloisterError, NotAuthenticError
 from policies.log import merkle
 from policies.log.accounts import Population
 from policies.log.bundle import Bundle, read_bundle
-from policies.log.checkpoint import log_origin, open_checkpoint, parse_checkpoint
-from policies.log.recovery import LostHead
+from policies.log.check_tree import TreeCheck
+from policies.log.cosignature import Cosigner
 from policies.log.replay import Break, Replay
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """What the auditor holds from elsewhere: raw 32-byte keys, and checkpoint notes this site signed earlier."""
+    """What the auditor holds from elsewhere: raw 32-byte keys, checkpoint notes this site signed earlier, witnesses."""
 
     log_key: bytes | None = None
     owner_key: bytes | None = None
     checkpoints: Sequence[bytes] = ()
+    witnesses: Sequence[Cosigner] = ()
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,19 @@ def verify_bundle(data: bytes, pinned: Pinned) -> Report:
     replay = Replay(site, pinned.owner_key or bytes.fromhex(site.owner_key))
     for position, entry in enumerate(bundle.entries):
         replay.take(position, entry)
+    tree = TreeCheck(bundle, leaves, pinned.log_key or bytes.fromhex(site.log_key), replay.lost_heads)
     tree_breaks = _check_keys(bundle, pinned)
-    tree_breaks += _check_tree(bundle, leaves, pinned, replay.lost_heads)
+    tree_breaks += [Break(None, reason) for reason in tree.broken(pinned.checkpoints, pinned.witnesses)]
     if not bundle.entries:
         tree_breaks.append(Break(None, "The bundle holds no entries; a log starts with the one that opens the site."))
-    proved = [] if tree_breaks else _tree_statements(len(leaves), site.name, len(pinned.checkpoints))
+    proved, not_proved = list[str](), _not_proved(pinned, replay)
+    if not tree_breaks:
+        proved += _tree_statements(len(leaves), site.name, len(pinned.checkpoints))
+        seen, unseen = _witness_statements(tree, pinned.witnesses)
+        proved, not_proved = proved + seen, not_proved + unseen
     if not tree_breaks and not replay.broken:
         proved += _rule_statements(replay)
-    return Report(proved, _not_proved(bundle, pinned, replay), tree_breaks + replay.broken)
+    return Report(proved, not_proved, tree_breaks + replay.broken)
 
 
 def _check_keys(bundle: Bundle, pinned: Pinned) -> list[Break]:
@@ -60,40 +65,6 @@ def _check_keys(bundle: Bundle, pinned: Pinned) -> list[Break]:
         for name, key, named in pairs
         if key is not None and key.hex() != named
     ]
-
-
-def _check_tree(bundle: Bundle, leaves: Sequence[bytes], pinned: Pinned, lost_heads: Set[LostHead]) -> list[Break]:
-    log_key = pinned.log_key or bytes.fromhex(bundle.header.site.log_key)
-    origin = log_origin(bundle.header.site.site)
-    broken = []
-    try:
-        head = open_checkpoint(bundle.header.checkpoint.encode(), origin, log_key).head
-        if head.size != len(leaves):
-            raise NotAuthenticError(
-                f"The signed checkpoint covers {head.size} entries and the bundle holds {len(leaves)}: "
-                "entries were taken away or added after signing."
-            )
-        if head != merkle.tree_head(leaves):
-            raise NotAuthenticError("The entries do not hash to the signed root: some were changed, moved or replaced.")
-    except CloisterError as error:
-        broken.append(Break(None, str(error)))
-    for number, note in enumerate(pinned.checkpoints, start=1):
-        try:
-            head = open_checkpoint(note, origin, log_key).head
-            if LostHead.of(head) not in lost_heads:
-                _check_extends(leaves, head)
-        except CloisterError as error:
-            broken.append(Break(None, f"Earlier checkpoint {number}: {error}"))
-    return broken
-
-
-def _check_extends(leaves: Sequence[bytes], earlier: merkle.TreeHead) -> None:
-    if earlier.size > len(leaves):
-        raise NotAuthenticError(
-            f"It covers {earlier.size} entries and the bundle holds {len(leaves)}: the log was cut back."
-        )
-    if merkle.tree_head(leaves[: earlier.size]) != earlier:
-        raise NotAuthenticError(f"Its {earlier.size} entries are not the bundle's first ones: history was rewritten.")
 
 
 def _tree_statements(size: int, name: str, earlier: int) -> list[str]:
@@ -130,6 +101,9 @@ def _rule_statements(replay: Replay) -> list[str]:
         f"steps without an answer, which stay spent: {replay.unanswered_charges()}.",
         f"Each of the {counts['update-released']} releases is the one answer computed for its round, "
         "to the researcher who asked.",
+        f"Each of the {counts['sum-opened']} sums that were opened, by the researcher's signed word, holds this site's "
+        "one answer for its round once, as the site signed it, and each other site of the cohort once.",
+        *_evidence(replay),
         *(
             f"The guarantee of population «{name}» excludes {len(studies)} studies without noise."
             for name, studies in sorted(replay.unbounded_studies.items())
@@ -148,6 +122,20 @@ def _people_statements(replay: Replay) -> list[str]:
         "owner had appointed and not dismissed by then, on somebody else's request; what was approved, as many "
         f"different persons signed as it asks for. Signed by: {by}.",
     ]
+
+
+def _evidence(replay: Replay) -> list[str]:
+    told = [
+        f"The log of site {site} has two histories: its log key, as named here, signed both checkpoints that stand in "
+        "this log."
+        for site in sorted(replay.witness.accused)
+    ]
+    if replay.witness.disputed:
+        told.append(
+            "Researchers signed what this site disputes on the sums of its rounds, as stands in this log: "
+            f"{replay.witness.disputed} times."
+        )
+    return told
 
 
 def _job_statements(replay: Replay) -> list[str]:
@@ -181,7 +169,7 @@ def _budget_statement(name: str, population: Population) -> str:
     return f"Population «{name}» never exceeded its allowance; spent: {', '.join(shares) or 'nothing'}."
 
 
-def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
+def _not_proved(pinned: Pinned, replay: Replay) -> list[str]:
     statements = [
         "What the owner did with the data outside the datasite: no log can show that.",
         "That the datasite ran the published software: the log shows what that software recorded.",
@@ -211,13 +199,20 @@ def _not_proved(bundle: Bundle, pinned: Pinned, replay: Replay) -> list[str]:
         statements.append("That the owner key is this owner's: compare the one in the bundle with the identity card.")
     if not pinned.checkpoints:
         statements.append("That no entries were cut off before signing: give a checkpoint that you received earlier.")
-    return [*statements, _witness_statement(bundle)]
+    return statements
 
 
-def _witness_statement(bundle: Bundle) -> str:
-    try:
-        others = len(parse_checkpoint(bundle.header.checkpoint.encode())[1]) - 1
-    except CloisterError:
-        others = 0
-    held = f"{others} other signatures are on the checkpoint and were not checked" if others > 0 else "none is in it"
-    return f"That everybody was shown this same log: that takes witnesses' cosignatures, and {held}."
+def _witness_statements(tree: TreeCheck, witnesses: Sequence[Cosigner]) -> tuple[list[str], list[str]]:
+    found = [(it.name, tree.witnessed(it)) for it in witnesses]
+    unseen = [
+        f"That «{name}» was shown this log: no cosignature by it is in the bundle."
+        for name, statement in found
+        if statement is None
+    ]
+    unknown = tree.unknown_cosignatures(witnesses)
+    held = f"it holds {unknown} by others than the witnesses given, which were not checked" if unknown else "none else"
+    unseen.append(
+        "That nobody else was shown another log: compare with the checkpoints that others keep. Of cosignatures in "
+        f"the bundle, {held}."
+    )
+    return [statement for _, statement in found if statement is not None], unseen

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from policies.budget.filter import allowance_units, filter_order
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.decision import Decision, sign_decision
+from policies.identity_card import party_of
 from policies.log import entries as log
 from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
@@ -19,14 +20,14 @@ from policies.rules.house_rules import HouseRules
 from policies.rules.job_rules import JobRules
 from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
 
-LOG, OWNER, STRANGER = (Ed25519PrivateKey.generate() for _ in range(3))
+LOG, OWNER, STRANGER, SITE, ADA, PARTNER = (Ed25519PrivateKey.generate() for _ in range(6))
 FACTS = SiteFacts(
     name="Klinikum Süd",
-    signing_key="1a" * 32,
+    signing_key=SITE.public_key().public_bytes_raw().hex(),
     log_key=LOG.public_key().public_bytes_raw().hex(),
     owner_key=OWNER.public_key().public_bytes_raw().hex(),
 )
-RESEARCHER, SNAPSHOT = "aa" * 32, "cc" * 32
+RESEARCHER, SNAPSHOT = party_of(ADA.public_key().public_bytes_raw()), "cc" * 32
 ORDER = filter_order(3.0, 1e-6)
 ALLOWANCE = allowance_units(3.0, 1e-6, ORDER)
 TRAINING = log.Mechanism(noise_multiplier=2.0, sampling_rate=0.1, steps=20)
@@ -42,7 +43,7 @@ TERMS = Terms(
     onward_use="None",
     cohort=(
         CohortMember(site=FACTS.site, data_set="registry", weight=1),
-        CohortMember(site="ab" * 32, data_set="admissions", weight=2),
+        CohortMember(site=party_of(PARTNER.public_key().public_bytes_raw()), data_set="admissions", weight=2),
     ),
     programs=Programs(
         loss="01" * 32, metrics="02" * 32, initial_parameters="03" * 32, source="04" * 32, parameter_count=10
@@ -128,6 +129,7 @@ def computed(number: int) -> log.RoundComputed:
         round_context=f"{number:064x}",
         model="dd" * 32,
         output_commitment=f"{number + 99:064x}",
+        seconds=3,
         layers=("seccomp",),
     )
 

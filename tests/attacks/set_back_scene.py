@@ -7,8 +7,9 @@ from pathlib import Path
 from sqlalchemy import Engine, delete, select
 
 from datasites.execution.interrupted_rounds import take_up_interrupted_rounds
-from datasites.protocol.identity import IdentityCard
-from datasites.protocol.messages import WitnessReply, WitnessRequest, parse_message
+from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
+from datasites.protocol.messages import parse_message
 from datasites.site import open_site
 from datasites.store.engine import open_engine
 from datasites.store.migrate import migrate
@@ -28,9 +29,9 @@ from tests.site_folder import NOW
 class Witness:
     """What a partner site does for this one: `keep_checkpoint` over a database of its own, which may be copied too."""
 
-    def __init__(self, folder: Path, watched: IdentityCard) -> None:
+    def __init__(self, folder: Path, identity: Identity, watched: IdentityCard) -> None:
         folder.mkdir()
-        self.folder, self.watched = folder, watched
+        self.folder, self.identity, self.watched = folder, identity, watched
         self.reachable = True
         self.engine = self._open()
         migrate(self.engine)
@@ -39,7 +40,7 @@ class Witness:
 
     def answer(self, message: WitnessRequest) -> WitnessReply:
         with self.engine.begin() as connection:
-            keep_checkpoint(connection, self.watched, message, NOW)
+            keep_checkpoint(connection, self.identity, self.watched, message, NOW)
             (reply,) = [parse_message(it.encode()) for it in connection.execute(select(outbox.c.message)).scalars()]
             connection.execute(delete(outbox))
         assert isinstance(reply, WitnessReply)
@@ -77,7 +78,7 @@ class WitnessedScene(Scene):
         while asked := self.questions():
             for party, message in asked.items():
                 self.requests.append((party, message))
-                if self.witnesses[party].reachable:
+                if party in self.witnesses and self.witnesses[party].reachable:
                     reply = self.witnesses[party].answer(message)
                     self.replies.append((party, reply))
                     self.hear(party, reply)
@@ -129,6 +130,6 @@ def witnessed_scene(folder: Path) -> WitnessedScene:
     scene = new_scene(folder)
     made = WitnessedScene(**{it.name: getattr(scene, it.name) for it in fields(Scene)})
     made.witnesses = {
-        it.party: Witness(folder / f"witness-{it.card.name}", scene.site.identity.card) for it in scene.partners
+        it.party: Witness(folder / f"witness-{it.card.name}", it, scene.site.identity.card) for it in scene.partners
     }
     return made

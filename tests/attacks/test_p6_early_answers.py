@@ -9,7 +9,8 @@ from sqlalchemy import select
 from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import ask_round
 from datasites.execution.trainer_process import RoundResult
-from datasites.protocol.messages import MaskedUpdateMessage, RoundStart, StudyClose, WitnessReply
+from datasites.protocol.log_messages import WitnessReply
+from datasites.protocol.messages import MaskedUpdateMessage, RoundStart, StudyClose
 from datasites.requests.records import Request, Status
 from datasites.requests.withdraw import withdraw
 from datasites.secure_averaging.advertisement import create

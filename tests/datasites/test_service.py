@@ -12,6 +12,7 @@ from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.messages import (
     AdvertisementMessage,
     CatalogReply,
@@ -22,8 +23,6 @@ from datasites.protocol.messages import (
     SetupStart,
     StudyClose,
     StudyStatus,
-    WitnessReply,
-    WitnessRequest,
 )
 from datasites.protocol.relay_wire import Fate
 from datasites.protocol.sealed import Sealed

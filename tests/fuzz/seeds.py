@@ -16,6 +16,7 @@ from datasites.protocol import envelope
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, in_letter
 from datasites.protocol.identity import Identity, IdentityCard, Role, parse_card
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.messages import (
     AdvertisementMessage,
     Allowance,
@@ -31,8 +32,6 @@ from datasites.protocol.messages import (
     StudyClose,
     StudyStatus,
     StudySubmission,
-    WitnessReply,
-    WitnessRequest,
 )
 from datasites.secure_averaging.advertisement import create
 from policies.decision import SignedDecisions, sign_decision

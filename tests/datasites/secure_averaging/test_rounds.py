@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
-from datasites.secure_averaging.signature import running_vector_digest
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
+from policies.masked_vector import running_vector_digest
 from policies.statements.digests import digest
 from tests.whole_vectors import add, mask_update, open_sum, opened, vector_digest
 

@@ -165,7 +165,7 @@ import gc, resource, sys, tracemalloc
 from tests.benchmarks.bench_masking import one_round
 from tests.stand_in_trainer import result_frame, start_code, study_of
 from datasites.execution import trainer_process
-from datasites.secure_averaging.signature import running_vector_digest
+from policies.masked_vector import running_vector_digest
 from datasites.secure_averaging.site import masked_blocks
 
 size = int(sys.argv[1])

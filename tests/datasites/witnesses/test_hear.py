@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasites.protocol.messages import WitnessReply, WitnessRequest
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.witnesses.ask import ask_again, ask_anew, ask_witnesses
 from datasites.witnesses.hear import unconfirmed
 from policies.errors import NotAuthenticError

@@ -1,6 +1,7 @@
 """Being a witness: a checkpoint is kept only if it is shown to continue the one before, or the owner gave that up."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,16 +10,21 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, delete, select
 
 from datasites.protocol.identity import Identity
-from datasites.protocol.messages import WitnessReply, WitnessRequest, parse_message
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
+from datasites.protocol.messages import parse_message
 from datasites.store.peers import pin
 from datasites.store.tables import metadata, outbox
+from datasites.witnesses.histories import is_accused
 from datasites.witnesses.keep import keep_checkpoint
 from policies.errors import NotAuthenticError, RefusedError
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.cosignature import cosigned_at
 from policies.log.merkle import consistency_proof, leaf_hash, tree_head
 from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
 
 OWNER = Ed25519PrivateKey.generate()
+with TemporaryDirectory() as folder:
+    WITNESS = Identity.create(Path(folder) / "keys", "dresden", "datasite", bytes(range(32)))
 LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
 FORK = [*LEAVES[:10], *(leaf_hash(b"fork" + bytes([number])) for number in range(30))]
 
@@ -50,7 +56,7 @@ class Keeper:
             balance=balance,
             recovery=recovery,
         )
-        keep_checkpoint(self.connection, self.watched.card, request, 2)
+        keep_checkpoint(self.connection, WITNESS, self.watched.card, request, 2)
         reply = parse_message(self.connection.execute(select(outbox.c.message)).scalar_one().encode())
         self.connection.execute(delete(outbox))
         assert isinstance(reply, WitnessReply)
@@ -63,6 +69,11 @@ def note(watched: Identity, leaves: list[bytes]) -> str:
     return sign_checkpoint(watched.log, Checkpoint(log_origin(watched.party), tree_head(leaves))).decode()
 
 
+def plain(reply: WitnessReply) -> str:
+    """The checkpoint without its cosignature."""
+    return "".join(reply.checkpoint.splitlines(keepends=True)[:-1])
+
+
 def recovery(watched: Identity, *lost: list[bytes], key: Ed25519PrivateKey = OWNER) -> SignedRecovery:
     heads = tuple(LostHead.of(tree_head(leaves)) for leaves in lost)
     return sign_recovery(key, Recovery(version="cloister-recovery/1", site=watched.party, lost=heads, recovered_at=1))
@@ -73,13 +84,16 @@ def recovery(watched: Identity, *lost: list[bytes], key: Ed25519PrivateKey = OWN
 def test_under_any_sequence_of_questions_only_continuations_are_kept(
     watched: Identity, questions: list[tuple[int, int, bool]]
 ) -> None:
-    keeper, kept = Keeper(watched), list[bytes]()
+    keeper, kept, known, accused = Keeper(watched), list[bytes](), dict[int, list[bytes]](), False
     for size, proof_from, forked in questions:
         leaves = (FORK if forked else LEAVES)[:size]
         reply = keeper.ask(leaves, min(proof_from, size))
+        accused |= known.get(size, leaves) != leaves
         if not kept or (leaves[: len(kept)] == kept and len(leaves) > len(kept) == proof_from):
-            kept = leaves
-        assert reply.checkpoint == note(watched, kept)
+            kept = known[size] = leaves
+        assert plain(reply) == note(watched, kept)
+        assert cosigned_at(reply.checkpoint.encode(), WITNESS.card.cosigning_key) == 2
+        assert is_accused(keeper.connection, watched.party) == accused
 
 
 def test_the_balance_that_came_with_what_is_kept_is_given_back(watched: Identity) -> None:
@@ -93,12 +107,12 @@ def test_the_balance_that_came_with_what_is_kept_is_given_back(watched: Identity
 def test_a_fork_is_followed_only_if_the_owner_gave_up_exactly_what_is_kept(watched: Identity) -> None:
     keeper, line, fork = Keeper(watched), LEAVES[:20], FORK[:25]
     keeper.ask(line)
-    assert keeper.ask(fork, recovery=recovery(watched, LEAVES[:19])).checkpoint == note(watched, line)
+    assert plain(keeper.ask(fork, recovery=recovery(watched, LEAVES[:19]))) == note(watched, line)
     with pytest.raises(NotAuthenticError, match="another owner key"):
         keeper.ask(fork, recovery=recovery(watched, line, key=Ed25519PrivateKey.generate()))
     given_up = recovery(watched, LEAVES[:19], line)
-    assert keeper.ask(fork, recovery=given_up).checkpoint == note(watched, fork)
-    assert keeper.ask(line, recovery=given_up).checkpoint == note(watched, fork), "the same word replayed moves nothing"
+    assert plain(keeper.ask(fork, recovery=given_up)) == note(watched, fork)
+    assert plain(keeper.ask(line, recovery=given_up)) == note(watched, fork), "the same word replayed moves nothing"
 
 
 def test_a_recovery_of_another_site_or_changed_is_refused(watched: Identity) -> None:
@@ -119,7 +133,7 @@ def test_a_checkpoint_by_another_key_and_one_of_a_researcher_are_refused(watched
         nonce="0f" * 16, checkpoint=note(stranger, LEAVES), proof_from=0, proof=(), balance="ab" * 40, recovery=None
     )
     with pytest.raises(NotAuthenticError, match="another log"):
-        keep_checkpoint(keeper.connection, watched.card, request, 2)
+        keep_checkpoint(keeper.connection, WITNESS, watched.card, request, 2)
     ada = Identity.create(tmp_path / "ada", "ada", "researcher")
     with pytest.raises(RefusedError, match="Only a datasite"):
-        keep_checkpoint(keeper.connection, ada.card, request, 2)
+        keep_checkpoint(keeper.connection, WITNESS, ada.card, request, 2)

@@ -18,6 +18,7 @@ from policies.log.people_entries import PersonAppointed, PersonDismissed
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.witness_entries import HistoriesSettled, SignatureFailed, SumDisputed, TwoHistories
 from policies.people.appointment import Dismissal, sign_dismissal
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
@@ -47,6 +48,7 @@ from tests.attacks.honest_job_log import (
 )
 from tests.attacks.honest_log import ADOPTED
 from tests.attacks.honest_rules_log import APPROVED_BY_RULES
+from tests.attacks.honest_sum import SUM_OPENED
 from tests.site_people import Holder, appointment
 
 HEX = "0f" * 32
@@ -134,6 +136,7 @@ EXAMPLES: list[log.LogEntry] = [
         round_context=HEX,
         model=HEX,
         output_commitment=HEX,
+        seconds=3,
         layers=("no-new-privileges", "seccomp"),
     ),
     log.UpdateReleased(at=1, request=HEX, round=3, recipient=HEX, output_commitment=HEX),
@@ -147,6 +150,11 @@ EXAMPLES: list[log.LogEntry] = [
     RequestReviewed(at=1, request=HEX, findings=HEX),
     ADOPTED,
     APPROVED_BY_RULES,
+    SUM_OPENED,
+    SumDisputed(at=1, signed=SUM_OPENED.signed, reason="It leaves this site out."),
+    TwoHistories(at=1, site=HEX, log_key=HEX, first="one", second="another"),
+    HistoriesSettled(at=1, site=HEX, reason="A copy of its machine ran by mistake."),
+    SignatureFailed(at=1, claimed=HEX, letter=HEX, unlogged=4),
     STAYS,
     JOB_RECEIVED,
     JOB_TRIED,

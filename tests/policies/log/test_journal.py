@@ -106,7 +106,7 @@ def test_the_exported_file_holds_the_rows_and_their_signed_head(engine: Engine) 
     with engine.begin() as connection:
         journal.append(connection, closing("a line\nand another"))
         journal.append(connection, closing("two"))
-        bundle = read_bundle(journal.export_bundle(connection, key, facts))
+        bundle = read_bundle(journal.export_bundle(connection, key, facts, ()))
         assert list(bundle.entries) == journal.entry_bytes(connection)
         head = open_checkpoint(bundle.header.checkpoint.encode(), log_origin(facts.site), public).head
         assert head == journal.tree_head(connection)

@@ -15,6 +15,7 @@ from policies.log import entries as log
 from policies.log import merkle
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.cosignature import cosign
 from policies.log.verify import Pinned, verify_bundle
 from tests.attacks import honest_log
 from tests.attacks.honest_job_log import HONEST_JOBS
@@ -49,7 +50,13 @@ def test_a_sound_log_has_nothing_broken_and_says_what_stays_open() -> None:
     report = verify_bundle(export(ENTRIES), Pinned())
     assert report.broken == []
     assert "at 3 entries" in report.proved[0]
-    for part in ("outside the datasite", "log key is this site's", "owner key is this owner's", "cut off", "witnesses"):
+    for part in (
+        "outside the datasite",
+        "log key is this site's",
+        "owner key is this owner's",
+        "cut off",
+        "another log",
+    ):
         assert any(part in sentence for sentence in report.not_proved)
 
 
@@ -69,11 +76,11 @@ def test_a_bundle_under_other_keys_than_the_pinned_is_broken() -> None:
 
 
 def test_a_cosignature_that_was_not_checked_is_not_counted_as_proof() -> None:
-    witness = sign_checkpoint(Ed25519PrivateKey.generate(), Checkpoint("witness.example", merkle.tree_head([])))
-    cosigned = note(ENTRIES) + witness.split(b"\n\n")[1]
-    report = verify_bundle(write_bundle(FACTS, cosigned, [entry.canonical() for entry in ENTRIES]), Pinned())
+    cosigned = cosign(Ed25519PrivateKey.generate(), OTHER, note(ENTRIES), 20)
+    data = write_bundle(FACTS, note(ENTRIES), [entry.canonical() for entry in ENTRIES], [cosigned])
+    report = verify_bundle(data, Pinned())
     assert report.broken == []
-    assert any("1 other signatures" in sentence and "not checked" in sentence for sentence in report.not_proved)
+    assert any("it holds 1 by others" in sentence and "not checked" in sentence for sentence in report.not_proved)
 
 
 def test_an_empty_log_is_broken() -> None:

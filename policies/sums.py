@@ -13,6 +13,8 @@ from policies.statements.signed import sign, verify
 from policies.terms import Terms
 
 MAXIMUM_SIGNED_SUM_BYTES = 64 * 1024
+SUM_DOMAIN = "sum-of-masked-vectors"
+"""Under which the sum (little-endian uint32) has its digest."""
 _DOMAIN = "opened-sum"
 
 

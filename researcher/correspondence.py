@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -13,12 +14,14 @@ from datasites.protocol.content import LetterContent, unwrap, wrap
 from datasites.protocol.envelope import open_envelope, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.job_messages import JobMessageToResearcher
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
 from datasites.protocol.relay_wire import Fate
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
 from researcher.job_state import keep_mail
 from researcher.state import State
+from researcher.witness import keep_checkpoint
 
 _LONGEST_POLL_SECONDS = 20.0
 _KEPT_OF_A_SITE = 1_000
@@ -40,7 +43,9 @@ class Correspondence:
     identity: Identity
     state: State
     mailbox: Mailbox
+    clock: Callable[[], float] = time.time
     _waiting: list[Received] = field(default_factory=list)
+    _owed: dict[str, WitnessReply] = field(default_factory=dict)
     _cursor: int = 0
 
     def send(self, sites: Sequence[str], message: Message, seconds: float) -> None:
@@ -118,6 +123,14 @@ class Correspondence:
             self._take(envelope, sites)
             self._cursor = cursor
         self._waiting = _newest(self._waiting)
+        self._answer_questions()
+
+    def _answer_questions(self) -> None:
+        """Send the answers that witnessed sites wait for; a site that gets none asks again, so one try will do."""
+        owed, self._owed = self._owed, {}
+        for site, reply in owed.items():
+            with suppress(UnavailableError):
+                self.send([site], reply, 0)
 
     def _take(self, envelope: bytes, sites: dict[str, IdentityCard]) -> None:
         try:
@@ -128,9 +141,13 @@ class Correspondence:
                     _keep_status(connection, opened.sender.party, opened.message)
                 elif isinstance(opened.message, JobMessageToResearcher):
                     keep_mail(connection, opened.sender.party, opened.message, most=_KEPT_OF_A_SITE)
+                elif isinstance(opened.message, WitnessRequest):
+                    sender, now = opened.sender, int(self.clock())
+                    reply = keep_checkpoint(connection, self.identity, sender, opened.message, now)
+                    self._owed[sender.party] = reply
         except (NotAuthenticError, InvalidInputError, ConflictError):
             return  # forged, damaged or replayed mail: there is nobody to tell
-        if not isinstance(opened.message, StudyStatus | JobMessageToResearcher):
+        if not isinstance(opened.message, StudyStatus | JobMessageToResearcher | WitnessRequest):
             self._waiting.append((opened.sender, opened.message))
 
 

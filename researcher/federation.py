@@ -16,6 +16,7 @@ from researcher.plan import TrainingPlan
 from researcher.state import State
 from researcher.study import Study, open_study
 from researcher.submission import Ask, draft_terms, keep_study
+from researcher.witness import save_checkpoints
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Federation:
         target = Path(path).expanduser()
         target.write_bytes(self.card.canonical())
         return target
+
+    def save_checkpoints(self, folder: Path | str) -> list[Path]:
+        """Write what this researcher keeps of the sites' logs, for their auditors to compare with what they see."""
+        state, now = self.correspondence.state, int(self.correspondence.clock())
+        return save_checkpoints(state, self.identity, Path(folder).expanduser(), now)
 
     @property
     def sites(self) -> list[IdentityCard]:

@@ -1,7 +1,7 @@
 """One round as its coordinator sees it: the same model to every site, their masked updates back, one sum opened."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from datasites.secure_averaging.layout import decode, vector_length
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.digests import RunningDigest
+from policies.sums import SUM_DOMAIN, OpenedSum, SignedSum, Summand, sign_sum
 from policies.terms import Terms
 from researcher.correspondence import Correspondence, Received
 from researcher.results import RoundRecord
@@ -32,8 +33,8 @@ class RoundOpener:
     run: str
     roster: Sequence[Advertisement]
 
-    def open(self, number: int, model: NDArray[np.float32]) -> tuple[NDArray[np.float32], RoundRecord]:
-        """Run round `number` from `model`; gives the next global model and what the round showed.
+    def open(self, number: int, model: NDArray[np.float32]) -> tuple[NDArray[np.float32], RoundRecord, SignedSum]:
+        """Run round `number` from `model`; gives the next global model, what the round showed, and what was summed.
 
         Raises:
             RefusedError: a site refused the round; with its reason.
@@ -51,13 +52,14 @@ class RoundOpener:
         context = round_context(
             setup_context(self.terms.digest(), self.run, roster_digest(self.roster)),
             number,
-            _model_digest(content),
+            _digest(MODEL_DOMAIN, content),
         )
         pinned = {card.party: bytes.fromhex(card.signing_key) for card in self.cohort}
         running = RunningSum(self.terms, number, context, pinned)
         for party, answer in answers.items():
             self._add(running, party, answer, number)
         opened = decode(self.terms, number, running.total())
+        signed = self._sign(number, context, answers, running.total())
         following = model.copy()
         if opened.update is not None:
             federated_average(following, opened.update)
@@ -67,7 +69,24 @@ class RoundOpener:
             site_seconds=waited - began,
             sum_seconds=time.monotonic() - waited,
         )
-        return following, record
+        return following, record, signed
+
+    def _sign(
+        self, number: int, context: bytes, answers: Mapping[str, MaskedUpdateMessage], total: NDArray[np.uint32]
+    ) -> SignedSum:
+        summands = (
+            Summand(site=party, vector_digest=answer.vector_digest, signature=answer.signature)
+            for party, answer in sorted(answers.items())
+        )
+        opened = OpenedSum(
+            version="cloister-sum/1",
+            request=self.terms.digest(),
+            round=number,
+            round_context=context.hex(),
+            summands=tuple(summands),
+            total=_digest(SUM_DOMAIN, total.view(np.uint8).data),
+        )
+        return sign_sum(self.correspondence.identity.signing, opened)
 
     def _answers(self, number: int) -> dict[str, MaskedUpdateMessage]:
         taken = self.correspondence.collect(
@@ -115,8 +134,8 @@ class RoundOpener:
         return {name: float(np.clip(good / max(good + bad, 1.0), 0, 1)) for name, good, bad in pairs}
 
 
-def _model_digest(content: memoryview) -> str:
-    running = RunningDigest(MODEL_DOMAIN, len(content))
+def _digest(domain: str, content: memoryview) -> str:
+    running = RunningDigest(domain, len(content))
     running.update(content)
     return running.hexdigest()
 

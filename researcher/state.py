@@ -14,6 +14,8 @@ from datasites.protocol.envelope import check_number
 from datasites.protocol.identity import IdentityCard, parse_card
 from datasites.protocol.private_files import make_private_folder, write_private_file
 from policies.errors import ConflictError, InvalidInputError
+from policies.statements.schema import parse_model
+from policies.sums import MAXIMUM_SIGNED_SUM_BYTES, SignedSum
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sites (
@@ -31,6 +33,16 @@ CREATE TABLE IF NOT EXISTS statuses (
 CREATE TABLE IF NOT EXISTS grounds (
     study TEXT NOT NULL REFERENCES studies, site TEXT NOT NULL REFERENCES sites, ground TEXT NOT NULL,
     PRIMARY KEY (study, site)
+) STRICT;
+CREATE TABLE IF NOT EXISTS sums (
+    study TEXT NOT NULL REFERENCES studies, round INTEGER NOT NULL, signed TEXT NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (study, round)
+) STRICT;
+CREATE TABLE IF NOT EXISTS logs (
+    site TEXT PRIMARY KEY REFERENCES sites, checkpoint TEXT NOT NULL, balance TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS two_histories (
+    site TEXT PRIMARY KEY REFERENCES sites, first TEXT NOT NULL, second TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS account (one INTEGER PRIMARY KEY CHECK (one = 1), email TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS addresses (
@@ -158,12 +170,32 @@ class State:
         """The newest global model, float32 [parameter_count]."""
         return np.fromfile(self._model_file(study, self.study(study)["round"]), "<f4")
 
-    def finish_round(self, study: str, number: int, model: NDArray[np.float32], history: str) -> None:
-        """Keep the model that round `number` gave, and the history with it: both or neither."""
+    def finish_round(
+        self, study: str, number: int, model: NDArray[np.float32], history: str, opened: SignedSum
+    ) -> None:
+        """Keep the model that round `number` gave, the history and what was opened with it: all or nothing."""
         write_private_file(self._model_file(study, number), model.astype("<f4", copy=False).tobytes())
         with self.transaction() as connection:
             connection.execute("UPDATE studies SET round = ?, history = ? WHERE study = ?", (number, history, study))
+            signed = opened.canonical().decode()
+            connection.execute("INSERT INTO sums (study, round, signed) VALUES (?, ?, ?)", (study, number, signed))
         self._model_file(study, number - 1).unlink(missing_ok=True)
+
+    def sums(self, study: str, *, untold: bool = False) -> list[SignedSum]:
+        """The opened sums in the order of their rounds; with `untold`, those that the sites were not told of yet."""
+        with self.transaction() as connection:
+            rows = connection.execute(
+                "SELECT signed FROM sums WHERE study = ? AND told <= ? ORDER BY round", (study, 0 if untold else 1)
+            ).fetchall()
+        maximum = MAXIMUM_SIGNED_SUM_BYTES
+        return [
+            parse_model(SignedSum, row["signed"].encode(), maximum_bytes=maximum, what="A stored sum") for row in rows
+        ]
+
+    def told_sum(self, study: str, number: int) -> None:
+        """Write down that every site was told what round `number` opened."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE sums SET told = 1 WHERE study = ? AND round = ?", (study, number))
 
     def _model_file(self, study: str, number: int) -> Path:
         return self._models / f"{study}-{number}.f32"

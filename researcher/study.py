@@ -3,12 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datasites.protocol.identity import IdentityCard
+from datasites.protocol.log_messages import SumOpenedMessage
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
 from policies.errors import RefusedError, UnavailableError
@@ -18,6 +21,7 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from researcher.approvals import check_approval
 from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
+from researcher.receipts import collect_receipt
 from researcher.results import Result, RoundRecord
 from researcher.rounds import RoundOpener
 from researcher.run_setup import set_up_run
@@ -123,11 +127,15 @@ class Study:
         opener = RoundOpener(self.correspondence, self.terms, self.cohort, run, roster)
         state = self.correspondence.state
         model = state.model(self.identifier)
+        self._tell_sums()
         for number in range(self._row()["round"] + 1, self.terms.sums + 1):
-            model, record = opener.open(number, model)
+            model, record, opened = opener.open(number, model)
             history = [*json.loads(self._row()["history"]), record.as_json()]
-            state.finish_round(self.identifier, number, model, json.dumps(history))
+            state.finish_round(self.identifier, number, model, json.dumps(history), opened)
+            self._tell_sums()
             yield record
+        with suppress(UnavailableError):
+            self.correspondence.listen(0)  # sites may ask for a witness once more
 
     def result(self) -> Result:
         """The model and history as far as the study has come."""
@@ -145,6 +153,25 @@ class Study:
         close = StudyClose(study=self.identifier, reason=reason)
         parties = [card.party for card in self.cohort]
         self.correspondence.send(parties, close, self.terms.deadlines.setup_seconds)
+
+    def receipt(self, file: Path | str) -> Path:
+        """Write a proof, for anybody, that the model came from exactly these approvals; every site has to answer.
+
+        Raises:
+            UnavailableError: a site did not answer before the setup deadline of the terms; it is named.
+        """
+        made = collect_receipt(self.correspondence, self.terms, self.cohort)
+        target = Path(file).expanduser()
+        target.write_bytes(made.canonical())
+        return target
+
+    def _tell_sums(self) -> None:
+        """Tell every site what was opened of the rounds that they have not been told of, so that each can prove it."""
+        state, parties = self.correspondence.state, [card.party for card in self.cohort]
+        for signed in state.sums(self.identifier, untold=True):
+            message = SumOpenedMessage(study=self.identifier, signed=signed)
+            self.correspondence.send(parties, message, self.terms.deadlines.round_seconds)
+            state.told_sum(self.identifier, signed.opened.round)
 
     def _answers_a_round(self, message: Message) -> bool:
         return isinstance(message, MaskedUpdateMessage | RoundRefused) and message.study == self.identifier

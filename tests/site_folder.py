@@ -40,6 +40,9 @@ def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
         for number in range(first, first + patients)
     ]
 
+PARTNERS_OWNER_KEY = Ed25519PrivateKey.generate()
+"""The decision key of both partners' owner."""
+
 
 def write_table(path: Path, patients: int = 100, first: int = 0) -> Path:
     """A table of `rows` as CSV."""
@@ -64,7 +67,7 @@ def _template() -> tempfile.TemporaryDirectory[str]:
             pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
     for name in ("bern", "cadiz"):
         partner = Identity.create(
-            folder / name, name, "datasite", Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+            folder / name, name, "datasite", PARTNERS_OWNER_KEY.public_key().public_bytes_raw()
         )
         with site.engine.begin() as connection:
             pin(connection, partner.card, NOW)

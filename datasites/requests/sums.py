@@ -8,6 +8,8 @@ from datasites.requests.records import Request, find_study
 from datasites.site import Site
 from datasites.store.put import put
 from datasites.store.tables import rounds, sums
+from datasites.witnesses.ask import ask_witnesses
+from datasites.witnesses.cohort import witnesses_of
 from policies.errors import CloisterError, RefusedError
 from policies.log.journal import append
 from policies.log.witness_entries import SumDisputed, SumOpened
@@ -39,6 +41,9 @@ def take_sum(connection: Connection, site: Site, sender: str, message: SumOpened
     if reason is None and (known is None or known.opened is None):
         put(connection, sums, key, {"opened": text})
         append(connection, SumOpened(at=now, signed=message.signed))
+        if opened.round == request.terms.sums:
+            # No round follows with which the witnesses would hear of it.
+            ask_witnesses(connection, site, [*witnesses_of(request.terms, site.identity.party), sender], now)
         return True
     if known is None or known.disputed is None:
         put(connection, sums, key, {"disputed": text})

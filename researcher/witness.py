@@ -1,0 +1,75 @@
+"""The researcher as a witness: the newest checkpoint of each site's log is kept in the state file, and cosigned."""
+
+import sqlite3
+from pathlib import Path
+
+from datasites.protocol.identity import Identity, IdentityCard
+from datasites.protocol.log_messages import MOST_NOTES, WitnessReply, WitnessRequest
+from policies.log.cosignature import cosign
+from policies.log.recovery import LostHead
+from policies.log.witness import Shown, head_of, is_fork, lost_heads
+from policies.statements.schema import parse_model
+from policies.terms import MAXIMUM_TERMS_BYTES, Terms
+from researcher.state import State
+
+
+def keep_checkpoint(
+    connection: sqlite3.Connection, identity: Identity, card: IdentityCard, message: WitnessRequest, now: int
+) -> WitnessReply:
+    """Keep what `card`'s site shows, if it continues what is kept; gives the answer: what is kept now, cosigned.
+
+    The answer shows the site, too, what is kept of the others in its studies. One size with two roots is kept as
+    evidence.
+
+    Raises:
+        RefusedError, InvalidInputError, NotAuthenticError: what it shows is no checkpoint of its log.
+    """
+    asked, lost = head_of(card, message.checkpoint), lost_heads(card, message.recovery)
+    row = connection.execute("SELECT * FROM logs WHERE site = ?", (card.party,)).fetchone()
+    kept = None if row is None else head_of(card, row["checkpoint"])
+    if kept is not None and is_fork(kept, asked) and LostHead.of(kept) not in lost:
+        evidence = (card.party, row["checkpoint"], message.checkpoint)
+        connection.execute("INSERT OR IGNORE INTO two_histories (site, first, second) VALUES (?, ?, ?)", evidence)
+    checkpoint, balance = message.checkpoint, message.balance
+    if kept is None or Shown(asked, message.proof_from, message.proof, lost).follows(kept):
+        connection.execute(
+            "INSERT INTO logs (site, checkpoint, balance) VALUES (?, ?, ?) ON CONFLICT (site) DO UPDATE SET "
+            "checkpoint = excluded.checkpoint, balance = excluded.balance",
+            (card.party, checkpoint, balance),
+        )
+    else:
+        checkpoint, balance = row["checkpoint"], row["balance"]
+    cosigned = cosign(identity.cosigning, identity.party, checkpoint.encode(), now).decode()
+    seen = _kept_of_others(connection, card.party)
+    return WitnessReply(nonce=message.nonce, checkpoint=cosigned, balance=balance, seen=seen)
+
+
+def save_checkpoints(state: State, identity: Identity, folder: Path, now: int) -> list[Path]:
+    """Write what is kept of each site's log, cosigned, to a file of its own, and beside it evidence of two histories.
+
+    «datasite verify --checkpoint» compares such a file with what a site shows its auditor.
+    """
+    with state.transaction() as connection:
+        kept = connection.execute("SELECT site, checkpoint FROM logs ORDER BY site").fetchall()
+        forks = connection.execute("SELECT site, first, second FROM two_histories ORDER BY site").fetchall()
+    notes = {
+        f"{row['site'][:16]}-kept": cosign(identity.cosigning, identity.party, row["checkpoint"].encode(), now)
+        for row in kept
+    }
+    for row in forks:
+        notes |= {f"{row['site'][:16]}-{which}": row[which].encode() for which in ("first", "second")}
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.checkpoint" for name in notes]
+    for file, note in zip(files, notes.values(), strict=True):
+        file.write_bytes(note)
+    return files
+
+
+def _kept_of_others(connection: sqlite3.Connection, party: str) -> tuple[str, ...]:
+    cohorts = []
+    for row in connection.execute("SELECT terms FROM studies").fetchall():
+        terms = parse_model(Terms, row["terms"].encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored study")
+        cohorts.append({it.site for it in terms.cohort})
+    known = set[str]().union(*(cohort for cohort in cohorts if party in cohort)) - {party}
+    rows = connection.execute("SELECT site, checkpoint FROM logs ORDER BY site").fetchall()
+    return tuple(row["checkpoint"] for row in rows if row["site"] in known)[:MOST_NOTES]

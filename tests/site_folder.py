@@ -40,6 +40,7 @@ def rows(patients: int = 100, first: int = 0) -> Sequence[str]:
         for number in range(first, first + patients)
     ]
 
+
 PARTNERS_OWNER_KEY = Ed25519PrivateKey.generate()
 """The decision key of both partners' owner."""
 
@@ -66,9 +67,7 @@ def _template() -> tempfile.TemporaryDirectory[str]:
         with site.engine.begin() as connection:
             pin(connection, Identity.create(folder / name, name, "researcher").card, NOW)
     for name in ("bern", "cadiz"):
-        partner = Identity.create(
-            folder / name, name, "datasite", PARTNERS_OWNER_KEY.public_key().public_bytes_raw()
-        )
+        partner = Identity.create(folder / name, name, "datasite", PARTNERS_OWNER_KEY.public_key().public_bytes_raw())
         with site.engine.begin() as connection:
             pin(connection, partner.card, NOW)
     table, manifest = write_table(folder / "table.csv"), write_manifest(folder / "manifest.toml")

@@ -63,7 +63,8 @@ class Desk:
             Identity.create(folder / name, name, "datasite", bytes(range(start, start + 32)))
             for start, name in enumerate(("bern", "cadiz", "stranger"))
         )
-        self.state = State(folder / "state.sqlite")
+        self.state_file = folder / "state.sqlite"
+        self.state = State(self.state_file)
         for site in (self.bern, self.cadiz):
             self.state.pin(site.card)
         self.relay = Relay()

@@ -28,7 +28,11 @@ from tests.benchmarks.table import ROWS, Measured, as_json, as_table, headline, 
 
 _SIZES = {"round-1e3": 1_000, "round-1e6": 1_000_000, "round-1e7": 10_000_000}
 _SCENE_ROWS = {*_SIZES, "approval", "start"}
-_MODULES = {"relay": "tests.benchmarks.bench_relay", "masking": "tests.benchmarks.bench_masking"}
+_MODULES = {
+    "relay": "tests.benchmarks.bench_relay",
+    "masking": "tests.benchmarks.bench_masking",
+    "log": "tests.benchmarks.bench_log",
+}
 _SECURE_SIZES = ("round-1e3", "round-1e6")
 
 console = Console(highlight=False, width=max(120, Console().width))

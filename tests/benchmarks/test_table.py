@@ -72,10 +72,10 @@ def test_parts_stand_beside_the_figure_and_the_json_is_plain():
 
 
 def test_every_goal_has_one_row_and_only_recorded_figures_as_defaults():
-    assert len({row.key for row in ROWS}) == len(ROWS) == 13
+    assert len({row.key for row in ROWS}) == len(ROWS) == 14
     goals = {"round-1e3": 0.15, "round-1e6": 0.35, "round-1e7": 2, "approval": 1, "start": 12, "memory": 1.5}
     jobs = {"job-warm": 25, "job-cold": 2, "job-whole": 0.5, "file-sync": 1, "file-memory": 10}
-    assert {row.key: row.goal for row in ROWS} == {**goals, "relay": 150, "masking": 2, **jobs}
+    assert {row.key: row.goal for row in ROWS} == {**goals, "relay": 150, "masking": 2, "log": 5, **jobs}
 
 
 def test_the_slower_direction_and_quantising_with_masking_are_what_goals_are_about():
@@ -89,4 +89,5 @@ def test_the_slower_direction_and_quantising_with_masking_are_what_goals_are_abo
         "site: quantise and mask": 0.01,
     }
     assert headline("masking", figures) == 1.7
+    assert headline("log", {"verify s": 3.2, "bundle MB": 5.1}) == 3.2
     assert headline("relay", {"something": 1.0}) is None

@@ -101,6 +101,7 @@ def _write_results(study: Study, folder: Path, seconds: float) -> None:
         "seconds": seconds,
         "privacy_report": result.privacy_report(),
     }
+    study.receipt(folder / "receipt")
     (folder / "results.json").write_text(json.dumps(report, indent=2))
 
 

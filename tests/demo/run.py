@@ -65,7 +65,7 @@ def run(folder: Path) -> dict[str, Any]:
         _open_hospitals(demo, relay, researcher_folder, running)
         _first_study(demo, researcher_folder, researcher)
         _second_study(demo, researcher_folder, researcher)
-        _audit(demo)
+        _audit(demo, researcher_folder)
     _measure(demo, hospitals, kept, researcher_folder)
     demo.report["seconds"]["all"] = time.monotonic() - began
     _show_results(demo, researcher_folder)
@@ -164,15 +164,22 @@ def _second_study(demo: Demo, folder: Path, researcher: subprocess.Popen[bytes])
         researcher.wait(timeout=60)
 
 
-def _audit(demo: Demo) -> None:
+def _audit(demo: Demo, folder: Path) -> None:
     with demo.phase("audit", "An auditor verifies each hospital's exported log, offline"):
         demo.report["budgets"] = demo.at_each_site(Site.budget)
-        demo.report["verified"] = demo.at_each_site(Site.export_and_verify)
+        cards = [*(site.card for site in demo.sites), folder / "card.json"]
+        others = {site.name: [card for card in cards if card != site.card] for site in demo.sites}
+        demo.report["verified"] = demo.at_each_site(lambda site: site.export_and_verify(others[site.name]))
         first = demo.sites[0]
-        show_to_people("verify", first.bundle, "--card", first.card)
+        witnesses = [word for card in others[first.name] for word in ("--witness", card)]
+        show_to_people("verify", first.bundle, "--card", first.card, *witnesses)
         for site in demo.sites[1:]:
             report = demo.report["verified"][site.name]
             console.print(f"{site.name}: {len(report['proved'])} statements proved, {len(report['broken'])} broken.")
+        demo.report["receipts"] = demo.at_each_site(lambda site: site.prove_round(1, 1, others[site.name]))
+        everybody = [word for card in cards for word in ("--witness", card)]
+        demo.report["model_receipt"] = datasite("verify-receipt", folder / "receipt", *everybody)
+        console.print(demo.report["model_receipt"]["proved"][-1])
 
 
 def _measure(demo: Demo, hospitals: dict[str, Patients], kept: Patients, folder: Path) -> None:

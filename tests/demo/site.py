@@ -2,7 +2,7 @@
 
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +79,18 @@ class Site:
         (population,) = datasite("budget", *self._home)
         return population
 
-    def export_and_verify(self) -> Any:
-        """Export the log, and verify it as an auditor with the site's card would."""
+    def export_and_verify(self, witnesses: Sequence[Path] = ()) -> Any:
+        """Export the log, and verify it as an auditor with the site's card, and those of `witnesses`, would."""
         datasite("log", "export", self.bundle, *self._home)
-        return datasite("verify", self.bundle, "--card", self.card)
+        cards = [word for card in witnesses for word in ("--witness", card)]
+        return datasite("verify", self.bundle, "--card", self.card, *cards)
+
+    def prove_round(self, number: int, round_number: int, cards: Sequence[Path]) -> Any:
+        """Write a receipt on one round of a request, and check it with the other parties' cards."""
+        receipt = self.folder / f"receipt-{number}-{round_number}"
+        datasite("receipt", str(number), receipt, "--round", str(round_number), *self._home)
+        others = [word for card in cards for word in ("--witness", card)]
+        return datasite("verify-receipt", receipt, "--card", self.card, *others)
 
     @property
     def _home(self) -> tuple[str, str]:

@@ -120,6 +120,18 @@ def test_the_logs_prove_it_and_a_changed_one_does_not(folder, report):
         assert verify_bundle(bundle.replace(b'"round 7"', b'"round 8"', 1), Pinned()).broken
 
 
+def test_every_witness_cosigned_every_log_and_every_round_is_proved(report):
+    for name, verified in report["verified"].items():
+        for witness in ("dr-ada-lindqvist", *(set(UNITS) - {name})):
+            assert any(f"«{witness}» cosigned a checkpoint" in sentence for sentence in verified["proved"])
+        receipt = report["receipts"][name]
+        assert receipt["broken"] == []
+        assert any("each site of the cohort once" in sentence for sentence in receipt["proved"])
+        assert any("cosigned" in sentence for sentence in receipt["proved"])
+    assert report["model_receipt"]["broken"] == []
+    assert "came from exactly these 3 approvals" in report["model_receipt"]["proved"][-1]
+
+
 def test_the_relay_is_left_with_nothing_readable(folder):
     kept = b"".join(path.read_bytes() for path in (folder / "relay").rglob("*") if path.is_file())
     for word in (b"patient-0", b"TumourPlan", b"malignant", b"mean radius", b"second opinion", b"cloister-terms"):

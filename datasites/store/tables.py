@@ -168,7 +168,8 @@ witnessed = Table(
     Column("size", BigInteger, nullable=False),
     Column("checkpoint", Text, nullable=False, comment="the newest of that party's log"),
     Column("balance", Text, nullable=False, comment="sealed by that party for itself"),
-    Column("recovery", Text, nullable=True, comment="the newest word of that party's owner on a log that was set back"),
+    Column("recovery", Text, nullable=True, comment="the newest by its owner"),
+    Column("lost_size", BigInteger, nullable=True, comment="of the largest kept here that its owner gave up"),
 )
 
 set_backs = Table(
@@ -176,7 +177,12 @@ set_backs = Table(
     metadata,
     Column("witness", String(64), ForeignKey("peers.party"), primary_key=True),
     Column("checkpoint", Text, nullable=False, comment="of this site's log, which the log does not continue"),
-    Column("balance", Text, nullable=False, comment="sealed by this site with that checkpoint"),
+    Column(
+        "balance",
+        Text,
+        nullable=False,
+        comment="sealed by this site with that checkpoint",
+    ),
     Column("noticed_at", BigInteger, nullable=False),
 )
 

@@ -8,10 +8,9 @@ from datasites.protocol.log_messages import MOST_NOTES
 from datasites.requests.records import Status, terms_in
 from datasites.store.peers import pinned_card
 from datasites.store.tables import witnessed
-from datasites.witnesses.histories import accuse, known_lost
+from datasites.witnesses.histories import accuse, may_be_lost
 from datasites.witnesses.sightings import note_unproved, sighting_of
 from policies.log.checkpoint import log_origin, parse_checkpoint
-from policies.log.recovery import LostHead
 from policies.log.witness import head_of, is_fork
 
 _SHARED = (Status.APPROVED, Status.RUNNING, Status.DONE)
@@ -32,7 +31,8 @@ def compare(connection: Connection, own: str, seen: Sequence[str], now: int) -> 
     """Compare checkpoints that somebody else keeps with those known here; `own` is this site's party id.
 
     One of a known size with another root is evidence against the log's site. One of an unknown size has to be proved by
-    that site before any later checkpoint of it is kept. Logs that nobody here witnesses are passed over.
+    that site before any later checkpoint of it is kept. Logs that nobody here witnesses are passed over, and what may
+    belong to a history that its owner gave up.
 
     Raises:
         InvalidInputError, NotAuthenticError: one is no checkpoint that the log's pinned site signed.
@@ -44,7 +44,7 @@ def compare(connection: Connection, own: str, seen: Sequence[str], now: int) -> 
             continue
         head = head_of(card, note)
         known = sighting_of(connection, party, head.size)
-        if LostHead.of(head) in known_lost(connection, card):
+        if may_be_lost(connection, card, head):
             continue
         if known is None:
             note_unproved(connection, party, head.size, note)

@@ -41,7 +41,7 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
         if LostHead.of(held) in lost_heads(connection):
             return False  # it was shown the owner's word that this one was lost, and keeps it
         open_balances(message.balance, site.catalog_keys.balance, card.party, held)
-        _note_set_back(connection, sender, held, message, now)
+        _note_set_back(connection, sender, held, message.checkpoint, message.balance, now)
         return True
     keep_cosignature(connection, sender, message.checkpoint, held)
     rival = 0 if message.rival is None else head_of(card, message.rival).size
@@ -50,8 +50,9 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
         connection.execute(update(witnesses).where(this_one).values(confirmed))
     elif (held.size, rival) == (row.kept_size, row.rival_size or 0):
         return False  # it was shown that this log continues what it holds, and does not take it
-    elif rival and not _continues(connection, head_of(card, message.rival or "")):
-        return False  # whoever keeps that one is asked, too
+    elif message.rival is not None and not _continues(connection, head_of(card, message.rival)):
+        _note_rival(connection, sender, message.rival, head_of(card, message.rival), now)
+        return False
     else:
         connection.execute(update(witnesses).where(this_one).values(kept_size=held.size, rival_size=rival or None))
         ask_witnesses(connection, site, [sender], now)
@@ -81,13 +82,17 @@ def _continues(connection: Connection, held: TreeHead) -> bool:
     return held.size <= len(hashes) and tree_head(hashes[: held.size]) == held
 
 
-def _note_set_back(connection: Connection, witness: str, held: TreeHead, message: WitnessReply, now: int) -> None:
-    put(
-        connection,
-        set_backs,
-        {"witness": witness},
-        {"checkpoint": message.checkpoint, "balance": message.balance, "noticed_at": now},
-    )
+def _note_rival(connection: Connection, witness: str, checkpoint: str, rival: TreeHead, now: int) -> None:
+    """This site signed what its log does not continue. No balance comes with it: those of witnesses still count."""
+    if LostHead.of(rival) not in lost_heads(connection):
+        _note_set_back(connection, witness, rival, checkpoint, "", now)
+
+
+def _note_set_back(
+    connection: Connection, witness: str, held: TreeHead, checkpoint: str, balance: str, now: int
+) -> None:
+    row = {"checkpoint": checkpoint, "balance": balance, "noticed_at": now}
+    put(connection, set_backs, {"witness": witness}, row)
     connection.execute(update(witnesses).where(witnesses.c.party == witness).values(nonce=None, held_size=0))
     # Numbers of letters that the lost history may have used: another letter under one of them would be dropped.
     connection.execute(update(peers).values(outgoing=peers.c.outgoing + _SKIPPED_NUMBERS))

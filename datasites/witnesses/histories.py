@@ -7,6 +7,7 @@ from datasites.store.peers import pinned_card
 from datasites.store.tables import sightings, two_histories, witnessed
 from policies.errors import InvalidInputError, RefusedError
 from policies.log.journal import append
+from policies.log.merkle import TreeHead
 from policies.log.recovery import LostHead, SignedRecovery
 from policies.log.witness import head_of, lost_heads
 from policies.log.witness_entries import HistoriesSettled, TwoHistories
@@ -71,10 +72,12 @@ def take_recovery(connection: Connection, card: IdentityCard, recovery: SignedRe
         return LostHead.of(head_of(card, note)) in lost
 
     ours, of_it = witnessed.c.party == card.party, sightings.c.party == card.party
-    kept = connection.execute(select(witnessed.c.checkpoint).where(ours)).scalar_one_or_none()
+    kept = connection.execute(select(witnessed).where(ours)).one_or_none()
     # With the newest checkpoint all earlier ones may be lost: which of them the log goes on from is not said.
-    all_lost = kept is not None and gave_up(kept)
-    connection.execute(update(witnessed).where(ours).values(recovery=recovery.canonical().decode()))
+    all_lost = kept is not None and gave_up(kept.checkpoint)
+    lost_size = None if kept is None else max(kept.size if all_lost else 0, kept.lost_size or 0)
+    values = {"recovery": recovery.canonical().decode(), "lost_size": lost_size}
+    connection.execute(update(witnessed).where(ours).values(values))
     row = connection.execute(select(two_histories).where(two_histories.c.party == card.party)).one_or_none()
     if row is not None and (all_lost or gave_up(row.first) or gave_up(row.second)):
         connection.execute(delete(two_histories).where(two_histories.c.party == card.party))
@@ -83,11 +86,11 @@ def take_recovery(connection: Connection, card: IdentityCard, recovery: SignedRe
             connection.execute(delete(sightings).where(of_it, sightings.c.size == size))
 
 
-def known_lost(connection: Connection, card: IdentityCard) -> frozenset[LostHead]:
-    """The checkpoints of this site's log of which it is known here that its owner gave them up."""
-    found = select(witnessed.c.recovery).where(witnessed.c.party == card.party)
-    text = connection.execute(found).scalar_one_or_none()
-    if text is None:
-        return frozenset()
-    maximum = _MAXIMUM_RECOVERY_BYTES
-    return lost_heads(card, parse_model(SignedRecovery, text.encode(), maximum_bytes=maximum, what="A stored recovery"))
+def may_be_lost(connection: Connection, card: IdentityCard, head: TreeHead) -> bool:
+    """Whether a checkpoint of this site's log is one that its owner gave up, or may belong to that lost history."""
+    row = connection.execute(select(witnessed).where(witnessed.c.party == card.party)).one_or_none()
+    if row is None or row.recovery is None:
+        return False
+    maximum, what = _MAXIMUM_RECOVERY_BYTES, "A stored recovery"
+    recovery = parse_model(SignedRecovery, row.recovery.encode(), maximum_bytes=maximum, what=what)
+    return LostHead.of(head) in lost_heads(card, recovery) or head.size <= row.lost_size

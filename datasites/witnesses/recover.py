@@ -80,7 +80,7 @@ def recover(connection: Connection, site: Site, owner_key: Ed25519PrivateKey, no
 def _opened(site: Site, note: str, balance: str) -> tuple[LostHead, dict[str, Cost]]:
     card = site.identity.card
     head = open_checkpoint(note.encode(), log_origin(card.party), bytes.fromhex(card.log_key or "")).head
-    committed = open_balances(balance, site.catalog_keys.balance, card.party, head)
+    committed = open_balances(balance, site.catalog_keys.balance, card.party, head) if balance else ()
     return LostHead.of(head), {it.population: Cost(it.training_units, it.evaluation_units) for it in committed}
 
 

@@ -188,7 +188,10 @@ def test_an_owner_who_signs_the_lost_history_away_settles_it(scene: Scene) -> No
     assert not accused(scene)
     assert keeps(scene, FORK[:35])
     hear_of(scene, note(bern, LEAVES[:30]))
+    hear_of(scene, note(bern, LEAVES[:25]))
     assert not accused(scene), "whoever was not reached yet still shows what was lost"
+    assert ask(scene, FORK[:40], proof_from=35).rival is None
+    assert keeps(scene, FORK[:40])
 
 
 def test_nobody_can_accuse_a_site_with_what_it_did_not_sign(scene: Scene) -> None:

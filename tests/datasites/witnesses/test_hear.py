@@ -4,12 +4,16 @@ import pytest
 
 from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.witnesses.ask import ask_again, ask_anew, ask_witnesses
-from datasites.witnesses.hear import unconfirmed
-from policies.errors import NotAuthenticError
+from datasites.witnesses.cosignatures import cosigned_notes
+from datasites.witnesses.hear import is_set_back, unconfirmed
+from datasites.witnesses.recover import recover
+from policies.errors import InvalidInputError, NotAuthenticError
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
+from policies.log.cosignature import cosign
 from policies.log.entries import MessageGap
 from policies.log.journal import append, tree_head
-from policies.log.merkle import TreeHead
+from policies.log.merkle import TreeHead, verify_consistency
+from policies.log.witness import head_of
 from tests.one_site import Scene
 
 
@@ -109,3 +113,79 @@ def test_nobody_is_asked_again_who_was_asked_a_moment_ago(scene: Scene, parties:
     assert again() == set(parties)
     scene.clock.seconds -= 60
     assert again() == set(parties), "a clock that was set back does not silence the site"
+
+
+def test_a_witness_that_was_shown_another_checkpoint_is_shown_that_this_log_continues_it(
+    scene: Scene, parties: tuple[str, str]
+) -> None:
+    witness = parties[0]
+    kept = ask(scene, witness)[witness]
+    scene.hear(witness, echo(kept))
+    grow(scene)
+    rival = ask(scene, parties[1])[parties[1]]
+    grow(scene)
+    asked = ask(scene, witness)[witness]
+    waits = {"checkpoint": kept.checkpoint, "balance": kept.balance, "rival": rival.checkpoint}
+    assert scene.hear(witness, WitnessReply(nonce=asked.nonce, **waits))
+    asked = scene.questions()[witness]
+    head, other = (head_of(scene.site.identity.card, it) for it in (asked.checkpoint, rival.checkpoint))
+    verify_consistency(other, head, [bytes.fromhex(it) for it in asked.rival_proof])
+    assert asked.rival_from == other.size
+    assert not scene.hear(witness, WitnessReply(nonce=asked.nonce, **waits)), "it was shown, and is not shown again"
+    assert scene.questions() == {}
+    assert scene.hear(witness, echo(asked))
+    assert ask(scene, witness)[witness].rival_from == 0
+
+
+def test_another_checkpoint_that_this_log_does_not_continue_tells_that_its_disk_was_set_back(
+    scene: Scene, parties: tuple[str, str]
+) -> None:
+    """Whoever keeps it may never answer: its word reaches this site by another witness, and its owner can settle it."""
+    witness, card = parties[0], scene.site.identity.card
+    kept = ask(scene, witness)[witness]
+    scene.hear(witness, echo(kept))
+    assert scene.site.identity.log is not None
+    lost = sign_checkpoint(
+        scene.site.identity.log, Checkpoint(log_origin(card.party), TreeHead(99, bytes(32)))
+    ).decode()
+    grow(scene)
+    asked = ask(scene, witness)[witness]
+    reply = WitnessReply(nonce=asked.nonce, checkpoint=kept.checkpoint, balance=kept.balance, rival=lost)
+    assert not scene.hear(witness, reply)
+    with scene.site.engine.begin() as connection:
+        assert is_set_back(connection)
+        recover(connection, scene.site, scene.owner_key, scene.now)
+        assert not is_set_back(connection)
+    asked = scene.questions()[witness]
+    assert asked.recovery is not None
+    assert not scene.hear(witness, reply.model_copy(update={"nonce": asked.nonce}))
+    with scene.site.engine.begin() as connection:
+        assert not is_set_back(connection), "what the owner gave up once stays given up"
+    assert scene.audit().broken == []
+
+
+def test_a_cosignature_is_kept_if_it_is_the_witness_own_and_none_that_is_shorter_takes_its_place(
+    scene: Scene, parties: tuple[str, str]
+) -> None:
+    bern, cadiz = scene.partners
+    asked = ask(scene, bern.party)[bern.party]
+    note = asked.checkpoint.encode()
+    foreign = cosign(cadiz.cosigning, bern.party, note, 5).decode()
+    scene.hear(bern.party, echo(asked).model_copy(update={"checkpoint": foreign}))
+    assert cosigned(scene) == {}
+    asked = ask(scene, bern.party)[bern.party]
+    forged = cosign(bern.cosigning, bern.party, note, 5).decode()[:-6] + "AAA=\n"
+    with pytest.raises((InvalidInputError, NotAuthenticError)):
+        scene.hear(bern.party, echo(asked).model_copy(update={"checkpoint": forged}))
+    honest = cosign(bern.cosigning, bern.party, asked.checkpoint.encode(), 5).decode()
+    scene.hear(bern.party, echo(asked).model_copy(update={"checkpoint": honest}))
+    (size,) = cosigned(scene)
+    grow(scene)
+    later = ask(scene, bern.party)[bern.party]
+    scene.hear(bern.party, echo(later).model_copy(update={"checkpoint": honest}))
+    assert list(cosigned(scene)) == [size]
+
+
+def cosigned(scene: Scene) -> dict[int, bytes]:
+    with scene.site.engine.begin() as connection:
+        return cosigned_notes(connection)

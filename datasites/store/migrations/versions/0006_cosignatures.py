@@ -25,7 +25,16 @@ def upgrade() -> None:
             "recovery",
             sa.Text(),
             nullable=True,
-            comment="the newest word of that party's owner on a log that was set back",
+            comment="the newest by its owner",
+        ),
+    )
+    op.add_column(
+        "witnessed",
+        sa.Column(
+            "lost_size",
+            sa.BigInteger(),
+            nullable=True,
+            comment="of the largest kept here that its owner gave up",
         ),
     )
     op.create_table(

@@ -16,7 +16,7 @@ from datasites.protocol import envelope
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.content import LetterContent, in_letter
 from datasites.protocol.identity import Identity, IdentityCard, Role, parse_card
-from datasites.protocol.log_messages import WitnessReply, WitnessRequest
+from datasites.protocol.log_messages import ProofReply, ProofRequest, SumOpenedMessage, WitnessReply, WitnessRequest
 from datasites.protocol.messages import (
     AdvertisementMessage,
     Allowance,
@@ -39,6 +39,8 @@ from policies.disclosure.content_findings import Dominance, SmallCounts
 from policies.disclosure.file_findings import Image, LeftOut
 from policies.disclosure.findings import collect
 from policies.disclosure.rules import DisclosureRules
+from policies.log.merkle import leaf_hash
+from policies.log.receipt import make_receipt
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.manifest import parse_manifest
 from policies.statements.canonical import canonical_bytes
@@ -46,6 +48,7 @@ from policies.statements.digests import frame
 from policies.statements.schema import StrictModel
 from policies.statements.signed import sign
 from tests.attacks import honest_log
+from tests.attacks.honest_sum import HONEST_WITH_SUM, SUM_OPENED
 from tests.conftest import CLINIC
 from tests.one_study import INITIAL, LOSS, METRICS, RUN, SOURCE, STUDY, make_terms
 
@@ -92,6 +95,16 @@ ADVERTISEMENTS = tuple(
     create(party.signing, party.party, TERMS.digest(), RUN, TERMS.sums)[0] for party in (SITE, PARTNER)
 )
 DECISION = SignedDecisions(signed=(sign_decision(OWNER, honest_log.DECISION),))
+RECEIPT = make_receipt(
+    honest_log.FACTS,
+    honest_log.note(HONEST_WITH_SUM),
+    [leaf_hash(entry.canonical()) for entry in HONEST_WITH_SUM],
+    [
+        (place, entry.canonical())
+        for place, entry in enumerate(HONEST_WITH_SUM)
+        if entry.kind in ("request-received", "decision-taken", "sum-opened") or getattr(entry, "round", None) == 1
+    ],
+)
 
 MESSAGES: tuple[Message, ...] = (
     CatalogRequest(),
@@ -135,7 +148,16 @@ MESSAGES: tuple[Message, ...] = (
             ),
         ),
     ),
-    WitnessReply(nonce="4" * 32, checkpoint=honest_log.note(honest_log.HONEST).decode(), balance="07" * 99),
+    WitnessReply(
+        nonce="4" * 32,
+        checkpoint=honest_log.note(honest_log.HONEST).decode(),
+        balance="07" * 99,
+        rival=honest_log.note(honest_log.HONEST[:3]).decode(),
+        seen=(honest_log.note(honest_log.HONEST[:4]).decode(),),
+    ),
+    SumOpenedMessage(study=STUDY, signed=SUM_OPENED.signed),
+    ProofRequest(study=STUDY, first_round=1, last_round=2),
+    ProofReply(study=STUDY, first_round=1, last_round=2, receipt=RECEIPT),
     CatalogReply(
         total=1,
         data_sets=(

@@ -13,8 +13,11 @@ from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES
 from policies.errors import CloisterError, InvalidInputError, NotAuthenticError, UnavailableError
 from policies.log.bundle import MAXIMUM_BUNDLE_BYTES, read_bundle
+from policies.log.check_any import check_any
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES, parse_checkpoint
+from policies.log.cosignature import cosign, cosigned_at
 from policies.log.entries import MAXIMUM_ENTRY_BYTES, parse_entry
+from policies.log.receipt import MAXIMUM_RECEIPT_BYTES
 from policies.log.verify import Pinned, verify_bundle
 from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest, parse_published_manifest
 from policies.programs.format import MAXIMUM_PROGRAM_BYTES
@@ -22,7 +25,7 @@ from policies.programs.parameters import read_parameters
 from policies.rules.house_rules import DEFAULT_HOUSE_RULES, MAXIMUM_HOUSE_RULES_BYTES, parse_house_rules
 from policies.statements.canonical import parse_json
 from policies.terms import MAXIMUM_TERMS_BYTES
-from tests.attacks.honest_log import HONEST, note
+from tests.attacks.honest_log import HONEST, PARTNER, note
 from tests.conftest import CLINIC
 from tests.fuzz import output_parsers, parsers, seeds
 from tests.fuzz.forms import BYTES, ENVELOPE, JSON, LINES, SAFETENSORS, TOML, Form
@@ -133,6 +136,21 @@ TARGETS: tuple[Target, ...] = (
         share=0.2,
     ),
     Target("checkpoint", parse_checkpoint, BYTES, (note(HONEST),), limit=MAXIMUM_CHECKPOINT_BYTES),
+    Target(
+        "cosignature",
+        lambda data: cosigned_at(data, PARTNER.public_key().public_bytes_raw()),
+        BYTES,
+        (cosign(PARTNER, "ab" * 32, note(HONEST), 1_700_000_000),),
+        _SEALED_ERRORS,
+        MAXIMUM_CHECKPOINT_BYTES,
+    ),
+    Target(
+        "receipt",
+        lambda data: check_any(data, Pinned()),
+        BYTES,
+        (seeds.RECEIPT.canonical(),),
+        limit=MAXIMUM_RECEIPT_BYTES,
+    ),
     Target(
         "frame",
         parsers.try_frame,

@@ -19,6 +19,9 @@ from policies.log.cosignature import cosign
 from policies.log.verify import Pinned, verify_bundle
 from tests.attacks import honest_log
 from tests.attacks.honest_job_log import HONEST_JOBS
+from tests.attacks.honest_log import HONEST
+from tests.attacks.honest_sum import HONEST_WITH_SUM
+from tests.attacks.test_p5_receipts import CARDS, receipt
 
 LOG_KEY = Ed25519PrivateKey.generate()
 LOG_PUBLIC = LOG_KEY.public_key().public_bytes_raw()
@@ -149,13 +152,27 @@ def test_the_command_says_which_releases_no_guarantee_covers(tmp_path: Path) -> 
     assert "- No guarantee covers the set of files «scans»; releases of analysis outputs from it: 2.\n" in result.stdout
 
 
-def test_an_auditor_needs_neither_torch_nor_syft_nor_a_database() -> None:
+def test_an_auditor_needs_neither_torch_nor_syft_nor_a_database(tmp_path: Path) -> None:
+    """All of it: the site's card, witnesses' cards and raw keys, an earlier checkpoint, on a log and on a receipt."""
+    files = {name: tmp_path / name for name in ("log", "receipt", "site", "bern", "earlier")}
+    site, bern = (it.card for it in CARDS if it.card is not None)
+    whole = honest_log.bundle(HONEST_WITH_SUM)
+    for name, content in zip(
+        files, (whole, receipt().canonical(), site.canonical(), bern.canonical(), honest_log.note(HONEST)), strict=True
+    ):
+        files[name].write_bytes(content)
+    common = ["--card", str(files["site"]), "--witness", str(files["bern"]), "--witness", "ab" * 32, "--json"]
     program = (
-        "import sys, runpy; sys.argv = ['policies.log', '--help']\n"
+        "import sys, runpy\n"
         "try: runpy.run_module('policies.log', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'syft', 'sqlalchemy', 'opacus', 'numpy', 'pandas'} & set(sys.modules)\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'syft', 'sqlalchemy', 'opacus', 'numpy', 'pandas', 'datasites'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    assert result.returncode == 0, result.stderr
+    for arguments in (["log", "--checkpoint", str(files["earlier"])], ["receipt"]):
+        words = [str(files[arguments[0]]), *arguments[1:], *common]
+        result = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=60)
+        assert result.returncode == 0, result.stderr
+        report = json.loads(result.stdout)
+        assert report["broken"] == []
+        assert not any("is this site's" in sentence for sentence in report["not_proved"])

@@ -22,6 +22,7 @@ from datasites.site import open_site
 from datasites.store.home import Home
 from policies.errors import CloisterError, InvalidInputError, UnavailableError
 from policies.log.entries import LogEntry, MessageGap, MessageRefused, parse_entry
+from policies.log.witness_entries import SignatureFailed
 from tests.fuzz.forms import JSON, SAFETENSORS
 from tests.fuzz.mutate import flip, mutate
 from tests.fuzz.seeds import sealed
@@ -189,6 +190,13 @@ def _check(before: Tables, after: Tables, party: str) -> str:
     refused = [entry for entry in new if isinstance(entry, MessageRefused)]
     if before == after:
         return "dropped"
+    if before["failed_signatures"] != after["failed_signatures"]:
+        counted = ("failed_signatures", "log_entries")
+        assert {it: before[it] for it in before if it not in counted} == {
+            it: after[it] for it in after if it not in counted
+        }
+        assert [type(entry) for entry in new] in ([], [SignatureFailed])
+        return "not signed by whom it names"
     if not refused:
         (old, now) = (next(row for row in it["peers"] if row["party"] == party) for it in (before, after))
         assert now["incoming"] > old["incoming"], "what is taken has used its number up"

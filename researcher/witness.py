@@ -4,12 +4,10 @@ import sqlite3
 from pathlib import Path
 
 from datasites.protocol.identity import Identity, IdentityCard
-from datasites.protocol.log_messages import MOST_NOTES, WitnessReply, WitnessRequest
+from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from policies.log.cosignature import cosign
 from policies.log.recovery import LostHead
 from policies.log.witness import Shown, head_of, is_fork, lost_heads
-from policies.statements.schema import parse_model
-from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from researcher.state import State
 
 
@@ -18,8 +16,7 @@ def keep_checkpoint(
 ) -> WitnessReply:
     """Keep what `card`'s site shows, if it continues what is kept; gives the answer: what is kept now, cosigned.
 
-    The answer shows the site, too, what is kept of the others in its studies. One size with two roots is kept as
-    evidence.
+    One size with two roots is kept as evidence, for auditors: sites believe nothing that a researcher shows of others.
 
     Raises:
         RefusedError, InvalidInputError, NotAuthenticError: what it shows is no checkpoint of its log.
@@ -40,8 +37,7 @@ def keep_checkpoint(
     else:
         checkpoint, balance = row["checkpoint"], row["balance"]
     cosigned = cosign(identity.cosigning, identity.party, checkpoint.encode(), now).decode()
-    seen = _kept_of_others(connection, card.party)
-    return WitnessReply(nonce=message.nonce, checkpoint=cosigned, balance=balance, seen=seen)
+    return WitnessReply(nonce=message.nonce, checkpoint=cosigned, balance=balance)
 
 
 def save_checkpoints(state: State, identity: Identity, folder: Path, now: int) -> list[Path]:
@@ -63,13 +59,3 @@ def save_checkpoints(state: State, identity: Identity, folder: Path, now: int) -
     for file, note in zip(files, notes.values(), strict=True):
         file.write_bytes(note)
     return files
-
-
-def _kept_of_others(connection: sqlite3.Connection, party: str) -> tuple[str, ...]:
-    cohorts = []
-    for row in connection.execute("SELECT terms FROM studies").fetchall():
-        terms = parse_model(Terms, row["terms"].encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="A stored study")
-        cohorts.append({it.site for it in terms.cohort})
-    known = set[str]().union(*(cohort for cohort in cohorts if party in cohort)) - {party}
-    rows = connection.execute("SELECT site, checkpoint FROM logs ORDER BY site").fetchall()
-    return tuple(row["checkpoint"] for row in rows if row["site"] in known)[:MOST_NOTES]

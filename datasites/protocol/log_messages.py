@@ -52,7 +52,6 @@ class WitnessReply(TypedMessage):
     checkpoint: CheckpointNote
     balance: SealedBalance
     rival: CheckpointNote | None = None
-    seen: Annotated[tuple[CheckpointNote, ...], Field(max_length=MOST_NOTES)] = ()
 
 
 class SumOpenedMessage(TypedMessage):

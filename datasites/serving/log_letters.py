@@ -36,7 +36,6 @@ def act_on_log_letter(
             compare(connection, site.identity.party, message.seen, now)
             keep_checkpoint(connection, site.identity, sender, message, now)
         case WitnessReply():
-            compare(connection, site.identity.party, message.seen, now)
             return _hear(connection, site, sender, message, now)
     return Effect(small_mail=True)
 

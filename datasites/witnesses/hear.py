@@ -4,6 +4,7 @@ from sqlalchemy import Connection, func, select, update
 
 from datasites.protocol.log_messages import WitnessReply
 from datasites.site import Site
+from datasites.store.peers import require_card
 from datasites.store.put import put
 from datasites.store.tables import peers, set_backs, witnesses
 from datasites.witnesses.ask import ask_witnesses
@@ -37,6 +38,8 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
         return True
     card, this_one = site.identity.card, witnesses.c.party == sender
     held = head_of(card, message.checkpoint)
+    if require_card(connection, sender).role == "researcher":
+        return _hear_researcher(connection, sender, message, held)
     if not _continues(connection, held):
         if LostHead.of(held) in lost_heads(connection):
             return False  # it was shown the owner's word that this one was lost, and keeps it
@@ -56,6 +59,16 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
     else:
         connection.execute(update(witnesses).where(this_one).values(kept_size=held.size, rival_size=rival or None))
         ask_witnesses(connection, site, [sender], now)
+    return True
+
+
+def _hear_researcher(connection: Connection, sender: str, message: WitnessReply, held: TreeHead) -> bool:
+    """A researcher's cosignature is kept; what else it shows stops nothing, or it could choose when a site stops."""
+    if not _continues(connection, held):
+        return False
+    keep_cosignature(connection, sender, message.checkpoint, held)
+    answered = {"nonce": None, "kept_size": held.size, "held_size": held.size}
+    connection.execute(update(witnesses).where(witnesses.c.party == sender).values(answered))
     return True
 
 

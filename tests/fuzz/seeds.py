@@ -153,7 +153,6 @@ MESSAGES: tuple[Message, ...] = (
         checkpoint=honest_log.note(honest_log.HONEST).decode(),
         balance="07" * 99,
         rival=honest_log.note(honest_log.HONEST[:3]).decode(),
-        seen=(honest_log.note(honest_log.HONEST[:4]).decode(),),
     ),
     SumOpenedMessage(study=STUDY, signed=SUM_OPENED.signed),
     ProofRequest(study=STUDY, first_round=1, last_round=2),

@@ -1,4 +1,4 @@
-"""The researcher as a witness: it keeps what continues, cosigns it, and shows its sites each other's checkpoints."""
+"""The researcher as a witness: it keeps what continues, cosigns it, and hands out evidence of two histories."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,6 @@ from policies.log.cosignature import cosigned_at
 from policies.log.merkle import consistency_proof, leaf_hash, tree_head
 from researcher.state import State
 from researcher.witness import save_checkpoints
-from tests.attacks.honest_log import TERMS
 from tests.researcher.test_correspondence import Desk
 
 LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
@@ -97,23 +96,6 @@ def test_a_site_cannot_have_another_sites_log_kept_as_its_own(desk: Desk) -> Non
     )
     desk.letters.listen(0)
     assert desk.relay.sent == []
-
-
-def test_sites_of_one_study_are_shown_each_others_checkpoints(desk: Desk) -> None:
-    ask(desk, desk.bern, 1, LEAVES[:20])
-    reply = ask(desk, desk.cadiz, 1, LEAVES[:12])
-    assert reply is not None
-    assert reply.seen == (), "they share no study"
-    cohort = tuple(
-        member.model_copy(update={"site": site.party})
-        for member, site in zip(TERMS.cohort, (desk.bern, desk.cadiz), strict=True)
-    )
-    terms = TERMS.model_copy(update={"cohort": cohort}).canonical().decode()
-    columns = {"study": TERMS.study, "terms": terms, "loss_program": "", "metrics_program": "", "source": ""}
-    desk.state.add_study(columns, b"", b"")
-    reply = ask(desk, desk.cadiz, 2, LEAVES[:12])
-    assert reply is not None
-    assert reply.seen == (note(desk.bern, LEAVES[:20]),)
 
 
 def test_two_histories_are_kept_as_evidence_and_handed_out(desk: Desk, tmp_path: Path) -> None:

@@ -186,6 +186,19 @@ def test_a_cosignature_is_kept_if_it_is_the_witness_own_and_none_that_is_shorter
     assert list(cosigned(scene)) == [size]
 
 
+def test_a_researcher_that_holds_what_this_log_does_not_continue_stops_nothing(scene: Scene) -> None:
+    """It may hold a checkpoint of a lost history, and would choose when to show it."""
+    ada, card = scene.researcher, scene.site.identity.card
+    assert scene.site.identity.log is not None
+    elsewhere = Checkpoint(log_origin(card.party), TreeHead(99, bytes(32)))
+    lost = sign_checkpoint(scene.site.identity.log, elsewhere).decode()
+    asked = ask(scene, ada.party)[ada.party]
+    assert not scene.hear(ada.party, echo(asked).model_copy(update={"checkpoint": lost}))
+    assert scene.hear(ada.party, echo(asked).model_copy(update={"rival": lost}))
+    with scene.site.engine.begin() as connection:
+        assert not is_set_back(connection)
+
+
 def cosigned(scene: Scene) -> dict[int, bytes]:
     with scene.site.engine.begin() as connection:
         return cosigned_notes(connection)

@@ -9,6 +9,7 @@ from datasites.catalog.snapshot_folder import remove_leftovers
 from datasites.execution.jobs.job_worker import JobWorker
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
+from datasites.halts.stopped import SITE_STOPPED, is_stopped
 from datasites.protocol.mailbox import Mailbox
 from datasites.serving.effect import Effect
 from datasites.serving.incoming import Incoming
@@ -70,6 +71,8 @@ class Service:
                 begin_anew(connection, self._site, self._site.now)
                 if is_set_back(connection):
                     report(SET_BACK)
+                if is_stopped(connection, self._site):
+                    report(SITE_STOPPED)
             self._job_worker.take_up_interrupted()
             self._worker.tidy()
             remove_leftovers(self._site)
@@ -118,6 +121,7 @@ class Service:
             self._jobs.wake_runs()
             self._stop.wait(_HEAD_START_SECONDS)
             self._jobs.wake()
+            self._worker.stop_halted()
             self._wake_others()
 
     def _wake_for(self, effect: Effect) -> None:

@@ -9,10 +9,13 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from datasites.cli.approval_view import approvals_as_json
+from datasites.cli.halt_view import halts_as_json, print_halts, print_stop
 from datasites.cli.job_view import job_as_json, print_job
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_json, print_table, reporting
 from datasites.cli.study_view import budget_shares, partition_shares, print_study, study_as_json
+from datasites.halts.halted import halts_of
+from datasites.halts.stopped import standing_stop
 from datasites.requests.excluded import Excluded, excluded_by_population
 from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number
 from datasites.requests.jobs.records import Status as JobStatus
@@ -39,12 +42,14 @@ def list_requests(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) 
     with reporting(as_json):
         site = site_at(home)
         with site.engine.begin() as connection:
+            stop = standing_stop(connection, site)
             studies = [_study_row(connection, site, it) for it in all_requests(connection)]
             jobs = [_job_row(connection, site, it) for it in all_jobs(connection)]
         found = sorted([*studies, *jobs], key=lambda row: row["number"])
         if as_json:
             print_json(found)
         else:
+            print_stop(stop)
             shown = ("number", "kind", "title", "researcher", "data_set", "status", "detail")
             rows = [tuple(_cell(row, column) for column in shown) for row in found]
             print_table("Requests", ("N", "Kind", "Title", "Researcher", "Data set", "Status", "Detail"), rows)
@@ -99,19 +104,23 @@ def show(
             job = find_job_by_number(connection, number)
             if job is not None:
                 shown_job = review_job(connection, site, job)
+                halts = halts_of(connection, site, job.digest)
                 if as_json:
-                    print_json(job_as_json(shown_job))
+                    print_json({**job_as_json(shown_job), **halts_as_json(halts)})
                 else:
                     print_job(shown_job)
+                    print_halts(halts)
                 return
             shown = review(connection, site, request_by_number(connection, number))
+            halts = halts_of(connection, site, shown.request.digest)
             cards = {it.site: pinned_card(connection, it.site) for it in shown.request.terms.cohort}
         names = {party: "not pinned here" if card is None else card.name for party, card in cards.items()}
         names[site.identity.party] = f"{site.settings.name} (this site)"
         if as_json:
-            print_json(study_as_json(shown))
+            print_json({**study_as_json(shown), **halts_as_json(halts)})
         else:
             print_study(shown, names)
+            print_halts(halts)
 
 
 def budget(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:

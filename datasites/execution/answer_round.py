@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, delete, select, update
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import require_roster, stored_roster
 from datasites.execution.trainer_process import RoundResult
+from datasites.halts.revoked import is_revoked
+from datasites.halts.stopped import is_stopped
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.messages import MaskedUpdateMessage
 from datasites.requests.records import Status, find_request
@@ -50,7 +52,7 @@ def answer_round(site: Site, done: Assignment, result: RoundResult) -> None:
     Raises:
         RefusedError: the result is not what the terms let this round release.
         NotAuthenticError: the stored roster was changed since the round was charged.
-        ConflictError: the round has an answer already, or its study ended while it was computed.
+        ConflictError: the round has an answer already, or its study or the site was halted while it was computed.
         TrainerFailedError: the trainer did not give the whole result.
     """
     with masked(site, done, result) as answer, site.engine.begin() as connection:
@@ -102,12 +104,14 @@ def store_answer(connection: Connection, site: Site, done: Assignment, answer: A
     """Store and log the answer, and ask the study's witnesses to keep the log that tells of it.
 
     Raises:
-        ConflictError: the round has an answer already, or its study ended while it was computed.
+        ConflictError: the round has an answer already, or its study or the site was halted while it was computed.
     """
     request, terms = done.request, done.request.terms
     now_stored = find_request(connection, request.digest)
     if now_stored is None or now_stored.status is not Status.RUNNING or now >= terms.expires_at:
         raise ConflictError("The study ended or expired while this round was computed; nothing was released.")
+    if is_stopped(connection, site) or is_revoked(connection, request.digest):
+        raise ConflictError("The site was stopped, or the study revoked, while this round was computed.")
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)
     stored = connection.execute(
         update(rounds)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import require_not_stopped
 from datasites.people.register import require_signed_in_role
 from datasites.requests.by_rules import require_rules_approval
 from datasites.requests.records import Request, Status, find_study, require_as_received
@@ -22,15 +24,17 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
     """The request of `study` and its data set, if enough people, or the rules, approved both as they are now.
 
     Raises:
-        RefusedError: unknown study, not approved, or expired.
+        RefusedError: unknown study, not approved, revoked, or expired; or the site is stopped.
         NotAuthenticError: another sender, or the stored decision does not cover what is stored beside it.
     """
+    require_not_stopped(connection, site)
     request = find_study(connection, sender, study)
     if request is None:
         raise RefusedError("This site knows no such study of yours.")
     decided = request.decision or request.ground
     if request.status not in (Status.APPROVED, Status.RUNNING, Status.DONE) or decided is None:
         raise RefusedError(f"The study is not approved here, it is {request.status}: {request.detail}")
+    require_not_revoked(connection, site, request.digest)
     data_set = require_data_set(connection, request.data_set)
     expires_at = _require_ground(connection, site, request, data_set)
     if (request.terms.researcher, request.terms.study) != (sender, study):

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from datasites.execution.approval import require_approval
 from datasites.execution.setup import require_roster
+from datasites.halts.stopped import is_stopped
 from datasites.protocol.messages import RoundRefused
 from datasites.requests.close import close_request
 from datasites.requests.records import Request, Status, find_request
@@ -77,7 +78,7 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
 
 def next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:
     """The row of the round that waits longest among those that may be charged now, or None."""
-    if is_set_back(connection):
+    if is_set_back(connection) or is_stopped(connection, site):
         return None
     waiting = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "asked").order_by(rounds.c.turn)
     for name, number in connection.execute(waiting).tuples().all():

@@ -2,6 +2,8 @@
 
 from sqlalchemy import Connection, select, update
 
+from datasites.halts.revoked import is_revoked
+from datasites.halts.stopped import is_stopped
 from datasites.protocol.messages import parse_message
 from datasites.requests.close import close_request
 from datasites.requests.records import Status, find_request
@@ -21,11 +23,13 @@ def release_witnessed(connection: Connection, site: Site, now: int) -> bool:
     Gives whether there was one.
     """
     released = False
-    if is_set_back(connection):
+    if is_set_back(connection) or is_stopped(connection, site):
         return released
     for row in connection.execute(select(rounds).where(rounds.c.awaited_size.is_not(None))).all():
         request = find_request(connection, row.request)
         if request is None or request.status is not Status.RUNNING or now >= request.terms.expires_at:
+            continue
+        if is_revoked(connection, row.request):
             continue
         if unconfirmed(connection, witnesses_of(request.terms, site.identity.party), row.awaited_size):
             continue

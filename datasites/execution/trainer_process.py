@@ -128,6 +128,12 @@ class TrainerProcess:
         """End the child, whatever it is doing."""
         self._end()
 
+    def kill(self) -> None:
+        """Kill the child, from any thread; whoever waits for its answer gets `TrainerFailedError`."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     @property
     def ended(self) -> bool:
         """Whether the child is gone, by whomever it was ended."""

@@ -78,11 +78,12 @@ class Trainers:
                 nominal_training_units=data_set.manifest.training_units,
                 nominal_holdout_units=data_set.manifest.holdout_units,
             )
+            self._loaded[digest] = snapshot  # from here on a stop kills it
             trainer.load(snapshot.descriptor, nominal, seconds=seconds)
         except CloisterError:
+            self._loaded.pop(digest, None)
             snapshot.close()
             raise
-        self._loaded[digest] = snapshot
 
     def is_running(self, request: Request) -> bool:
         """Whether the study's trainer has been started and lives."""
@@ -102,6 +103,13 @@ class Trainers:
         """End every trainer but those of the requests with these digests."""
         for digest in self._running.keys() - digests:
             self.end(digest)
+
+    def kill_all_but(self, digests: Set[str]) -> None:
+        """Kill, from any thread, every trainer that holds data but those of the requests with these digests."""
+        for digest in set(self._loaded) - digests:
+            trainer = self._running.get(digest)
+            if trainer is not None:
+                trainer.kill()
 
     def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
         manifest, terms = data_set.manifest, request.terms

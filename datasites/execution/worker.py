@@ -15,6 +15,7 @@ from datasites.execution.interrupted_rounds import (
 )
 from datasites.execution.trainer_process import TrainerFailedError
 from datasites.execution.trainers import Trainers
+from datasites.halts.stopped import is_stopped
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
 from datasites.requests.patience import patience_seconds
@@ -45,7 +46,8 @@ class Worker:
         if waiting.overdue:
             with self.site.engine.begin() as connection:
                 # There is one worker: a round that is charged when it looks for work was interrupted, by anything.
-                take_up_interrupted_rounds(connection, self.site.now)
+                if not is_stopped(connection, self.site):
+                    take_up_interrupted_rounds(connection, self.site.now)
                 close_expired(connection, self.site.now, patience_seconds(connection, self.site))
             waiting = self._waiting()
         self.trainers.end_all_but(waiting.trained)
@@ -59,9 +61,19 @@ class Worker:
             self._check_programs(request, data_set)
         return bool(waiting.to_check)
 
+    def stop_halted(self) -> None:
+        """From any thread: kill the trainers with data of studies that ended; all with data, if the site is stopped."""
+        with reading(self.site.engine) as connection:
+            going = requests_in(connection, Status.APPROVED, Status.RUNNING)
+            wanted = set[str]() if is_stopped(connection, self.site) else {it.digest for it in going}
+        self.trainers.kill_all_but(wanted)
+
     def _waiting(self) -> "_Waiting":
         with reading(self.site.engine) as connection:
             expiry = next_expiry(connection, patience_seconds(connection, self.site))
+            overdue = has_interrupted_rounds(connection) or (expiry is not None and expiry <= self.site.now)
+            if is_stopped(connection, self.site):
+                return _Waiting(overdue, trained=set(), has_round=False, to_warm=[], to_check=[])
             found = requests_in(connection, Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)
             begun = set(connection.execute(select(runs.c.request)).scalars())
             going = [it for it in found if it.status in (Status.APPROVED, Status.RUNNING)]
@@ -71,7 +83,7 @@ class Worker:
             to_warm = [it for it in going if it.status is Status.APPROVED and it.digest in begun]
             to_check = [it for it in found if it.status is Status.RECEIVED]
             return _Waiting(
-                overdue=has_interrupted_rounds(connection) or (expiry is not None and expiry <= self.site.now),
+                overdue=overdue,
                 trained={it.digest for it in (*going, *newest)},
                 has_round=next_round(connection, self.site) is not None,
                 to_warm=[(it, require_data_set(connection, it.data_set)) for it in to_warm],
@@ -105,6 +117,8 @@ class Worker:
             was_killed = isinstance(error, TrainerFailedError) and error.was_killed
             end = retry_or_burn if was_killed else burn_round
             with self.site.engine.begin() as connection:
+                if is_stopped(connection, self.site):
+                    return True  # it stays charged, and is taken up like any interrupted round when the site goes on
                 end(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
         return True
 

@@ -24,12 +24,12 @@ class Decider:
     key: Ed25519PrivateKey = field(repr=False)
 
 
-def decider_of(connection: Connection, site: Site, key: Ed25519PrivateKey, researcher: PartyId) -> Decider:
-    """Whoever holds `key`, if they may decide on what `researcher` asked for.
+def holder_of(connection: Connection, site: Site, key: Ed25519PrivateKey) -> Decider:
+    """Whoever holds `key`, if their role lets them decide.
 
     Raises:
         NotAuthenticError: the key is neither the owner's nor one that the owner appointed.
-        RefusedError: its holder was dismissed, is an auditor, asked for it, or is not named by the house rules.
+        RefusedError: its holder was dismissed, or is an auditor.
     """
     public, register = key.public_key().public_bytes_raw().hex(), register_of(connection, site)
     appointment = register.appointment_of(public)
@@ -37,6 +37,17 @@ def decider_of(connection: Connection, site: Site, key: Ed25519PrivateKey, resea
     if not register.is_in_role(public):
         raise RefusedError(f"{person.name} was dismissed, and decides no more; ask the owner.")
     require_role(person, *DECIDERS, what="decide")
-    require_approver(site.house_rules(connection).rules.approvals, person)
-    require_not_own(person, researcher)
     return Decider(person, appointment, key)
+
+
+def decider_of(connection: Connection, site: Site, key: Ed25519PrivateKey, researcher: PartyId) -> Decider:
+    """Whoever holds `key`, if they may decide on what `researcher` asked for.
+
+    Raises:
+        NotAuthenticError: the key is neither the owner's nor one that the owner appointed.
+        RefusedError: its holder was dismissed, is an auditor, asked for it, or is not named by the house rules.
+    """
+    decider = holder_of(connection, site, key)
+    require_approver(site.house_rules(connection).rules.approvals, decider.person)
+    require_not_own(decider.person, researcher)
+    return decider

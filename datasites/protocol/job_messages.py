@@ -33,6 +33,7 @@ JobStatusName = Literal[
     "failed",
     "cancelled",
     "expired",
+    "revoked",
 ]
 
 

@@ -14,6 +14,7 @@ from datasites.protocol.job_messages import (
     JobOutputs,
 )
 from datasites.protocol.log_messages import LogMessageToResearcher, LogMessageToSite
+from datasites.protocol.status_names import StudyStatusName
 from datasites.protocol.typed_message import RoundNumber, StudyId, TypedMessage
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecisions
@@ -125,9 +126,7 @@ class StudyStatus(TypedMessage):
 
     type: Literal["study-status"] = "study-status"
     study: StudyId
-    status: Literal[
-        "received", "refused", "pending", "approved", "denied", "running", "done", "failed", "expired", "closed"
-    ]
+    status: StudyStatusName
     detail: Text
     decision: SignedDecisions | None = None
     ground: RulesGround | None = None

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
+from datasites.halts.stopped import is_stopped
 from datasites.requests.asked import asked_study
 from datasites.requests.records import Request, Status, find_request, require_as_received, set_status
 from datasites.requests.review import obstacles
@@ -37,7 +38,7 @@ def approve_by_rules(connection: Connection, site: Site, request: Request) -> bo
         RefusedError: the owner has adopted no house rules.
     """
     adopted, now = site.house_rules(connection), site.moment(connection)
-    if adopted.rules.auto_approval is None or is_set_back(connection):
+    if adopted.rules.auto_approval is None or is_set_back(connection) or is_stopped(connection, site):
         return False
     data_set = require_data_set(connection, request.data_set)
     cost = request_cost(request.terms, data_set.filter_order)

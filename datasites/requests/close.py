@@ -4,11 +4,12 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.people.approvals import forget_approvals
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import OPEN, Status, find_request, set_status, undecided
+from datasites.requests.records import OPEN, Request, Status, find_request, set_status, undecided
 from datasites.store.data_sets import require_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, requests, rounds
 from policies.budget.ledger import close, lose
+from policies.errors import ConflictError
 from policies.log.entries import RequestClosed, ReservationClosed, ReservationLost
 from policies.log.journal import append
 from policies.statements.schema import as_text
@@ -49,14 +50,25 @@ def close_request(
         connection.execute(update(rounds).where(rounds.c.request == digest).values(update_file=None))
         connection.execute(update(requests).where(requests.c.digest == digest).values(parameters_file=None))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))
-    message = StudyStatus(
-        study=request.terms.study,
-        status=status.value,
-        detail=detail,
-        decision=request.decision,
-        ground=request.ground,
-    )
-    enqueue(connection, request.sender, message, now)
+    _tell(connection, request, status, detail, now)
+
+
+def revoke_request(connection: Connection, request: Request, reason: str, now: int) -> None:
+    """End an approved request because its approval was taken back; of one that is done, no answer is sent again.
+
+    Raises:
+        ConflictError: it has ended otherwise, and nothing of it can happen any more.
+    """
+    if request.status in OPEN:
+        close_request(connection, request.digest, Status.REVOKED, reason, now)
+        return
+    if request.status is not Status.DONE:
+        raise ConflictError(f"Request {request.number} is {request.status}; nothing more of it can happen.")
+    detail = as_text(reason)
+    set_status(connection, request.digest, Status.REVOKED, detail)
+    connection.execute(update(rounds).where(rounds.c.request == request.digest).values(update_file=None))
+    connection.execute(update(requests).where(requests.c.digest == request.digest).values(parameters_file=None))
+    _tell(connection, request, Status.REVOKED, detail, now)
 
 
 def close_expired(connection: Connection, now: int, patience: int | None) -> None:
@@ -70,3 +82,14 @@ def close_expired(connection: Connection, now: int, patience: int | None) -> Non
     for which, reason in reasons:
         for digest in connection.execute(select(requests.c.digest).where(which)).scalars().all():
             close_request(connection, digest, Status.EXPIRED, reason, now)
+
+
+def _tell(connection: Connection, request: Request, status: Status, detail: str, now: int) -> None:
+    message = StudyStatus(
+        study=request.terms.study,
+        status=status.value,
+        detail=detail,
+        decision=request.decision,
+        ground=request.ground,
+    )
+    enqueue(connection, request.sender, message, now)

@@ -3,6 +3,8 @@
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import require_not_stopped
 from datasites.people.approvals import STUDIES, forget_approvals, take_approval
 from datasites.people.decider import Decider, decider_of
 from datasites.protocol.messages import StudyStatus
@@ -27,11 +29,12 @@ def approve(connection: Connection, site: Site, digest: str, key: Ed25519Private
 
     Raises:
         RefusedError: no pending request has this digest as things stand now, a rule or the budget forbids it,
-            this person may not decide on it, or the site was set back.
+            this person may not decide on it, it was revoked, or the site was set back or is stopped.
         NotAuthenticError: the key is nobody's of this site.
         ConflictError: this person approved it already.
     """
     require_not_set_back(connection)
+    require_not_stopped(connection, site)
     pending = requests_in(connection, Status.PENDING)
     meant = next((it for it in pending if approval_digest(connection, site, it) == digest), None)
     if meant is None:
@@ -39,6 +42,7 @@ def approve(connection: Connection, site: Site, digest: str, key: Ed25519Private
             f"No pending request has the digest {digest[:16]}… as things stand now; «datasite show» prints the digest "
             "of each."
         )
+    require_not_revoked(connection, site, meant.digest)
     decider = decider_of(connection, site, key, meant.terms.researcher)
     shown = review(connection, site, meant)
     if shown.obstacles:

@@ -19,7 +19,8 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 class Status(StrEnum):
     """Where a request stands: received until its programs were tried without data, pending until the owner decides.
 
-    Approved ones become running, then done. What was refused, denied, closed, has failed or expired never runs again.
+    Approved ones become running, then done. What was refused, denied, closed, revoked, has failed or expired never runs
+    again.
     """
 
     RECEIVED = "received"
@@ -32,6 +33,7 @@ class Status(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     CLOSED = "closed"
+    REVOKED = "revoked"
 
 
 OPEN = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)

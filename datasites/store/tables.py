@@ -13,6 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from datasites.store.halt_tables import revocations, stops
 from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
 from datasites.store.people_tables import approvals, people
 from datasites.store.rules_tables import adopted_rules
@@ -40,11 +41,13 @@ __all__ = [
     "people",
     "recoveries",
     "requests",
+    "revocations",
     "rounds",
     "runs",
     "second_exports",
     "set_backs",
     "sightings",
+    "stops",
     "sums",
     "two_histories",
     "unit_fingerprints",

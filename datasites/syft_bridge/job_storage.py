@@ -22,6 +22,7 @@ SYFT_STATUS: Mapping[str, JobStatus] = {
     "failed": JobStatus.FAILED,
     "cancelled": JobStatus.FAILED,
     "expired": JobStatus.FAILED,
+    "revoked": JobStatus.REJECTED,
 }
 """Our words for where a job stands, in PySyft's."""
 

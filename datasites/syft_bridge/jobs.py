@@ -5,24 +5,20 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 from pydantic import Field, StringConstraints, ValidationError
 from syft_job import JobState, JobStatus, JobSubmissionMetadata
 from syft_job.job_storage import JobRef
 from syft_job.migrations.registry import JOB_PROTOCOL_VERSION
 
+from datasites.protocol.status_names import StudyStatusName
 from datasites.syft_bridge.folder import SyftFolder
 from datasites.syft_bridge.job_storage import job_storage
 from datasites.syft_bridge.placing import building, counterpart, place, same_tree
 from policies.errors import ConflictError, InvalidInputError
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, StrictModel, Text, describe_validation_error
-
-RequestStatus = Literal[
-    "received", "refused", "pending", "approved", "denied", "running", "done", "failed", "expired", "closed"
-]
-"""A request's status as the datasite's database has it."""
 
 SOURCE_FILE = "source.py"
 ALLOWED_FILES = frozenset({SOURCE_FILE, "terms.json", "loss_program.json", "metrics_program.json"})
@@ -38,7 +34,7 @@ exit 1
 """
 _REASON = "Cloister decides on requests and runs them; Syft only shows them."
 
-_SYFT_STATUS: Mapping[RequestStatus, JobStatus] = {
+_SYFT_STATUS: Mapping[StudyStatusName, JobStatus] = {
     "received": JobStatus.PENDING,
     "pending": JobStatus.PENDING,
     "approved": JobStatus.APPROVED,
@@ -50,6 +46,7 @@ _SYFT_STATUS: Mapping[RequestStatus, JobStatus] = {
     "failed": JobStatus.FAILED,
     "expired": JobStatus.FAILED,
     "closed": JobStatus.FAILED,
+    "revoked": JobStatus.REJECTED,
 }
 
 
@@ -118,7 +115,7 @@ def record_request(
     return name
 
 
-def set_status(folder: SyftFolder, request_digest: str, status: RequestStatus) -> None:
+def set_status(folder: SyftFolder, request_digest: str, status: StudyStatusName) -> None:
     """Make Syft show `status` for a recorded request, whatever it shows now.
 
     The database is the truth: calling this again, for each request, at every start puts right what a crash, or
@@ -129,8 +126,8 @@ def set_status(folder: SyftFolder, request_digest: str, status: RequestStatus) -
         ConflictError: the request was not recorded.
     """
     name = job_name(request_digest)
-    if status not in get_args(RequestStatus):
-        raise InvalidInputError(f"A request is {', '.join(get_args(RequestStatus))}; it has no other status.")
+    if status not in get_args(StudyStatusName):
+        raise InvalidInputError(f"A request is {', '.join(get_args(StudyStatusName))}; it has no other status.")
     with building(folder) as twin:
         ref = _find(folder, name)
         if ref is None:
@@ -167,7 +164,7 @@ def _stage_submission(twin: SyftFolder, ref: JobRef, card: RequestCard, files: M
     return submission
 
 
-def _stage_state(twin: SyftFolder, ref: JobRef, status: RequestStatus) -> Path:
+def _stage_state(twin: SyftFolder, ref: JobRef, status: StudyStatusName) -> Path:
     granted = status in ("approved", "running", "done")
     state = JobState(
         status=_SYFT_STATUS[status],

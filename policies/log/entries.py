@@ -12,8 +12,10 @@ from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
 from policies.log.people_entries import PeopleEntry
 from policies.log.review_entries import RequestReviewed
+from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.stop_entries import SiteResumed, SiteStopped
 from policies.log.witness_entries import WitnessEntry
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import (
@@ -218,6 +220,9 @@ LogEntry = Annotated[
     | RulesAdopted
     | ApprovedByRules
     | WitnessEntry
+    | ApprovalRevoked
+    | SiteStopped
+    | SiteResumed
     | JobEntry,
     Field(discriminator="kind"),
 ]

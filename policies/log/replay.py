@@ -12,6 +12,7 @@ from policies.errors import CloisterError, RefusedError
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
+from policies.log.halt_replay import HaltEntry, HaltReplay
 from policies.log.job_entries import JobEntry
 from policies.log.job_replay import JobReplay
 from policies.log.people_entries import PeopleEntry
@@ -63,6 +64,7 @@ class Replay:
         self._reviewed: set[str] = set()
         self.rules = RulesReplay(site.site, owner_key)
         self.people = PeopleReplay(site, owner_key, self._pinned)
+        self.halts = HaltReplay(site.site, owner_key, self.people.register)
         self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts, self.people)
         self.witness = WitnessReplay(site.site, bytes.fromhex(site.signing_key), self._answered)
         self.lost_heads: set[LostHead] = set()
@@ -80,6 +82,7 @@ class Replay:
             )
             with self._noting(position):
                 self._apply(entry)
+                self.halts.check(entry)
             self.rules.take(entry, self._now)
 
     @contextmanager
@@ -103,6 +106,9 @@ class Replay:
             return
         if isinstance(entry, WitnessEntry):
             self.witness.take(entry)
+            return
+        if isinstance(entry, HaltEntry):
+            self.halts.take(entry)
             return
         match entry:
             case log.SiteOpened():

@@ -11,6 +11,7 @@ from policies.jobs.terms import JobTerms
 from policies.log import entries as log
 from policies.log import job_entries
 from policies.log.accounts import require
+from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.people.rules import ApprovalRules, require_approver
 from policies.people.signer import PersonSigned, person_of
@@ -102,6 +103,8 @@ class RulesReplay:
                 _require_people(rules, entry.signed, entry.signed.release.approvals, rules.releases)
             case log.UpdateReleased() if (study := self._studies.get(entry.request)) is not None:
                 study.complete |= entry.round == study.terms.sums
+            case ApprovalRevoked() if (study := self._studies.get(entry.signed.revocation.request)) is not None:
+                study.approval = None
             case log.RequestClosed() if (study := self._studies.get(entry.request)) is not None:
                 study.closed = True
             case _:

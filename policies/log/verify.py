@@ -109,6 +109,7 @@ def _rule_statements(replay: Replay) -> list[str]:
             for name, studies in sorted(replay.unbounded_studies.items())
         ),
         *_job_statements(replay),
+        *_halt_statements(replay),
     ]
 
 
@@ -159,6 +160,16 @@ def _job_statements(replay: Replay) -> list[str]:
             f"No guarantee covers the set of files «{name}»; releases of analysis outputs from it: {number}."
             for name, number in sorted(jobs.without_guarantee.items())
         ),
+    ]
+
+
+def _halt_statements(replay: Replay) -> list[str]:
+    revoked, stopped = replay.counts["approval-revoked"], replay.counts["site-stopped"]
+    return [
+        f"Each of the {revoked} revocations is signed by a person of this site, of a request that had been approved; "
+        "nothing was charged, computed or released for it afterwards.",
+        f"Each of the {stopped} stops is signed by a person of this site. Until the resumption that names it, nothing "
+        f"was approved, charged, run or released. {'It stands stopped.' if replay.halts.stop else 'None stands.'}",
     ]
 
 

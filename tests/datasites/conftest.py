@@ -8,7 +8,7 @@ from tests.databases import DATABASES
 from tests.one_site import Scene, new_scene
 
 HERE = Path(__file__).parent
-ON_BOTH_DATABASES = ("store", "people", "requests", "execution", "witnesses")
+ON_BOTH_DATABASES = ("halts", "store", "people", "requests", "execution", "witnesses")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, update
 
 from datasites.execution.jobs.errands import inspection_errand, opened_files
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.halts.stopped import is_stopped
 from datasites.inspection.question import BoundedColumn, PrivateData, Question
 from datasites.requests.jobs.outputs import findings_seal, output_contents
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
@@ -130,6 +131,8 @@ def _settle(site: Site, job: Job, run: Run, findings: Findings) -> None:
         stored = find_job(connection, job.digest)
         if stored is None or stored.status is not Status.RUNNING or stored.attempt != run.attempt:
             return
+        if is_stopped(connection, site):
+            return  # they are inspected anew when the site goes on
         text = findings.canonical()
         seal = findings_seal(site, run.commitment or "", text)
         entry: LogEntry = OutputsInspected(

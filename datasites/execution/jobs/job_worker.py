@@ -9,6 +9,7 @@ from datasites.execution.jobs.run_job import STOPPED, begin_next_job, end_withou
 from datasites.execution.jobs.try_job import try_job
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.execution.second_export import export_again
+from datasites.halts.stopped import is_stopped
 from datasites.requests.jobs.close import close_expired_jobs, next_job_expiry
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in
 from datasites.requests.jobs.tell import milliseconds_to_next_telling, refuse_job, tell_due
@@ -49,9 +50,11 @@ class JobWorker:
     def try_next(self) -> bool:
         """Try the oldest job that was received, another researcher's first, or export a study's source again.
 
-        False if there is neither. While no house rules hold, jobs wait until the owner adopts some.
+        False if there is neither, or the site is stopped. While no house rules hold, jobs wait until some are adopted.
         """
         with reading(self._site.engine) as connection:
+            if is_stopped(connection, self._site):
+                return False
             waiting = jobs_in(connection, Status.RECEIVED)
             rules = rules_if_any(connection, self._site)
         if not waiting or rules is None:
@@ -67,8 +70,10 @@ class JobWorker:
         return True
 
     def run_next(self) -> bool:
-        """Inspect the oldest job that ended, or run the oldest that was approved; False if there is neither."""
+        """Inspect the oldest job that ended, or run the oldest approved one; False if there is neither, or a stop."""
         with reading(self._site.engine) as connection:
+            if is_stopped(connection, self._site):
+                return False
             ended = [it for it in jobs_in(connection, Status.RUNNING) if _has_ended(it)][:1]
         for job in ended:
             if job.run is not None:
@@ -93,10 +98,12 @@ class JobWorker:
             patience = patience_seconds(connection, self._site)
             closed = close_expired_jobs(connection, self._site.now, patience)
         self.stop_closed()
-        if tell_due(self._site) or closed:
+        with reading(self._site.engine) as connection:
+            stopped = is_stopped(connection, self._site)
+        if (not stopped and tell_due(self._site)) or closed:
             return 0.0
         with reading(self._site.engine) as connection:
-            milliseconds = milliseconds_to_next_telling(connection, self._site)
+            milliseconds = None if stopped else milliseconds_to_next_telling(connection, self._site)
             expiry = next_job_expiry(connection, self._site.now, patience)
         rests = [] if milliseconds is None else [milliseconds / 1000]
         if expiry is not None:
@@ -104,7 +111,7 @@ class JobWorker:
         return min(*rests, _LONGEST_REST_SECONDS) if rests else None
 
     def stop_closed(self) -> None:
-        """Stop whatever runs for a job that was cancelled or has expired meanwhile."""
+        """Stop whatever runs for a job that was cancelled, revoked or has expired meanwhile; all, if the site stops."""
         with self._lock:
             running = set(self._running)
         if not running:
@@ -128,8 +135,10 @@ class JobWorker:
                 self._running[digest].cancel()
 
     def seconds_to_next_export(self) -> float | None:
-        """How long until a study's source is to be exported again; None if none waits."""
+        """How long until a study's source is to be exported again; None if none waits, or the site is stopped."""
         with reading(self._site.engine) as connection:
+            if is_stopped(connection, self._site):
+                return None
             waiting = next_to_export(connection)
         return None if waiting is None else max(0.0, waiting[1] - self._site.clock())
 
@@ -160,6 +169,8 @@ class JobWorker:
     def _is_wanted(self, digest: str) -> bool:
         """Whether anything may go on for a request: a job that is tried or runs, or a study that is not decided on."""
         with reading(self._site.engine) as connection:
+            if is_stopped(connection, self._site):
+                return False
             job = find_job(connection, digest)
             if job is not None:
                 return job.status in (Status.RECEIVED, Status.RUNNING)

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, update
 from datasites.execution.jobs.collected import Sink, facts_of, with_logs
 from datasites.execution.jobs.errands import run_errand
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import is_stopped
 from datasites.people.register import require_signed_in_role
 from datasites.requests.jobs.outputs import output_commitment
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_job_status
@@ -48,7 +50,7 @@ def begin_next_job(site: Site) -> Begun | None:
     One whose approval does not cover what is stored now has failed, and is not run.
     """
     with site.engine.begin() as connection:
-        if is_set_back(connection):
+        if is_set_back(connection) or is_stopped(connection, site):
             return None
         for job in jobs_in(connection, Status.APPROVED):
             try:
@@ -122,11 +124,12 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
 
     Raises:
         NotAuthenticError: the stored decision does not cover what is stored beside it.
-        RefusedError: the approval has expired.
+        RefusedError: the approval has expired, or was revoked.
         InvalidInputError: a set of files is gone.
     """
     if job.decision is None:
         raise NotAuthenticError("It stands as approved without a decision.")
+    require_not_revoked(connection, site, job.digest)
     decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
     for signed in job.decision.signed:
         entry: LogEntry = JobDecided(at=signed.decision.decided_at, signed=signed)

@@ -5,6 +5,7 @@ from sqlalchemy import update
 from datasites.execution.jobs.collected import facts_of, lines_of
 from datasites.execution.jobs.errands import dry_run_errand
 from datasites.execution.jobs.zygotes import Zygotes
+from datasites.halts.stopped import is_stopped
 from datasites.requests.jobs.code import code_of
 from datasites.requests.jobs.records import Job, Status, find_job, set_job_status
 from datasites.requests.jobs.runs import DryRun
@@ -42,6 +43,8 @@ def try_job(site: Site, job: Job, rules: JobRules, zygotes: Zygotes, cancel: Can
         stored = find_job(connection, job.digest)
         if stored is None or stored.status is not Status.RECEIVED:
             return
+        if is_stopped(connection, site):
+            return  # it is tried anew when the site goes on
         written = {"dry_run": report.canonical().decode()}
         connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(written))
         set_job_status(connection, job.digest, Status.PENDING, WAITS)

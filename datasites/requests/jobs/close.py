@@ -22,6 +22,7 @@ from policies.statements.schema import as_text
 
 _SET_BACK = "The site was set back to an older state while the job ran; its owner may let it run again."
 _CLOSABLE = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING, Status.HELD)
+_REVOCABLE = (Status.APPROVED, Status.RUNNING, Status.HELD, Status.RELEASED, Status.WITHHELD, Status.FAILED)
 
 
 def cancel_own_job(connection: Connection, sender: str, message: JobCancel, now: int) -> None:
@@ -51,6 +52,17 @@ def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Jo
     if job.status not in _CLOSABLE:
         raise ConflictError(f"Job {number} is {job.status}; there is nothing to cancel.")
     return _close(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
+
+
+def revoke_job(connection: Connection, job: Job, reason: str, now: int) -> None:
+    """End an approved job because its approval was taken back; what it wrote is forgotten.
+
+    Raises:
+        ConflictError: it has ended otherwise, and nothing of it can happen any more.
+    """
+    if job.status not in _REVOCABLE:
+        raise ConflictError(f"Job {job.number} is {job.status}, and no approval of it stands.")
+    _close(connection, job, Status.REVOKED, reason, now)
 
 
 def close_expired_jobs(connection: Connection, now: int, patience: int | None) -> bool:

@@ -3,6 +3,8 @@
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import require_not_stopped
 from datasites.people.approvals import JOBS, forget_approvals, take_approval
 from datasites.people.decider import Decider, decider_of
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
@@ -38,17 +40,19 @@ def approve_job(connection: Connection, site: Site, digest: str, key: Ed25519Pri
 
     Raises:
         RefusedError: no job has this digest as things stand now, a rule forbids it, this person may not decide on it,
-            or the site was set back.
+            it was revoked, or the site was set back or is stopped.
         NotAuthenticError: the key is nobody's of this site.
         ConflictError: this person approved it already.
     """
     require_not_set_back(connection)
+    require_not_stopped(connection, site)
     meant = find_approvable(connection, site, digest)
     if meant is None:
         raise RefusedError(
             f"No job that waits has the digest {digest[:16]}… as things stand now; «datasite show» prints the digest "
             "of each."
         )
+    require_not_revoked(connection, site, meant.digest)
     decider = decider_of(connection, site, key, meant.terms.researcher)
     shown = review_job(connection, site, meant)
     if shown.obstacles:

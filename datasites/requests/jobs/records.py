@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, Row, Select, func, select, update
 
+from datasites.halts.went_out import went_out
 from datasites.requests.jobs.runs import DryRun, Run
 from datasites.store.tables import jobs, requests
 from policies.errors import InvalidInputError
@@ -35,6 +36,7 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 OPEN = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING, Status.HELD)
@@ -114,6 +116,8 @@ def releases_by_population(connection: Connection) -> Counter[str]:
         released = job.status is Status.RELEASED or (
             job.release is not None and job.release.release.verdict == "release"
         )
+        if job.status is Status.REVOKED:
+            released = bool(went_out(connection, job.digest))
         if released and job.decision is not None:
             found.update({it.population for it in job.decision.decision.data_sets if it.population is not None})
     return found

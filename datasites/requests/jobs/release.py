@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, update
 
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import require_not_stopped
 from datasites.people.approvals import RELEASES, Approvals, approvals_of, approvals_taken, take_approval
 from datasites.people.decider import Decider, decider_of
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
@@ -64,15 +66,17 @@ def release_outputs(connection: Connection, site: Site, digest: str, key: Ed2551
     They leave for the researcher who asked, and nobody else, once as many people said so as the house rules ask for.
 
     Raises:
-        RefusedError: no outputs that wait have this digest as things stand now, they are too large to be sent, or
-            this person may not decide on them.
+        RefusedError: no outputs that wait have this digest as things stand now, they are too large to be sent,
+            this person may not decide on them, the job was revoked, or the site is stopped.
         NotAuthenticError: the key is nobody's of this site.
         ConflictError: this person released them already.
     """
+    require_not_stopped(connection, site)
     for job in jobs_in(connection, *_DECIDABLE):
         for logs in (False, True):
             files = outputs_of(job, logs=logs)
             if _waits(job) and files and release_digest(connection, site, job, files) == digest:
+                require_not_revoked(connection, site, job.digest)
                 decider = decider_of(connection, site, key, job.terms.researcher)
                 _require_sendable(job, files)
                 signed = _sign(connection, site, job, files, decider, "release", "released as shown")

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, func, select, update
 
+from datasites.halts.revoked import require_not_revoked
+from datasites.halts.stopped import is_stopped
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.job_messages import JobOutputs, JobStatus
 from datasites.requests.jobs.grounds import ReleasedOutputs, released_outputs
@@ -104,6 +106,8 @@ def _tell_one(site: Site, digest: str) -> None:
         return
     try:
         release = released_outputs(site, job)
+        with reading(site.engine) as connection:
+            require_not_revoked(connection, site, digest)
         with ExitStack() as files:
             message = None if release is None else _outputs(site, job, release, files)
             _record(site, job, release, message)
@@ -130,6 +134,8 @@ def _record(site: Site, job: Job, release: ReleasedOutputs | None, message: JobO
     if message is None and job.status is Status.RELEASED:
         after = replace(after, status=Status.FAILED, detail=_NOT_SENT)
     with site.engine.begin() as connection:
+        if is_stopped(connection, site):
+            return
         told = update(jobs).where(jobs.c.digest == job.digest, *as_read).values(tell_at=None)
         if not connection.execute(told).rowcount:
             return

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from datasites.protocol.status_names import StudyStatusName
 from datasites.requests.records import Status
-from datasites.syft_bridge.jobs import RequestStatus, job_name, set_status
+from datasites.syft_bridge.jobs import job_name, set_status
 from datasites.syft_bridge.views import jobs_view
 from policies.errors import ConflictError, InvalidInputError
 
@@ -60,7 +61,7 @@ def test_the_status_is_kept_in_step(place, walk, ours, syfts):
 
 
 def test_every_status_of_the_database_can_be_shown():
-    assert {status.value for status in Status} <= set(get_args(RequestStatus))
+    assert {status.value for status in Status} <= set(get_args(StudyStatusName))
 
 
 def test_recording_again_changes_no_byte_and_keeps_the_status(place, walk):
@@ -110,7 +111,7 @@ def test_status_of_an_unknown_request_and_unknown_status(place):
 def test_nothing_is_printed(place, capfd):
     place.publish()
     place.record()
-    for status in get_args(RequestStatus):
+    for status in get_args(StudyStatusName):
         set_status(place.folder, DIGEST, status)
     jobs_view(place.folder)
     assert capfd.readouterr() == ("", "")

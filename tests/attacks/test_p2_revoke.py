@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
+from datasites.execution.release_round import release_witnessed
 from datasites.halts.revoked import revocation_of
 from datasites.halts.stopped import is_stopped
 from datasites.protocol.job_messages import JobOutputs
@@ -108,7 +109,8 @@ def test_an_answer_set_back_to_waiting_is_not_released(scene: Scene) -> None:
     revoke(scene, request)
     scene.tamper("UPDATE requests SET status = 'running'")
     scene.tamper("UPDATE rounds SET message = :message, awaited_size = 1", message=message)
-    scene.witness()
+    with scene.site.engine.begin() as connection:
+        release_witnessed(connection, scene.site, scene.now)
     assert happened(scene, UpdateReleased) == 1
     assert not scene.updates()
 
@@ -119,6 +121,20 @@ def test_a_revoked_job_set_back_to_approved_does_not_run(jobs: JobScene) -> None
     jobs.scene.tamper("UPDATE jobs SET status = 'approved', code_file = :file", file=job.code_file)
     assert not jobs.worker.run_next()
     assert happened(jobs.scene, JobStarted) == 0
+
+
+def test_a_revoked_job_set_back_to_pending_or_held_gets_no_other_word(jobs: JobScene) -> None:
+    job = jobs.ran()
+    kept = "run", "outputs_file", "findings", "findings_seal"
+    values = {name: in_row(jobs.scene, f"SELECT {name} FROM jobs") for name in kept}  # noqa: S608
+    revoke(jobs.scene, job)
+    fields = ", ".join(f"{name} = :{name}" for name in kept)
+    jobs.scene.tamper(f"UPDATE jobs SET status = 'held', {fields}", **values)  # noqa: S608
+    with pytest.raises(RefusedError, match="revoked"):
+        jobs.release(job)
+    jobs.scene.tamper("UPDATE jobs SET status = 'pending', code_file = :file", file=job.code_file)
+    with pytest.raises(RefusedError, match="revoked"):
+        jobs.approve(job)
 
 
 def test_outputs_of_a_revoked_job_set_back_to_released_stay_in(jobs: JobScene) -> None:

@@ -70,7 +70,7 @@ def forge_revocation(scene: Scene, asked: Request, key: Ed25519PrivateKey, **cha
 
 
 def test_a_study_set_back_to_running_is_neither_charged_nor_answered(scene: Scene) -> None:
-    """The row says running, with its reservation, keys and round as they were; the signed revocation stands."""
+    """The row says running, with its reservation and round as they were; the signed revocation stands."""
     request = scene.ready()
     scene.ask(request, 1)
     model = in_row(scene, "SELECT model_file FROM rounds")
@@ -157,7 +157,6 @@ def test_outputs_of_a_revoked_job_set_back_to_released_stay_in(jobs: JobScene) -
 def test_a_release_that_races_with_a_halt_sends_nothing(
     jobs: JobScene, halt: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The outputs were read and sealed when the word comes, just before they are handed to the mail."""
     job = jobs.release(jobs.ran())
     seal = tell._outputs
 
@@ -243,7 +242,6 @@ def test_a_forged_resumption_ends_nothing(scene: Scene, word: str) -> None:
 
 
 def test_an_old_stop_put_back_ends_with_its_own_resumption(scene: Scene) -> None:
-    """A replayed stop brings no standstill that its owner had ended, for the newest one counts."""
     stop(scene)
     resume(scene)
     stop(scene)

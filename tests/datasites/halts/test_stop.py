@@ -28,6 +28,7 @@ import syft as sy
 if "p000" in open(sy.resolve_dataset_file_path("visits")).read():
     time.sleep(600)
 """
+NOISE = {"training": {"noise_multiplier": 40.0}, "evaluation": {"noise_multiplier": 40.0}}
 
 
 def result() -> RoundResult:
@@ -107,6 +108,27 @@ def test_a_round_that_is_being_computed_is_interrupted(
     assert scene.audit().broken == []
 
 
+def test_trainers_with_data_are_killed_by_a_halt_and_others_stay(scene: Scene) -> None:
+    class Child:
+        killed = False
+
+        def kill(self) -> None:
+            self.killed = True
+
+    going = scene.ready(**NOISE)
+    ended, checked = scene.approved(OTHER_STUDY, **NOISE), scene.receive(scene.terms("3" * 32, **NOISE))
+    worker = Worker(scene.site, Trainers(scene.site))
+    children = {it.digest: Child() for it in (going, ended, checked)}
+    worker.trainers._running.update(children)  # type: ignore[arg-type]
+    worker.trainers._loaded.update(dict.fromkeys((going.digest, ended.digest)))  # type: ignore[arg-type]
+    revoke(scene, ended)
+    worker.stop_halted()
+    assert [it.killed for it in children.values()] == [False, True, False]
+    stop(scene)
+    worker.stop_halted()
+    assert [it.killed for it in children.values()] == [True, True, False]
+
+
 def test_the_result_of_a_round_that_ends_after_the_stop_is_not_kept(scene: Scene) -> None:
     request = scene.ready()
     scene.ask(request, 1)
@@ -119,8 +141,8 @@ def test_the_result_of_a_round_that_ends_after_the_stop_is_not_kept(scene: Scene
 
 
 def test_what_expires_or_is_revoked_meanwhile_returns_its_reservation(scene: Scene) -> None:
-    first = scene.approved(training={"noise_multiplier": 40.0}, evaluation={"noise_multiplier": 40.0})
-    scene.approved(OTHER_STUDY, training={"noise_multiplier": 40.0}, evaluation={"noise_multiplier": 40.0})
+    first = scene.approved(**NOISE)
+    scene.approved(OTHER_STUDY, **NOISE)
     stop(scene)
     revoke(scene, first)
     scene.clock.seconds = first.terms.expires_at

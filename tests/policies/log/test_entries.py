@@ -32,6 +32,7 @@ from policies.terms import (
     Terms,
     Training,
 )
+from tests.attacks.honest_halts import resumed, revoked, stopped
 from tests.attacks.honest_job_log import (
     FIRST,
     JOB_DECISION,
@@ -155,6 +156,9 @@ EXAMPLES: list[log.LogEntry] = [
     TwoHistories(at=1, site=HEX, log_key=HEX, first="one", second="another"),
     HistoriesSettled(at=1, site=HEX, reason="A copy of its machine ran by mistake."),
     SignatureFailed(at=1, claimed=HEX, letter=HEX, unlogged=4),
+    revoked(),
+    stopped(),
+    resumed(),
     STAYS,
     JOB_RECEIVED,
     JOB_TRIED,

@@ -101,6 +101,7 @@ class Terms(StrictModel):
     title: Annotated[Text, StringConstraints(max_length=200, pattern=r"^[^\n\t]*$")]
     researcher: PartyId
     purpose: Text
+    legal_basis: Text
     recipients: Text
     onward_use: Text
     cohort: Annotated[tuple[CohortMember, ...], Field(min_length=2, max_length=100)]

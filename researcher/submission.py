@@ -43,6 +43,7 @@ class Ask:
 
     title: str
     purpose: str
+    legal_basis: str
     recipients: str
     onward_use: str
     privacy: Privacy | None
@@ -73,6 +74,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
             title=ask.title,
             researcher=researcher,
             purpose=ask.purpose,
+            legal_basis=ask.legal_basis,
             recipients=ask.recipients,
             onward_use=ask.onward_use,
             cohort=tuple(CohortMember(site=it.site.party, data_set=it.name, weight=1) for it in data_sets),

@@ -34,6 +34,7 @@ def login_ds(
     relay: str,
     sites: Mapping[str, tuple[Path | str, str]] | None = None,
     purpose: str = "Not stated.",
+    legal_basis: str = "Not stated.",
     recipients: str = "The researcher who asks.",
     onward_use: str = "None stated.",
     limits: JobLimits | None = None,
@@ -48,7 +49,7 @@ def login_ds(
         relay: the relay's URL.
         sites: for each address of the researcher's own choice a site's card file and the fingerprint that the site's
             owner read aloud. Pinned once; later logins need not name it again.
-        purpose, recipients, onward_use: stated in the terms of every job.
+        purpose, legal_basis, recipients, onward_use: stated in the terms of every job.
         limits: what a run of a job may use; an hour, 4 GiB of memory and 512 MiB of disk if not said.
         patience_seconds: for how long to try where the relay does not answer.
 
@@ -71,7 +72,10 @@ def login_ds(
     make_private_folder(box.folder)
     (box.folder / email).mkdir(exist_ok=True)
     desk = ResearcherDesk(
-        federation.correspondence, box, Stated(purpose, recipients, onward_use, limits), patience_seconds
+        federation.correspondence,
+        box,
+        Stated(purpose, legal_basis, recipients, onward_use, limits),
+        patience_seconds,
     )
     client = open_client(
         Engine.over(desk, box=box.folder, email=email, owner=False),

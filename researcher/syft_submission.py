@@ -30,6 +30,7 @@ class Stated:
     """What a researcher states of every job: what for, for whom, what comes after, and what a run may use."""
 
     purpose: str
+    legal_basis: str
     recipients: str
     onward_use: str
     limits: JobLimits
@@ -71,6 +72,7 @@ def read_submission(
             requirements=tuple(requirements),
             limits=stated.limits,
             purpose=stated.purpose,
+            legal_basis=stated.legal_basis,
             recipients=stated.recipients,
             onward_use=stated.onward_use,
             expires_at=int(time.time()) + _VALID_SECONDS,

@@ -63,6 +63,7 @@ class JobScene:
             "requirements": (),
             "limits": JobLimits(wall_seconds=60, memory_mib=2048, disk_mib=64),
             "purpose": "To know how many came.",
+            "legal_basis": "Consent.",
             "recipients": "The ward.",
             "onward_use": "None.",
             "expires_at": NOW + 86_400,

@@ -68,6 +68,7 @@ def make_terms(
         "title": "Sepsis",
         "researcher": researcher,
         "purpose": "Early warning",
+        "legal_basis": "Consent.",
         "recipients": "The study group",
         "onward_use": "None",
         "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties],

@@ -60,6 +60,7 @@ def print_job(shown: JobReview) -> None:
         {
             "Researcher": f"{shown.researcher.name} ({shown.researcher.fingerprint})",
             "Purpose": terms.purpose,
+            "Legal basis": terms.legal_basis,
             "Recipients": terms.recipients,
             "Onward use": terms.onward_use,
             "Files in view": ", ".join(terms.data_sets) or "none",

@@ -86,6 +86,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         {
             "Researcher": f"{shown.researcher.name} ({shown.researcher.fingerprint})",
             "Purpose": terms.purpose,
+            "Legal basis": terms.legal_basis,
             "Recipients": terms.recipients,
             "Onward use": terms.onward_use,
             "Data set": f"{shown.data_set.name}: {shown.data_set.manifest.title}",

@@ -51,6 +51,7 @@ class JobTerms(StrictModel):
     requirements: Annotated[tuple[Requirement, ...], Field(max_length=100)]
     limits: JobLimits
     purpose: Text
+    legal_basis: Text
     recipients: Text
     onward_use: Text
     expires_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]

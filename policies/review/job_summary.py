@@ -15,11 +15,12 @@ def summarise_job(terms: JobTerms, researcher: str, release: Release) -> str:
     )
     return (
         f"{researcher} asks to run {len(terms.code)} {'file' if len(terms.code) == 1 else 'files'} of Python once on "
-        f"{data}, for: {as_sentence(terms.purpose)} Recipients: {as_sentence(terms.recipients)} Onward use: "
-        f"{as_sentence(terms.onward_use)} The program sees every row of these data. It runs here, cut off from the "
-        f"network, from all other files and from other programs, for at most {_time(terms.limits.wall_seconds)}. "
-        f"{leaves} No noise protects the people in the data: what is released, and what others do with it, is bounded "
-        "by your judgement alone."
+        f"{data}, for: {as_sentence(terms.purpose)} Legal basis: {as_sentence(terms.legal_basis)} Recipients: "
+        f"{as_sentence(terms.recipients)} Onward use: {as_sentence(terms.onward_use)} The program "
+        "sees every row of these data. It runs here, cut off from the network, from all other files and from other "
+        f"programs, for at most {_time(terms.limits.wall_seconds)}. {leaves} No noise "
+        "protects the people in the data: what is released, and what others do with it, is bounded by your judgement "
+        "alone."
     )
 
 

@@ -15,10 +15,11 @@ def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
         else "How well the model does is not measured here."
     )
     return (
-        f"{researcher} asks to train a model on «{data_set_title}», for: {as_sentence(terms.purpose)} Recipients: "
-        f"{as_sentence(terms.recipients)} Onward use: {as_sentence(terms.onward_use)} The records stay here: this site "
-        f"computes improvements of the model {_times(terms.training.rounds)}, and what leaves is a masked copy that "
-        f"opens only as the sum over this site and {others} {'other' if others == 1 else 'others'}. "
+        f"{researcher} asks to train a model on «{data_set_title}», for: {as_sentence(terms.purpose)} Legal basis: "
+        f"{as_sentence(terms.legal_basis)} Recipients: {as_sentence(terms.recipients)} Onward use: "
+        f"{as_sentence(terms.onward_use)} The records stay here: this site computes "
+        f"improvements of the model {_times(terms.training.rounds)}, and what leaves is a masked copy that opens "
+        f"only as the sum over this site and {others} {'other' if others == 1 else 'others'}. "
         f"{_protection(terms)} {measured}"
     )
 

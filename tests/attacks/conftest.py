@@ -56,6 +56,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                 "title": "Sepsis",
                 "researcher": zero,
                 "purpose": "Early warning",
+                "legal_basis": "Consent.",
                 "recipients": "The study group",
                 "onward_use": "None",
                 "cohort": [

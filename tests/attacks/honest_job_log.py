@@ -36,6 +36,7 @@ JOB_TERMS = JobTerms(
     requirements=("pandas>=2",),
     limits=JobLimits(wall_seconds=600, memory_mib=2048, disk_mib=512),
     purpose="Count stays by ward",
+    legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
     expires_at=EXPIRES,

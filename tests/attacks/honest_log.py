@@ -39,6 +39,7 @@ TERMS = Terms(
     title="Early warning of sepsis",
     researcher=RESEARCHER,
     purpose="Train a model on two hospitals",
+    legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
     cohort=(

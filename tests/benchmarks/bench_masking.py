@@ -46,6 +46,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                 "title": "Benchmark",
                 "researcher": a_digest,
                 "purpose": "Benchmark",
+                "legal_basis": "Consent.",
                 "recipients": "Nobody",
                 "onward_use": "None",
                 "cohort": [{"site": party, "data_set": "data", "weight": 1} for party in parties],

@@ -119,6 +119,7 @@ def ask(rounds: int) -> Ask:
     return Ask(
         title="Rounds to be timed",
         purpose="Benchmark.",
+        legal_basis="Consent.",
         recipients="Nobody.",
         onward_use="None.",
         privacy=Privacy(epsilon=0.2, delta=1e-6),

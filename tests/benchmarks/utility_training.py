@@ -163,6 +163,7 @@ def _terms(choice: Choice, epsilon: float | None, manifest_json: bytes) -> Terms
     ask = Ask(
         title="Utility",
         purpose="A benchmark",
+        legal_basis="Consent.",
         recipients="Everybody",
         onward_use="None",
         privacy=Privacy(epsilon=8.0 if epsilon is None else epsilon, delta=DELTA),

@@ -40,6 +40,7 @@ def main(folder: Path, relay: str, cards: list[Path]) -> None:
     ask = Ask(
         title="Malignancy from cell nuclei",
         purpose="Help pathologists to a second opinion on fine needle aspirates.",
+        legal_basis="The patients' written consent (GDPR, Article 9(2)(a)).",
         recipients="The breast unit of Lindqvist's clinic.",
         onward_use="None without a new request.",
         privacy=Privacy(epsilon=3.0, delta=1e-6),

@@ -29,6 +29,7 @@ from tests.researcher.plans import LogisticRegression
 ASK = Ask(
     title="Sepsis",
     purpose="Early warning",
+    legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
     privacy=Privacy(epsilon=4.0, delta=1e-6),

@@ -14,7 +14,7 @@ from researcher.job_state import Address
 from researcher.syft_submission import Stated, _read_code, read_submission
 from tests.researcher.syft_scene import ADA, ANNA, PACKAGES
 
-STATED = Stated("To count.", "The ward.", "None.", JobLimits(wall_seconds=60, memory_mib=1024, disk_mib=10))
+STATED = Stated("To count.", "Consent.", "The ward.", "None.", JobLimits(wall_seconds=60, memory_mib=1024, disk_mib=10))
 SITE = Address(ANNA, "a" * 64, "accepted", PACKAGES)
 
 Submit = Callable[..., tuple[JobTerms, bytes]]

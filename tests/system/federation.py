@@ -140,6 +140,7 @@ def ask(**changes: Any) -> Ask:
     usual: dict[str, Any] = {
         "title": "Quagga pathology under the microscope",
         "purpose": "Find out whether zebrine striping misleads a pathologist.",
+        "legal_basis": "Consent.",
         "recipients": "The marmalade ward of the northern clinic.",
         "onward_use": "Nobody but the wombats of the archive.",
         "privacy": Privacy(epsilon=1.0, delta=1e-6),

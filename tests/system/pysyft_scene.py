@@ -107,6 +107,7 @@ def open_pysyft_scene(folder: Path) -> Iterator[PySyftScene]:
             relay=url,
             sites={OWNER: (site.site.card, shown["fingerprint"])},
             purpose="To know tumours better.",
+            legal_basis="Consent.",
         )
         yield PySyftScene(folder, relay, site, owner, session)
     finally:

@@ -79,6 +79,7 @@ def make_cohort(
                 "title": "A test",
                 "researcher": zero,
                 "purpose": "Testing",
+                "legal_basis": "Consent.",
                 "recipients": "Nobody",
                 "onward_use": "None",
                 "cohort": [

@@ -27,6 +27,7 @@ TERMS = JobTerms(
     requirements=("pandas>=2",),
     limits=JobLimits(wall_seconds=60, memory_mib=1024, disk_mib=10),
     purpose="p",
+    legal_basis="Consent.",
     recipients="r",
     onward_use="o",
     expires_at=2_000_000_000,

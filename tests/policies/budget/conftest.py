@@ -43,6 +43,7 @@ def terms() -> Terms:
         "title": "t",
         "researcher": digests[0],
         "purpose": "p",
+        "legal_basis": "Consent.",
         "recipients": "r",
         "onward_use": "none",
         "cohort": [{"site": site, "data_set": "visits", "weight": 1} for site in digests[1:4]],

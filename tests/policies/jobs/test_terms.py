@@ -29,6 +29,7 @@ def terms(**changes: Any) -> JobTerms:
         "requirements": (),
         "limits": JobLimits(wall_seconds=60, memory_mib=2048, disk_mib=64),
         "purpose": "To know.",
+        "legal_basis": "Consent.",
         "recipients": "The ward.",
         "onward_use": "None.",
         "expires_at": 2_000_000_000,
@@ -81,6 +82,7 @@ def test_every_field_of_the_terms_counts_for_their_digest() -> None:
         "requirements": ("pandas",),
         "limits": JobLimits(wall_seconds=61, memory_mib=2048, disk_mib=64),
         "purpose": "To see.",
+        "legal_basis": "Law.",
         "recipients": "Nobody.",
         "onward_use": "Any.",
         "expires_at": 2_000_000_001,
@@ -104,6 +106,6 @@ def test_the_largest_terms_are_accepted() -> None:
         code=(*(file(path[:200]) for path in paths), file("main.py")),
         requirements=tuple(f"p{number:02}" + "x" * 197 for number in range(100)),
         data_sets=tuple(f"{number:063}" for number in range(20)),
-        **dict.fromkeys(("purpose", "recipients", "onward_use"), "\U0001f600" * 2000),
+        **dict.fromkeys(("purpose", "legal_basis", "recipients", "onward_use"), "\U0001f600" * 2000),
     )
     assert len(largest.canonical()) <= MAXIMUM_JOB_TERMS_BYTES

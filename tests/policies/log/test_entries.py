@@ -82,6 +82,7 @@ TERMS = Terms(
     title="Frühwarnung",
     researcher=HEX,
     purpose="Early warning",
+    legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
     cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1) for number in range(2)),
@@ -220,7 +221,7 @@ def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
     evaluation = TERMS.evaluation.model_copy(update={"models": tuple(range(140)), "metrics": metrics})
     cohort = tuple(CohortMember(site=f"{number:064x}", data_set="a" * 63, weight=1) for number in range(100))
     training = TERMS.training.model_copy(update={"rounds": 139})
-    texts = {"title": long[:200], "purpose": long, "recipients": long, "onward_use": long}
+    texts = {"title": long[:200], "purpose": long, "legal_basis": long, "recipients": long, "onward_use": long}
     terms = TERMS.model_copy(update={"evaluation": evaluation, "training": training, "cohort": cohort, **texts})
     entry = log.RequestReceived(at=2**40, request=terms.digest(), terms=terms)
     assert log.parse_entry(entry.canonical()) == entry
@@ -235,7 +236,9 @@ def test_the_largest_words_on_a_job_fit_into_an_entry() -> None:
     files = tuple(OutputFact(kind="output", path=path, size=MAXIMUM_OUTPUT_BYTES) for path in paths)
     long = "\U0001f600" * 2000
     code = tuple(CodeFile(path=path, size=1, digest=HEX) for path in (*paths[1:], "zz.py"))
-    terms = JOB_TERMS.model_copy(update={"code": code, "purpose": long, "recipients": long, "onward_use": long})
+    terms = JOB_TERMS.model_copy(
+        update={"code": code, "purpose": long, "legal_basis": long, "recipients": long, "onward_use": long}
+    )
     decision, release = decided(1, outputs=paths, data_sets=sets, reason=long), word(1, files=files, reason=long)
     received = JOB_RECEIVED.model_copy(update={"terms": terms.model_copy(update={"entrypoint": "zz.py"})})
     assert all(log.parse_entry(entry.canonical()) == entry for entry in (decision, release, received))

@@ -35,6 +35,7 @@ def snapshot(terms: Terms = TERMS, loss: str = LOSS, source: bytes | None = None
 def test_a_summary_is_for_people_who_know_no_mathematics(text: str) -> None:
     assert not re.search(r"[σδεαΣ]|differential|sampling|epsilon|gradient|quanti|MiB", text)
     assert "Ada asks to" in text
+    assert "Legal basis: Consent." in text
     assert 80 < len(text.split()) < 260
     assert "\n" not in text
 
@@ -84,6 +85,7 @@ def test_nothing_changed_but_names_dates_and_comments() -> None:
     [
         (snapshot(changed(training={"rounds": 4})), "training.rounds was «3» and is «4»."),
         (snapshot(changed(purpose="Care")), "purpose was «Early warning» and is «Care»."),
+        (snapshot(changed(legal_basis="Law")), "legal_basis was «Consent.» and is «Law»."),
         (snapshot(changed(), source=b"x = 2\n"), "In source.py, line 1: «1» became «2»."),
         (snapshot(changed(), loss=OTHER_LOSS), "The loss program: Node 3 was"),
         (

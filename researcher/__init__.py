@@ -14,6 +14,7 @@ from researcher.catalog import DataSet
 from researcher.federation import Federation, connect
 from researcher.plan import TrainingPlan
 from researcher.results import Result, RoundRecord
+from researcher.saved_model import check_model
 from researcher.study import SiteStatus, Study
 from researcher.submission import Ask
 
@@ -36,5 +37,6 @@ __all__ = [
     "Study",
     "TrainingPlan",
     "UnavailableError",
+    "check_model",
     "connect",
 ]

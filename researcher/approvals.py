@@ -1,38 +1,67 @@
-"""Whether a site's «approved» is its people's: signed decisions on these terms, or rules that the owner adopted."""
+"""A site's approval as its researcher holds it: of people, or of house rules; checked against the site's card, and told."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from datasites.protocol.identity import IdentityCard
-from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
+from policies.decision import SignedDecisions, verify_decisions
 from policies.errors import RefusedError
-from policies.rules.approval import MAXIMUM_RULES_GROUND_BYTES, RulesGround, verify_ground
-from policies.statements.schema import parse_model
+from policies.people.signer import person_of
+from policies.rules.approval import RulesGround, verify_ground
+from policies.statements.schema import Digest, PartyId
 from policies.terms import Terms
 
+Approval = SignedDecisions | RulesGround
+"""What a site sends as its approval: signed decisions, or adopted rules with the precedent that they rest on."""
 
-def check_approval(terms: Terms, card: IdentityCard, decision: str | None, ground: str | None) -> None:
-    """Check what the site with this card sent with its approval of `terms`, as canonical JSON.
+
+@dataclass(frozen=True)
+class Told:
+    """An approval in words; moments in seconds since 1970. Nothing of it is checked."""
+
+    site: PartyId
+    approves: bool
+    by: str
+    at: int
+    until: int
+    digest: Digest
+
+
+def require_approval(given: Approval, card: IdentityCard, terms: Terms) -> None:
+    """Check that the site with `card` approved exactly `terms`.
 
     Raises:
-        RefusedError: it sent neither, or something over other terms.
-        NotAuthenticError: its owner did not sign what the approval rests on.
+        NotAuthenticError: nobody whom its owner let signed what the approval rests on.
+        RefusedError: it is over something else, no approval, or one that the house rules beside it do not let be.
     """
     owner_key = bytes.fromhex(card.owner_key or "")
-    if decision is not None:
-        signed = parse_model(
-            SignedDecisions, decision.encode(), maximum_bytes=MAXIMUM_SIGNED_DECISIONS_BYTES, what="The decision"
-        )
-        taken = verify_decisions(signed, owner_key, terms.researcher)
-        named = (taken.verdict, taken.site, taken.request)
-    elif ground is not None:
-        given = parse_model(
-            RulesGround, ground.encode(), maximum_bytes=MAXIMUM_RULES_GROUND_BYTES, what="The approval by house rules"
-        )
+    if isinstance(given, SignedDecisions):
+        decision = verify_decisions(given, owner_key, terms.researcher)
+        named = (decision.verdict, decision.site, decision.request)
+    else:
         approval = verify_ground(given, owner_key, card.party, terms.researcher)
         _require_within(given, terms, card)
         named = (approval.verdict, approval.site, approval.request)
-    else:
-        raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
     if named != ("approve", card.party, terms.digest()):
         raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")
+
+
+def told(given: Approval) -> Told:
+    """Who approved, when, until when, and by which digest that is known."""
+    if isinstance(given, RulesGround):
+        approval = given.approval
+        digest, at = approval.house_rules, approval.approved_at
+        return Told(approval.site, True, "the house rules", at, approval.expires_at, digest)
+    decision = given.decision
+    people = (f"{person_of(it.signer, it.appointment).name} ({it.signer[:16]}…)" for it in given.signed)
+    at = max(it.decision.decided_at for it in given.signed)
+    approves = decision.verdict == "approve"
+    return Told(decision.site, approves, " and ".join(people), at, decision.expires_at, decision.subject())
+
+
+def day(timestamp: int) -> str:
+    """Seconds since 1970 as people read them."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _require_within(given: RulesGround, terms: Terms, card: IdentityCard) -> None:

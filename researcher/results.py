@@ -1,4 +1,4 @@
-"""What a study gives: the model, what each round showed, a plot, and the privacy that it cost."""
+"""What a study gives: the model and its card, what each round showed, a plot, and the privacy that it cost."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from policies.budget.costs import request_epsilon
 from policies.terms import Terms
+from researcher.approvals import Approval
+from researcher.model_card import Measurement, ModelCard
 from researcher.plan import TrainingPlan
+from researcher.saved_model import model_digest, model_file, write_model
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,17 @@ class RoundRecord:
 
 @dataclass(frozen=True)
 class Result:
-    """A study's outcome so far; `parameters` has every tensor of the newest global model by name."""
+    """A study's outcome so far; `parameters` has every tensor of the newest global model by name.
+
+    `sites` are the cohort's names in the order of the terms, `approvals` the decisions that were received.
+    """
 
     terms: Terms
     plan: TrainingPlan = field(repr=False)
     sites: tuple[str, ...]
     history: tuple[RoundRecord, ...]
     parameters: Mapping[str, Tensor] = field(repr=False)
+    approvals: tuple[Approval, ...] = field(repr=False)
 
     @property
     def model(self) -> nn.Module:
@@ -72,6 +79,27 @@ class Result:
             f"Evaluation: {len(evaluation.models)} measurements on holdout units and {training.retries} in reserve, "
             f"noise multiplier {evaluation.noise_multiplier:.4f}; training and holdout units are different people, so "
             "the larger of the two counts."
+        )
+
+    def card(self) -> str:
+        """The model's card in Markdown: what it may be used for, who approved it, what protects people."""
+        return self._card(model_file(self.parameters)).text()
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the model into `folder` as safetensors, with its card; whoever gets it calls `check_model` on it."""
+        target, file = Path(folder).expanduser(), model_file(self.parameters)
+        write_model(target, file, self._card(file))
+        return target
+
+    def _card(self, file: bytes) -> ModelCard:
+        return ModelCard(
+            version="cloister-model-card/1",
+            terms=self.terms,
+            sites=self.sites,
+            approvals=self.approvals,
+            rounds=len(self.history),
+            measurements=tuple(Measurement(model=it, means=dict(means)) for it, means in self.metrics.items()),
+            model=model_digest(file),
         )
 
     def plot(self, path: Path | str) -> Path:

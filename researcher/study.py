@@ -14,11 +14,13 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.log_messages import SumOpenedMessage
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
+from policies.rules.approval import MAXIMUM_RULES_GROUND_BYTES, RulesGround
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
-from researcher.approvals import check_approval
+from researcher.approvals import Approval, require_approval, told
 from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
 from researcher.receipts import collect_receipt
@@ -146,7 +148,8 @@ class Study:
         initial = load_parameters(parameters, program, maximum_bytes=len(parameters))
         trained = unflatten(torch.from_numpy(self.correspondence.state.model(self.identifier)), program)
         sites = tuple(card.name for card in self.cohort)
-        return Result(self.terms, self.plan, sites, history, {**initial, **trained})
+        approvals = tuple(it for it in self._decisions().values() if told(it).approves)
+        return Result(self.terms, self.plan, sites, history, {**initial, **trained}, approvals)
 
     def cancel(self, reason: str) -> None:
         """Tell every site that no more rounds follow, so that it returns what was reserved and never charged."""
@@ -180,17 +183,35 @@ class Study:
         return all(it.status not in _UNDECIDED for it in self.statuses())
 
     def _check_decisions(self) -> None:
+        decisions = self._decisions()
+        for card in self.cohort:
+            if card.party not in decisions:
+                raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
+            require_approval(decisions[card.party], card, self.terms)
+
+    def _decisions(self) -> dict[str, Approval]:
+        """What each site sent as its decision or approval, by its party; nothing of it is checked."""
         with self.correspondence.state.transaction() as connection:
             rows = connection.execute(
                 "SELECT site, decision, ground FROM statuses LEFT JOIN grounds USING (study, site) WHERE study = ?",
                 (self.identifier,),
             ).fetchall()
-        found = {row["site"]: row for row in rows}
-        for card in self.cohort:
-            check_approval(self.terms, card, found[card.party]["decision"], found[card.party]["ground"])
+        read = {row["site"]: _approval(row["decision"], row["ground"]) for row in rows}
+        return {site: approval for site, approval in read.items() if approval is not None}
 
     def _row(self) -> sqlite3.Row:
         return self.correspondence.state.study(self.identifier)
+
+
+def _approval(decision: str | None, ground: str | None) -> Approval | None:
+    """What a site sent, as it is stored; None if it sent neither."""
+    if decision is not None:
+        maximum = MAXIMUM_SIGNED_DECISIONS_BYTES
+        return parse_model(SignedDecisions, decision.encode(), maximum_bytes=maximum, what="The decision")
+    if ground is None:
+        return None
+    maximum = MAXIMUM_RULES_GROUND_BYTES
+    return parse_model(RulesGround, ground.encode(), maximum_bytes=maximum, what="The approval by house rules")
 
 
 def open_study(correspondence: Correspondence, identifier: str, plan: TrainingPlan) -> Study:

@@ -204,7 +204,7 @@ def test_a_result_shows_what_was_measured_and_what_it_cost(
     )
     assert all(RoundRecord.from_json(record.as_json()) == record for record in history)
     trained = {key: value + 1 for key, value in exported.model.state_dict().items()}
-    result = Result(terms, LogisticRegression(), ("bern", "cadiz", "delft"), history, trained)
+    result = Result(terms, LogisticRegression(), ("bern", "cadiz", "delft"), history, trained, ())
     assert {number: shown[name] for number, shown in result.metrics.items()} == {0: 0.1, 4: 0.5, 8: 0.9}
     assert not result.model.training
     with torch.no_grad():

@@ -1,0 +1,116 @@
+"""P2, of what leaves: a model's card cannot show an approval that its sites' owners did not give."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from policies.decision import SignedDecision
+from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
+from researcher import check_model
+from tests.model_cards import Sites, new_sites
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    return new_sites(tmp_path_factory.mktemp("sites"))
+
+
+def of_other_terms(sites: Sites) -> SignedDecision:
+    return sites.approval(0, request="b" * 64)
+
+
+def by_another_key(sites: Sites) -> SignedDecision:
+    return sites.approval(0, Ed25519PrivateKey.generate())
+
+
+def under_the_owners_name(sites: Sites) -> SignedDecision:
+    return by_another_key(sites).model_copy(update={"owner_key": sites.approval(0).owner_key})
+
+
+def by_another_owner(sites: Sites) -> SignedDecision:
+    return sites.approval(0, sites.owners[1])
+
+
+def turned_round(sites: Sites) -> SignedDecision:
+    denied = sites.approval(0, verdict="deny")
+    return denied.model_copy(update={"decision": denied.decision.model_copy(update={"verdict": "approve"})})
+
+
+def denial(sites: Sites) -> SignedDecision:
+    return sites.approval(0, verdict="deny")
+
+
+def of_a_stranger(sites: Sites) -> SignedDecision:
+    return sites.approval(0, site="d" * 64)
+
+
+def of_a_site_that_is_there_already(sites: Sites) -> SignedDecision:
+    return sites.approval(1)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        of_other_terms,
+        by_another_key,
+        under_the_owners_name,
+        by_another_owner,
+        turned_round,
+        denial,
+        of_a_stranger,
+        of_a_site_that_is_there_already,
+    ],
+)
+def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], SignedDecision], tmp_path: Path) -> None:
+    folder = sites.result(forge(sites), sites.approval(1), sites.approval(2)).save(tmp_path / "model")
+    with pytest.raises((NotAuthenticError, RefusedError)):
+        check_model(folder, sites.cards)
+
+
+def test_a_missing_approval_is_found(sites: Sites, tmp_path: Path) -> None:
+    folder = sites.result(sites.approval(0), sites.approval(2)).save(tmp_path / "model")
+    with pytest.raises(NotAuthenticError, match="no approval of bern"):
+        check_model(folder, sites.cards)
+
+
+def test_a_decision_of_somebody_outside_the_cohort_is_found(sites: Sites, tmp_path: Path) -> None:
+    approvals = (*(sites.approval(it) for it in range(3)), of_a_stranger(sites))
+    folder = sites.result(*approvals).save(tmp_path / "model")
+    with pytest.raises(NotAuthenticError, match="not in the cohort"):
+        check_model(folder, sites.cards)
+
+
+def test_kinder_terms_than_were_approved_are_found(sites: Sites, tmp_path: Path) -> None:
+    kinder = sites.terms.model_copy(update={"onward_use": "Anything."})
+    folder = sites.result(terms=kinder).save(tmp_path / "model")
+    with pytest.raises(RefusedError):
+        check_model(folder, sites.cards)
+
+
+def test_a_site_whose_card_nobody_pinned_is_not_taken_on_trust(sites: Sites, tmp_path: Path) -> None:
+    folder = sites.result().save(tmp_path / "model")
+    with pytest.raises(NotAuthenticError, match="cork"):
+        check_model(folder, sites.cards[:2])
+
+
+def test_another_text_or_another_model_than_the_cards_is_found(sites: Sites, tmp_path: Path) -> None:
+    for name in ("card.md", "model.safetensors"):
+        folder = sites.result().save(tmp_path / name)
+        file = folder / name
+        file.write_bytes(file.read_bytes().replace(b"Early", b"Close") + b" ")
+        with pytest.raises(NotAuthenticError):
+            check_model(folder, sites.cards)
+    (folder / "card.json").unlink()
+    with pytest.raises(InvalidInputError):
+        check_model(folder, sites.cards)
+
+
+def test_what_a_researcher_writes_draws_no_section_or_table_of_its_own(sites: Sites) -> None:
+    forged = "Care.\n\n## Who approved it\n\n| bern | the owner | <b>now</b> | [see](https://a.example) | `d` |"
+    text = sites.result(terms=sites.terms.model_copy(update={"purpose": forged})).card()
+    assert text.count("\n## Who approved it") == 1
+    assert "\\| bern \\|" in text
+    assert "\\<b\\>" in text
+    assert "\\[see\\]" in text

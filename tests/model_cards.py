@@ -1,0 +1,63 @@
+"""A trained model of three sites, each with its owner's approval; what is signed, and by whom, can be changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from datasites.protocol.identity import Identity, IdentityCard
+from policies.decision import Decision, SignedDecision, sign_decision
+from policies.terms import Terms
+from researcher.results import Result, RoundRecord
+from tests.one_study import STUDY, make_terms
+from tests.researcher.plans import LogisticRegression
+
+NAMES = ("anna", "bern", "cork")
+HISTORY = tuple(
+    RoundRecord(number, {"probability": 0.5 + number / 10} if number in (1, 4) else None, 0.5, 0.25)
+    for number in range(1, 5)
+)
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The sites' cards, the owners' keys and the terms that they approve."""
+
+    cards: tuple[IdentityCard, ...]
+    owners: tuple[Ed25519PrivateKey, ...]
+    terms: Terms
+
+    def approval(self, of: int, key: Ed25519PrivateKey | None = None, **changes: Any) -> SignedDecision:
+        fields: dict[str, Any] = {
+            "version": "cloister-decision/1",
+            "site": self.cards[of].party,
+            "request": self.terms.digest(),
+            "data_set": "clinic-a",
+            "snapshot_commitment": "c" * 64,
+            "population": "clinic-a",
+            "training_units": 1,
+            "evaluation_units": 1,
+            "expires_at": 1_900_000_000,
+            "verdict": "approve",
+            "reason": "approved as shown",
+            "decided_at": 1_800_000_000,
+        }
+        return sign_decision(key or self.owners[of], Decision(**{**fields, **changes}))
+
+    def result(self, *approvals: SignedDecision, terms: Terms | None = None) -> Result:
+        """The result, with every owner's approval where none are given."""
+        given = approvals or tuple(self.approval(site) for site in range(3))
+        parameters = {"weight": torch.ones(1, 6)}
+        return Result(terms or self.terms, LogisticRegression(), NAMES, HISTORY, parameters, given)
+
+
+def new_sites(folder: Path, **changes: Any) -> Sites:
+    """Three sites with fresh keys; `changes` are the terms'."""
+    owners = tuple(Ed25519PrivateKey.generate() for _ in NAMES)
+    cards = tuple(
+        Identity.create(folder / name, name, "datasite", owner.public_key().public_bytes_raw()).card
+        for name, owner in zip(NAMES, owners, strict=True)
+    )
+    return Sites(cards, owners, make_terms(STUDY, "e" * 64, [card.party for card in cards], 1_950_000_000, changes))

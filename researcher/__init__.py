@@ -13,6 +13,7 @@ from policies.terms import Deadlines, Privacy, SecureAveraging
 from researcher.catalog import DataSet
 from researcher.federation import Federation, connect
 from researcher.plan import TrainingPlan
+from researcher.question_state import Question
 from researcher.results import Result, RoundRecord
 from researcher.saved_model import check_model
 from researcher.study import SiteStatus, Study
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidInputError",
     "NotAuthenticError",
     "Privacy",
+    "Question",
     "RefusedError",
     "Result",
     "RoundRecord",

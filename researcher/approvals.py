@@ -1,4 +1,4 @@
-"""A site's approval as its researcher holds it: of people, or of house rules; checked against the site's card, and told."""
+"""A site's approval as its researcher holds it, of people or house rules: checked against the site's card, and told."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -17,9 +17,11 @@ from datasites.protocol.job_messages import JobMessageToResearcher
 from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
+from datasites.protocol.question_messages import RequestQuestion
 from datasites.protocol.relay_wire import Fate
-from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
+from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 from researcher.job_state import keep_mail
+from researcher.question_state import keep_question
 from researcher.state import State
 from researcher.witness import keep_checkpoint
 
@@ -34,10 +36,10 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Correspondence:
-    """The researcher's end of every conversation. Statuses and mail on jobs go to the state file, the rest to memory.
+    """The researcher's end of every conversation: statuses, questions and mail on jobs go to the state file.
 
-    Of each site the newest 1 000 wait, more than any honest one has to say at a time: none fills the memory, and none
-    crowds out what another sent.
+    The rest goes to memory. Of each site the newest 1 000 wait, more than any honest one has to say at a time: none
+    fills the memory, and none crowds out what another sent.
     """
 
     identity: Identity
@@ -139,15 +141,17 @@ class Correspondence:
                 self.state.take_number(connection, opened.sender.party, opened.number)
                 if isinstance(opened.message, StudyStatus):
                     _keep_status(connection, opened.sender.party, opened.message)
+                elif isinstance(opened.message, RequestQuestion):
+                    keep_question(connection, opened.sender, opened.message)
                 elif isinstance(opened.message, JobMessageToResearcher):
                     keep_mail(connection, opened.sender.party, opened.message, most=_KEPT_OF_A_SITE)
                 elif isinstance(opened.message, WitnessRequest):
                     sender, now = opened.sender, int(self.clock())
                     reply = keep_checkpoint(connection, self.identity, sender, opened.message, now)
                     self._owed[sender.party] = reply
-        except (NotAuthenticError, InvalidInputError, ConflictError):
+        except (NotAuthenticError, InvalidInputError, ConflictError, RefusedError):
             return  # forged, damaged or replayed mail: there is nobody to tell
-        if not isinstance(opened.message, StudyStatus | JobMessageToResearcher | WitnessRequest):
+        if not isinstance(opened.message, StudyStatus | RequestQuestion | JobMessageToResearcher | WitnessRequest):
             self._waiting.append((opened.sender, opened.message))
 
 

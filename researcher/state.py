@@ -53,6 +53,10 @@ CREATE TABLE IF NOT EXISTS jobs (
     job TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES sites, terms TEXT NOT NULL, unsent_code BLOB,
     status TEXT, detail TEXT NOT NULL DEFAULT '', decision TEXT, outputs_attempt INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS questions (
+    site TEXT NOT NULL REFERENCES sites, request TEXT NOT NULL, number INTEGER NOT NULL,
+    asker TEXT NOT NULL, question TEXT NOT NULL, answer TEXT, PRIMARY KEY (site, request, number)
+) STRICT;
 CREATE TABLE IF NOT EXISTS job_mail (
     number INTEGER PRIMARY KEY AUTOINCREMENT, site TEXT NOT NULL REFERENCES sites, message TEXT NOT NULL
 ) STRICT;

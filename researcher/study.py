@@ -23,6 +23,8 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from researcher.approvals import Approval, require_approval, told
 from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
+from researcher.question_state import Question, questions_on
+from researcher.questions import answer_question
 from researcher.receipts import collect_receipt
 from researcher.results import Result, RoundRecord
 from researcher.rounds import RoundOpener
@@ -92,19 +94,39 @@ class Study:
 
         Raises:
             RefusedError: an owner said no, or a site refused the request; with the reason.
-            UnavailableError: some have not decided within `seconds`; they are named.
+            UnavailableError: some have not decided within `seconds`, or ask something first; they are named.
             NotAuthenticError: a site says «approved» without enough of its people's signatures over these very terms.
         """
-        self.correspondence.collect(lambda _card, _message: False, lambda _taken: self._all_decided(), seconds)
+        self.correspondence.collect(
+            lambda _card, _message: False, lambda _taken: self._all_decided() or bool(self._open_questions()), seconds
+        )
         statuses = self.statuses()
         ended = [f"{it.site}: {it.detail}" for it in statuses if it.status in _ENDED]
         if ended:
             raise RefusedError(f"The study cannot run. {' '.join(ended)}")
+        asked = " ".join(f"{it.site} asks: «{it.text}»." for it in self._open_questions())
+        if asked:
+            raise UnavailableError(f"{asked} Answer with study.answer(…), then wait again.")
         open_sites = [it.site for it in statuses if it.status in _UNDECIDED]
         if open_sites:
             raise UnavailableError(f"No decision yet from {', '.join(open_sites)}; wait again later.")
         self._check_decisions()
         return self
+
+    def questions(self) -> list[Question]:
+        """What the sites' people asked about the study, as last heard, each with the answer that was sent."""
+        return questions_on(self.correspondence.state, self.terms.digest())
+
+    def answer(self, text: str, question: Question | None = None) -> None:
+        """Answer a question, by default the only one that is open; its site logs the answer, and keeps the first.
+
+        Raises:
+            InvalidInputError: several are open and none is named, or no site takes this text.
+            ConflictError: it was answered before.
+            UnavailableError: the relay cannot be reached.
+        """
+        seconds = self.terms.deadlines.setup_seconds
+        answer_question(self.correspondence, self.terms.digest(), text, question, seconds)
 
     def run(self) -> Result:
         """Run the rounds that are left, with a progress bar, and give the result.
@@ -178,6 +200,10 @@ class Study:
 
     def _answers_a_round(self, message: Message) -> bool:
         return isinstance(message, MaskedUpdateMessage | RoundRefused) and message.study == self.identifier
+
+    def _open_questions(self) -> list[Question]:
+        undecided = {it.site for it in self.statuses() if it.status in _UNDECIDED}
+        return [it for it in self.questions() if it.answer is None and it.site in undecided]
 
     def _all_decided(self) -> bool:
         return all(it.status not in _UNDECIDED for it in self.statuses())

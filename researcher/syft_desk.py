@@ -11,9 +11,12 @@ from syft.sync.peers.peer import Peer, PeerState
 from datasites.protocol.job_messages import FileSetRequest, JobCancel, JobSubmission, PeerRequest
 from datasites.syft_bridge.engine import describe_peer
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.jobs.terms import JobTerms
 from policies.statements.schema import as_text
 from researcher.correspondence import Correspondence
 from researcher.job_state import Address, add_job, addresses, all_jobs, mark_sent, set_standing, unsent_jobs
+from researcher.question_state import Question, questions_on
+from researcher.questions import answer_question
 from researcher.syft_box import Box
 from researcher.syft_inbox import Inbox
 from researcher.syft_submission import Stated, read_submission
@@ -108,14 +111,27 @@ class ResearcherDesk:
             ConflictError: no such job was submitted to it.
             UnavailableError: the relay cannot be reached.
         """
-        site = self._pinned(address).site
-        named = [
-            it.terms for it in all_jobs(self.correspondence.state) if (it.terms.site, it.terms.name) == (site, name)
-        ]
-        if not named:
-            raise ConflictError(f"No job called «{name}» was submitted to {address}.")
+        terms = self._submitted(address, name)
         self._send_jobs(self.patience_seconds)
-        self.correspondence.send([site], JobCancel(job=named[0].job, reason=as_text(reason)), self.patience_seconds)
+        message = JobCancel(job=terms.job, reason=as_text(reason))
+        self.correspondence.send([terms.site], message, self.patience_seconds)
+
+    def questions(self, address: str, name: str) -> list[Question]:
+        """What a site asked about this researcher's job of that name, as last heard.
+
+        Raises:
+            ConflictError: no such job was submitted to it.
+        """
+        return questions_on(self.correspondence.state, self._submitted(address, name).digest())
+
+    def answer(self, address: str, name: str, text: str, question: Question | None) -> None:
+        """Answer what a site asked about the job of that name; see `answer_question`.
+
+        Raises:
+            ConflictError: no such job was submitted to it, or the question was answered before.
+        """
+        request = self._submitted(address, name).digest()
+        answer_question(self.correspondence, request, text, question, self.patience_seconds)
 
     def share_data_set(self, name: str, users: list[str] | None) -> None:
         """Raises RefusedError: it is not this researcher's."""
@@ -155,6 +171,13 @@ class ResearcherDesk:
             self.correspondence.send(due, FileSetRequest(), 0)
             self.inbox.awaited |= set(due)
             self._asked_at |= dict.fromkeys(due, now)
+
+    def _submitted(self, address: str, name: str) -> JobTerms:
+        site = self._pinned(address).site
+        for job in all_jobs(self.correspondence.state):
+            if (job.terms.site, job.terms.name) == (site, name):
+                return job.terms
+        raise ConflictError(f"No job called «{name}» was submitted to {address}.")
 
     def _pinned(self, address: str) -> Address:
         known = addresses(self.correspondence.state)

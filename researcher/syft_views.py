@@ -1,10 +1,11 @@
-"""What a researcher's PySyft session lists: jobs that can be cancelled, and data sets found by their name alone."""
+"""What a researcher's PySyft session lists: jobs to cancel and to speak about, data sets found by their name alone."""
 
 from syft_datasets import Dataset
 from syft_datasets.dataset_manager import SyftDatasetManager
 from syft_job import JobInfo, JobsList, SyftJobConfig
 
 from datasites.syft_bridge.job_views import Job, Jobs
+from researcher.question_state import Question
 from researcher.syft_desk import ResearcherDesk
 
 
@@ -28,6 +29,25 @@ class ResearcherJob(Job):
             UnavailableError: the relay cannot be reached.
         """
         self._desk.cancel(self.datasite_owner_email, self.name, reason)
+
+    @property
+    def questions(self) -> list[Question]:
+        """What the site's people asked about the job, as of the last `sync()`, each with the answer that was sent.
+
+        Raises:
+            ConflictError: nobody submitted the job; it only lies in this folder.
+        """
+        return self._desk.questions(self.datasite_owner_email, self.name)
+
+    def answer(self, text: str, question: Question | None = None) -> None:
+        """Answer a question, by default the only one that is open; its site logs the answer, and keeps the first.
+
+        Raises:
+            InvalidInputError: several are open and none is named, or no site takes this text.
+            ConflictError: nobody submitted the job, or the question was answered before.
+            UnavailableError: the relay cannot be reached.
+        """
+        self._desk.answer(self.datasite_owner_email, self.name, text, question)
 
 
 class ResearcherJobs(Jobs):

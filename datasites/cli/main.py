@@ -16,6 +16,7 @@ _MODULES = {
     "budget": "requests",
     "approve": "decisions",
     "deny": "decisions",
+    "ask": "questions",
     "release": "jobs",
     "withhold": "jobs",
     "outputs": "jobs",

@@ -13,6 +13,7 @@ from datasites.cli.halt_view import halts_as_json, print_halts, print_stop
 from datasites.cli.job_view import job_as_json, print_job
 from datasites.cli.options import DEFAULT_HOME, HomeOption, JsonOption, site_at
 from datasites.cli.output import console, print_json, print_table, reporting
+from datasites.cli.questions import print_questions, questions_as_json
 from datasites.cli.study_view import budget_shares, partition_shares, print_study, study_as_json
 from datasites.halts.halted import halts_of
 from datasites.halts.stopped import standing_stop
@@ -20,6 +21,7 @@ from datasites.requests.excluded import Excluded, excluded_by_population
 from datasites.requests.jobs.records import Job, all_jobs, find_job_by_number
 from datasites.requests.jobs.records import Status as JobStatus
 from datasites.requests.jobs.review import job_approvals, review_job
+from datasites.requests.questions import questions_on
 from datasites.requests.records import Request, all_requests, request_by_number
 from datasites.requests.records import Status as StudyStatus
 from datasites.requests.review import review, study_approvals
@@ -104,22 +106,26 @@ def show(
             job = find_job_by_number(connection, number)
             if job is not None:
                 shown_job = review_job(connection, site, job)
-                halts = halts_of(connection, site, job.digest)
+                halts, asked = halts_of(connection, site, job.digest), questions_on(connection, job.digest)
                 if as_json:
-                    print_json({**job_as_json(shown_job), **halts_as_json(halts)})
+                    beside = {**halts_as_json(halts), "questions": questions_as_json(asked)}
+                    print_json({**job_as_json(shown_job), **beside})
                 else:
                     print_job(shown_job)
+                    print_questions(asked)
                     print_halts(halts)
                 return
             shown = review(connection, site, request_by_number(connection, number))
-            halts = halts_of(connection, site, shown.request.digest)
+            digest = shown.request.digest
+            halts, asked = halts_of(connection, site, digest), questions_on(connection, digest)
             cards = {it.site: pinned_card(connection, it.site) for it in shown.request.terms.cohort}
         names = {party: "not pinned here" if card is None else card.name for party, card in cards.items()}
         names[site.identity.party] = f"{site.settings.name} (this site)"
         if as_json:
-            print_json({**study_as_json(shown), **halts_as_json(halts)})
+            print_json({**study_as_json(shown), **halts_as_json(halts), "questions": questions_as_json(asked)})
         else:
             print_study(shown, names)
+            print_questions(asked)
             print_halts(halts)
 
 

@@ -14,6 +14,7 @@ from datasites.protocol.job_messages import (
     JobOutputs,
 )
 from datasites.protocol.log_messages import LogMessageToResearcher, LogMessageToSite
+from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from datasites.protocol.status_names import StudyStatusName
 from datasites.protocol.typed_message import RoundNumber, StudyId, TypedMessage
 from datasites.secure_averaging.advertisement import Advertisement, Run
@@ -172,6 +173,7 @@ MessageToSite = (
     | RoundStart
     | StudyClose
     | LogMessageToSite
+    | RequestAnswer
     | JobMessageToSite
 )
 MessageToResearcher = (
@@ -181,6 +183,7 @@ MessageToResearcher = (
     | MaskedUpdateMessage
     | RoundRefused
     | LogMessageToResearcher
+    | RequestQuestion
     | JobMessageToResearcher
 )
 Message = MessageToSite | MessageToResearcher

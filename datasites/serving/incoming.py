@@ -22,6 +22,8 @@ from datasites.protocol.messages import (
     StudyStatus,
     StudySubmission,
 )
+from datasites.protocol.question_messages import RequestAnswer
+from datasites.requests.answer import take_answer
 from datasites.requests.catalog import answer_catalog
 from datasites.requests.contacts import ask_for_contact
 from datasites.requests.file_sets import answer_file_sets
@@ -152,6 +154,9 @@ class Incoming:
                 return Effect(small_mail=True, large_mail=True)  # it is worked on once witnesses have answered
             case StudyClose() as message:
                 withdraw(connection, sender.party, message, now)
+            case RequestAnswer() as message:
+                take_answer(connection, sender.party, message, now)
+                return Effect()
             case PeerRequest() as message:
                 ask_for_contact(connection, site, sender, message, offered_packages(), now)
                 return Effect(small_mail=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
 from datasites.store.halt_tables import revocations, stops
 from datasites.store.job_tables import contacts, file_set_shares, file_sets, jobs, second_exports
 from datasites.store.people_tables import approvals, people
+from datasites.store.question_tables import questions
 from datasites.store.rules_tables import adopted_rules
 from datasites.store.witness_tables import cosignatures, failed_signatures, sightings, sums, two_histories
 from policies.budget import tables as budget_tables
@@ -39,6 +40,7 @@ __all__ = [
     "outbox",
     "peers",
     "people",
+    "questions",
     "recoveries",
     "requests",
     "revocations",

@@ -11,6 +11,7 @@ from policies.jobs.endings import Layers
 from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
 from policies.log.people_entries import PeopleEntry
+from policies.log.question_entries import QuestionEntry
 from policies.log.review_entries import RequestReviewed
 from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
@@ -223,6 +224,7 @@ LogEntry = Annotated[
     | ApprovalRevoked
     | SiteStopped
     | SiteResumed
+    | QuestionEntry
     | JobEntry,
     Field(discriminator="kind"),
 ]

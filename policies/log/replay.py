@@ -17,6 +17,8 @@ from policies.log.job_entries import JobEntry
 from policies.log.job_replay import JobReplay
 from policies.log.people_entries import PeopleEntry
 from policies.log.people_replay import PeopleReplay, Tally
+from policies.log.question_entries import QuestionEntry
+from policies.log.question_replay import QuestionReplay
 from policies.log.recovery import LostHead, verify_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
@@ -65,6 +67,7 @@ class Replay:
         self.rules = RulesReplay(site.site, owner_key)
         self.people = PeopleReplay(site, owner_key, self._pinned)
         self.halts = HaltReplay(site.site, owner_key, self.people.register)
+        self.questions = QuestionReplay(site.site, owner_key, self.people.register, self._was_received)
         self.jobs = JobReplay(site.site, owner_key, self._pinned, self.accounts, self.people)
         self.witness = WitnessReplay(site.site, bytes.fromhex(site.signing_key), self._answered)
         self.lost_heads: set[LostHead] = set()
@@ -109,6 +112,9 @@ class Replay:
             return
         if isinstance(entry, HaltEntry):
             self.halts.take(entry)
+            return
+        if isinstance(entry, QuestionEntry):
+            self.questions.take(entry)
             return
         match entry:
             case log.SiteOpened():
@@ -172,9 +178,11 @@ class Replay:
             raise RefusedError("the terms do not name this site in their cohort")
         require(member.data_set in self._snapshots, "the terms name a data set that was never registered")
 
+    def _was_received(self, request: str) -> bool:
+        return request in self._requests or request in self.jobs
+
     def _review(self, request: str) -> None:
-        if request not in self.jobs:
-            self._request(request)
+        require(self._was_received(request), "the request was never received")
         require(request not in self._reviewed, "the request is reviewed a second time")
         self._reviewed.add(request)
 

@@ -108,6 +108,8 @@ def _rule_statements(replay: Replay) -> list[str]:
             f"The guarantee of population «{name}» excludes {len(studies)} studies without noise."
             for name, studies in sorted(replay.unbounded_studies.items())
         ),
+        f"Each of the {counts['question-asked']} questions on requests was signed by a person of the site, and each of "
+        f"the {counts['question-answered']} answers is the one answer to one of them.",
         *_job_statements(replay),
         *_halt_statements(replay),
     ]

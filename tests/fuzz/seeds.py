@@ -33,6 +33,7 @@ from datasites.protocol.messages import (
     StudyStatus,
     StudySubmission,
 )
+from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from datasites.secure_averaging.advertisement import create
 from policies.decision import SignedDecisions, sign_decision
 from policies.disclosure.content_findings import Dominance, SmallCounts
@@ -43,6 +44,8 @@ from policies.log.merkle import leaf_hash
 from policies.log.receipt import make_receipt
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.manifest import parse_manifest
+from policies.question import Question as PersonsQuestion
+from policies.question import sign_question
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import frame
 from policies.statements.schema import StrictModel
@@ -106,6 +109,10 @@ RECEIPT = make_receipt(
     ],
 )
 
+QUESTION = PersonsQuestion(
+    version="cloister-question/1", site=SITE.party, request=TERMS.digest(), number=1, text="Why?", asked_at=1
+)
+
 MESSAGES: tuple[Message, ...] = (
     CatalogRequest(),
     StudySubmission(
@@ -132,6 +139,8 @@ MESSAGES: tuple[Message, ...] = (
         update=REFERENCE,
     ),
     RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    RequestQuestion(name=STUDY, signed=sign_question(OWNER, None, QUESTION)),
+    RequestAnswer(request=TERMS.digest(), number=1, answer="Because it is so."),
     WitnessRequest(
         nonce="4" * 32,
         checkpoint=honest_log.note(honest_log.HONEST).decode(),

@@ -20,12 +20,15 @@ from datasites.protocol.messages import (
     StudySubmission,
     parse_message,
 )
+from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from datasites.protocol.sealed import SealedMemory
 from policies.errors import CloisterError, InvalidInputError
+from policies.question import Question, SignedQuestion
 from policies.statements.canonical import canonical_bytes
 
 REFERENCE = SealedMemory(b"content").reference
 STUDY, RUN, DIGEST = "0" * 32, "1" * 32, "2" * 64
+QUESTION = Question(version="cloister-question/1", site=DIGEST, request=DIGEST, number=1, text="Why?", asked_at=1)
 EXAMPLES: list[Message] = [
     CatalogRequest(),
     StudySubmission(
@@ -44,6 +47,10 @@ EXAMPLES: list[Message] = [
         study=STUDY, run=RUN, round=2, round_context=DIGEST, vector_digest=DIGEST, signature="3" * 128, update=REFERENCE
     ),
     RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    RequestQuestion(
+        name=STUDY, signed=SignedQuestion(question=QUESTION, signer=DIGEST, appointment=None, signature="3" * 128)
+    ),
+    RequestAnswer(request=DIGEST, number=1, answer="Because."),
 ]
 
 

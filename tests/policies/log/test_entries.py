@@ -15,11 +15,13 @@ from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_SIGNED_RELEASE_B
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, CodeFile
 from policies.log import entries as log
 from policies.log.people_entries import PersonAppointed, PersonDismissed
+from policies.log.question_entries import QuestionAnswered, QuestionAsked
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.log.witness_entries import HistoriesSettled, SignatureFailed, SumDisputed, TwoHistories
 from policies.people.appointment import Dismissal, sign_dismissal
+from policies.question import Question, sign_question
 from policies.statements.canonical import canonical_bytes
 from policies.terms import (
     MAXIMUM_TERMS_BYTES,
@@ -109,6 +111,7 @@ DISMISSED = sign_dismissal(
     Ed25519PrivateKey.generate(),
     Dismissal(version="cloister-dismissal/1", site=HEX, key=HEX, reason="Left.", dismissed_at=2),
 )
+QUESTION = Question(version="cloister-question/1", site=HEX, request=HEX, number=1, text="Why?", asked_at=1)
 EXAMPLES: list[log.LogEntry] = [
     PersonAppointed(at=1, signed=APPOINTED),
     PersonDismissed(at=2, signed=DISMISSED),
@@ -160,6 +163,8 @@ EXAMPLES: list[log.LogEntry] = [
     revoked(),
     stopped(),
     resumed(),
+    QuestionAsked(at=1, signed=sign_question(Ed25519PrivateKey.generate(), None, QUESTION)),
+    QuestionAnswered(at=1, request=HEX, number=1, answer="Because.\nIt is so."),
     STAYS,
     JOB_RECEIVED,
     JOB_TRIED,

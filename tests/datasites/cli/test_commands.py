@@ -109,6 +109,19 @@ def test_a_denial_needs_a_number_and_a_reason(owner: Owner) -> None:
     assert owner.decides("deny", "1", "--reason", "again").exit_code == 5
 
 
+def test_a_question_is_asked_and_shown(owner: Owner) -> None:
+    owner.scene.submit()
+    result = owner.decides("ask", "1", "Why [b]six[/b] columns?", "--json")
+    assert json.loads(result.stdout) == {"number": 1, "question": 1}
+    (shown,) = owner.asks("show", "1")["questions"]
+    assert (shown["by"], shown["question"], shown["answer"]) == ("the owner", "Why [b]six[/b] columns?", None)
+    printed = " ".join(owner.types("show", "1").stdout.split())
+    assert "Questions to the researcher" in printed
+    assert "no answer yet" in printed
+    assert owner.decides("ask", "1", "Why\u200b?").exit_code == 2
+    assert owner.decides("ask", "9", "Why?").exit_code == 2
+
+
 @pytest.mark.parametrize("reason", ["", "x" * 4000, "a\x1b[2Jb"])
 def test_whatever_the_reason_the_denial_is_told(owner: Owner, reason: str) -> None:
     request = owner.scene.submit()

@@ -11,7 +11,9 @@ import pytest
 import syft as sy
 
 from datasites.protocol.job_messages import FileSetReply, JobCancel
+from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.question import Question, sign_question
 from tests.researcher.syft_scene import ADA, ANALYSIS, ANNA, BERN, SyftScene, open_scene
 
 OTHER_SERVICES = re.compile(r"google|gmail|\bdrive\b|gdrive|\btokens?\b", re.IGNORECASE)
@@ -154,6 +156,30 @@ def test_a_job_waits_for_the_relay(scene: SyftScene) -> None:
     scene.start_relay()
     scene.talk(scene.login(sites=None))
     assert [terms.name for terms in scene.anna.jobs] == ["count"]
+
+
+def test_a_question_about_a_job_is_answered(scene: SyftScene) -> None:
+    client = scene.acquainted()
+    client.submit_python_job(ANNA, scene.script(), "count")
+    scene.talk(client)
+    (terms,) = scene.anna.jobs
+    question = Question(
+        version="cloister-question/1",
+        site=scene.anna.identity.party,
+        request=terms.digest(),
+        number=1,
+        text="Why count?",
+        asked_at=5,
+    )
+    scene.anna.says(RequestQuestion(name=terms.job, signed=sign_question(scene.anna.owner_key, None, question)))
+    scene.bern.says(RequestQuestion(name=terms.job, signed=sign_question(scene.bern.owner_key, None, question)))
+    scene.talk(client)
+    job = client.jobs["count"]
+    assert [(it.site, it.text, it.answer) for it in job.questions] == [("anna", "Why count?", None)]
+    job.answer("To plan beds.")
+    assert RequestAnswer(request=terms.digest(), number=1, answer="To plan beds.") in scene.anna.hears()
+    with pytest.raises(ConflictError):
+        job.answer("No: …", job.questions[0])
 
 
 def test_a_job_is_cancelled(scene: SyftScene) -> None:

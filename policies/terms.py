@@ -92,6 +92,7 @@ class Deadlines(StrictModel):
 class Terms(StrictModel):
     """A study's terms. Every approver signs `digest()`, so nothing in here can differ between sites or change later.
 
+    `supersedes` is the digest of the terms of an earlier study of the same researcher, which this one replaces.
     Without `privacy` the study is *unbounded*: no noise is added, nothing is charged, and nothing bounds what one
     person's records leave in the model.
     """
@@ -104,6 +105,7 @@ class Terms(StrictModel):
     legal_basis: Text
     recipients: Text
     onward_use: Text
+    supersedes: Digest | None
     cohort: Annotated[tuple[CohortMember, ...], Field(min_length=2, max_length=100)]
     programs: Programs
     training: Training

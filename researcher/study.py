@@ -30,7 +30,7 @@ from researcher.results import Result, RoundRecord
 from researcher.rounds import RoundOpener
 from researcher.run_setup import set_up_run
 
-_ENDED = ("refused", "denied", "failed", "expired", "closed", "revoked")
+_ENDED = ("refused", "denied", "failed", "expired", "closed", "revoked", "superseded")
 _UNDECIDED = ("unknown", "received", "pending")
 
 

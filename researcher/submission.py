@@ -38,6 +38,7 @@ class Ask:
     `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
     are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
     `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
+    `supersedes` is the `terms.digest()` of an earlier study of one's own that this one replaces, before it runs.
     Without `privacy` no noise is added and no guarantee is given: only sites whose owners allow that approve it.
     """
 
@@ -57,6 +58,7 @@ class Ask:
     secure_averaging: SecureAveraging = _SECURE_AVERAGING
     deadlines: Deadlines = _DEADLINES
     valid_days: float = 30.0
+    supersedes: str | None = None
 
 
 def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[DataSet], ask: Ask) -> Terms:
@@ -77,6 +79,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
             legal_basis=ask.legal_basis,
             recipients=ask.recipients,
             onward_use=ask.onward_use,
+            supersedes=ask.supersedes,
             cohort=tuple(CohortMember(site=it.site.party, data_set=it.name, weight=1) for it in data_sets),
             programs=Programs(
                 loss=exported.loss.digest(),

@@ -3,6 +3,8 @@
 import shutil
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +37,8 @@ class ResearcherDesk:
     stated: Stated
     patience_seconds: float
     inbox: Inbox = field(init=False)
+    replaced: str | None = None
+    """The digest of the terms of the job that the next one replaces."""
     _asked_at: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,6 +99,7 @@ class ResearcherDesk:
                 address,
                 self.box.data_sets(address.address),
                 self.stated,
+                self.replaced,
             )
             if any((it.terms.site, it.terms.name) == (terms.site, terms.name) for it in all_jobs(state)):
                 raise ConflictError(f"A job called «{terms.name}» was submitted to {address.address} before.")
@@ -123,6 +128,19 @@ class ResearcherDesk:
             ConflictError: no such job was submitted to it.
         """
         return questions_on(self.correspondence.state, self._submitted(address, name).digest())
+
+    @contextmanager
+    def replacing(self, address: str, name: str) -> Iterator[None]:
+        """Let jobs that are submitted inside this replace the one of that name.
+
+        Raises:
+            ConflictError: no such job was submitted to it.
+        """
+        self.replaced = self._submitted(address, name).digest()
+        try:
+            yield
+        finally:
+            self.replaced = None
 
     def answer(self, address: str, name: str, text: str, question: Question | None) -> None:
         """Answer what a site asked about the job of that name; see `answer_question`.

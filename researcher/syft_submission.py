@@ -37,7 +37,7 @@ class Stated:
 
 
 def read_submission(
-    job_dir: Path, researcher: str, address: Address, data_sets: Collection[str], stated: Stated
+    job_dir: Path, researcher: str, address: Address, data_sets: Collection[str], stated: Stated, supersedes: str | None
 ) -> tuple[JobTerms, bytes]:
     """Read a submission folder; give the job's terms and its files' bytes in the order of the terms.
 
@@ -46,6 +46,7 @@ def read_submission(
         address: the site that the job is for.
         data_sets: the names of the site's data sets that this researcher may see; those that the code names are asked
             for.
+        supersedes: the digest of the terms of an earlier job that this one replaces.
 
     Raises:
         InvalidInputError: a name, size, link or text is not as sites accept it; nothing was sent.
@@ -75,6 +76,7 @@ def read_submission(
             legal_basis=stated.legal_basis,
             recipients=stated.recipients,
             onward_use=stated.onward_use,
+            supersedes=supersedes,
             expires_at=int(time.time()) + _VALID_SECONDS,
         )
     except ValidationError as error:

@@ -1,5 +1,7 @@
 """What a researcher's PySyft session lists: jobs to cancel and to speak about, data sets found by their name alone."""
 
+from contextlib import AbstractContextManager
+
 from syft_datasets import Dataset
 from syft_datasets.dataset_manager import SyftDatasetManager
 from syft_job import JobInfo, JobsList, SyftJobConfig
@@ -29,6 +31,14 @@ class ResearcherJob(Job):
             UnavailableError: the relay cannot be reached.
         """
         self._desk.cancel(self.datasite_owner_email, self.name, reason)
+
+    def replaced(self) -> AbstractContextManager[None]:
+        """A context: the job that is submitted to the same site inside it replaces this one, before it is approved.
+
+        Raises:
+            ConflictError: nobody submitted this job; it only lies in this folder.
+        """
+        return self._desk.replacing(self.datasite_owner_email, self.name)
 
     @property
     def questions(self) -> list[Question]:

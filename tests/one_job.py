@@ -66,6 +66,7 @@ class JobScene:
             "legal_basis": "Consent.",
             "recipients": "The ward.",
             "onward_use": "None.",
+            "supersedes": None,
             "expires_at": NOW + 86_400,
         }
         return JobTerms(**{**fields, **changes})

@@ -71,6 +71,7 @@ def make_terms(
         "legal_basis": "Consent.",
         "recipients": "The study group",
         "onward_use": "None",
+        "supersedes": None,
         "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties],
         "programs": {
             "loss": parse_program(LOSS.encode()).digest(),

@@ -63,6 +63,7 @@ def print_job(shown: JobReview) -> None:
             "Legal basis": terms.legal_basis,
             "Recipients": terms.recipients,
             "Onward use": terms.onward_use,
+            "Replaces": "nothing" if terms.supersedes is None else f"request {terms.supersedes[:16]}…",
             "Files in view": ", ".join(terms.data_sets) or "none",
             "Needs": ", ".join(terms.requirements) or "nothing beyond what is installed",
             "Limits": f"{terms.limits.wall_seconds} s, {terms.limits.memory_mib} MiB of memory, "

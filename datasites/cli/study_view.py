@@ -89,6 +89,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
             "Legal basis": terms.legal_basis,
             "Recipients": terms.recipients,
             "Onward use": terms.onward_use,
+            "Replaces": "nothing" if terms.supersedes is None else f"request {terms.supersedes[:16]}…",
             "Data set": f"{shown.data_set.name}: {shown.data_set.manifest.title}",
             "Cohort": ", ".join(f"{sites[it.site]} (weight {it.weight})" for it in terms.cohort),
         },

@@ -34,6 +34,7 @@ JobStatusName = Literal[
     "cancelled",
     "expired",
     "revoked",
+    "superseded",
 ]
 
 

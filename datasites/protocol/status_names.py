@@ -14,4 +14,5 @@ StudyStatusName = Literal[
     "expired",
     "closed",
     "revoked",
+    "superseded",
 ]

@@ -9,6 +9,7 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import StudyStatus, StudySubmission
 from datasites.requests.jobs.records import next_request_number
 from datasites.requests.records import Status, find_request, find_study
+from datasites.requests.supersede import supersede
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, find_data_set
@@ -115,6 +116,9 @@ def _accept(
         )
     )
     append(connection, RequestReceived(at=now, request=terms.digest(), terms=terms))
+    accepted = find_request(connection, terms.digest())
+    if accepted is not None:
+        supersede(connection, accepted, now)
 
 
 def _check_privacy(terms: Terms, data_set: DataSet) -> None:

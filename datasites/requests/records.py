@@ -19,8 +19,8 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 class Status(StrEnum):
     """Where a request stands: received until its programs were tried without data, pending until the owner decides.
 
-    Approved ones become running, then done. What was refused, denied, closed, revoked, has failed or expired never runs
-    again.
+    Approved ones become running, then done. What was refused, denied, closed, revoked, superseded, has failed or
+    expired never runs again.
     """
 
     RECEIVED = "received"
@@ -34,6 +34,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
     CLOSED = "closed"
     REVOKED = "revoked"
+    SUPERSEDED = "superseded"
 
 
 OPEN = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)

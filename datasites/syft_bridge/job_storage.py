@@ -23,6 +23,7 @@ SYFT_STATUS: Mapping[str, JobStatus] = {
     "cancelled": JobStatus.FAILED,
     "expired": JobStatus.FAILED,
     "revoked": JobStatus.REJECTED,
+    "superseded": JobStatus.FAILED,
 }
 """Our words for where a job stands, in PySyft's."""
 

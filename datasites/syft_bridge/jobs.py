@@ -47,6 +47,7 @@ _SYFT_STATUS: Mapping[StudyStatusName, JobStatus] = {
     "expired": JobStatus.FAILED,
     "closed": JobStatus.FAILED,
     "revoked": JobStatus.REJECTED,
+    "superseded": JobStatus.FAILED,
 }
 
 

@@ -38,7 +38,10 @@ class JobLimits(StrictModel):
 
 
 class JobTerms(StrictModel):
-    """A job's terms. The owner signs `digest()` beside the snapshot of each data set."""
+    """A job's terms. The owner signs `digest()` beside the snapshot of each data set.
+
+    `supersedes` is the digest of the terms of an earlier job of the same researcher, which this one replaces.
+    """
 
     version: Literal["cloister-job/1"]
     job: JobId
@@ -54,6 +57,7 @@ class JobTerms(StrictModel):
     legal_basis: Text
     recipients: Text
     onward_use: Text
+    supersedes: Digest | None
     expires_at: Annotated[int, Field(ge=0, le=2**33, description="seconds since 1970, UTC")]
 
     @model_validator(mode="after")

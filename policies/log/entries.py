@@ -17,6 +17,7 @@ from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.log.stop_entries import SiteResumed, SiteStopped
+from policies.log.superseded_entries import RequestSuperseded
 from policies.log.witness_entries import WitnessEntry
 from policies.statements.canonical import parse_canonical
 from policies.statements.schema import (
@@ -224,6 +225,7 @@ LogEntry = Annotated[
     | ApprovalRevoked
     | SiteStopped
     | SiteResumed
+    | RequestSuperseded
     | QuestionEntry
     | JobEntry,
     Field(discriminator="kind"),

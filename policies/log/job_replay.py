@@ -90,6 +90,10 @@ class JobReplay:
             case log.OutputsReleased():
                 self._release(entry)
 
+    def terms(self, request: str) -> JobTerms:
+        """The terms of a job that was received."""
+        return self._job(request).terms
+
     def close(self, request: str) -> None:
         """No further execution of this job may begin."""
         self._job(request).closed = True

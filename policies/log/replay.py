@@ -1,14 +1,15 @@
 """Replays a log from its first entry and says where it breaks the rules of terms, approvals, charges and releases."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from policies.budget.costs import Cost, Partition, request_cost, round_mechanisms
+from policies.budget.costs import Cost, request_cost
 from policies.budget.renyi import GaussianMechanism
 from policies.decision import Decision, SignedDecision, verify_decision
 from policies.errors import CloisterError, RefusedError
+from policies.jobs.terms import JobTerms
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
 from policies.log.bundle import SiteFacts
@@ -16,7 +17,7 @@ from policies.log.halt_replay import HaltEntry, HaltReplay
 from policies.log.job_entries import JobEntry
 from policies.log.job_replay import JobReplay
 from policies.log.people_entries import PeopleEntry
-from policies.log.people_replay import PeopleReplay, Tally
+from policies.log.people_replay import PeopleReplay
 from policies.log.question_entries import QuestionEntry
 from policies.log.question_replay import QuestionReplay
 from policies.log.recovery import LostHead, verify_recovery
@@ -24,6 +25,8 @@ from policies.log.review_entries import RequestReviewed
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.log.rules_replay import RulesReplay
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.study_replay import Study, require_superseded
+from policies.log.superseded_entries import RequestSuperseded
 from policies.log.witness_entries import WitnessEntry
 from policies.log.witness_replay import Answered, WitnessReplay
 from policies.rules.approval import RulesApproval
@@ -36,15 +39,6 @@ class Break:
 
     position: int | None
     reason: str
-
-
-@dataclass
-class _Request:
-    terms: Terms
-    decision: Decision | RulesApproval | None = None
-    approvals: Tally = field(default_factory=Tally)
-    answers: dict[int, log.RoundComputed] = field(default_factory=dict)
-    closed: bool = False
 
 
 class Replay:
@@ -61,7 +55,7 @@ class Replay:
         self._now = 0
         self._pinned: set[str] = set()
         self._snapshots: dict[str, tuple[str, set[str]]] = {}
-        self._requests: dict[str, _Request] = {}
+        self._requests: dict[str, Study] = {}
         self._contexts: set[str] = set()
         self._reviewed: set[str] = set()
         self.rules = RulesReplay(site.site, owner_key)
@@ -140,10 +134,10 @@ class Replay:
                 self._compute(entry)
             case log.UpdateReleased():
                 self._release(entry)
-            case log.RequestClosed() if entry.request in self.jobs:
-                self.jobs.close(entry.request)
             case log.RequestClosed():
-                self._request(entry.request).closed = True
+                self._close(entry.request)
+            case RequestSuperseded():
+                self._supersede(entry)
             case LogRecovered():
                 self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
                 self.jobs.drop_approvals()
@@ -170,13 +164,29 @@ class Replay:
         snapshots.add(entry.snapshot_commitment)
 
     def _receive(self, entry: log.RequestReceived) -> None:
-        self._requests.setdefault(entry.request, _Request(entry.terms))
+        self._requests.setdefault(entry.request, Study(entry.terms))
         require(entry.terms.digest() == entry.request, "the request is named by another digest than that of its terms")
         require(entry.terms.researcher in self._pinned, "the terms name a researcher who was never pinned")
         member = entry.terms.member(self._site.site)
         if member is None:
             raise RefusedError("the terms do not name this site in their cohort")
         require(member.data_set in self._snapshots, "the terms name a data set that was never registered")
+
+    def _close(self, request: str) -> None:
+        if request in self.jobs:
+            self.jobs.close(request)
+        else:
+            self._request(request).closed = True
+
+    def _supersede(self, entry: RequestSuperseded) -> None:
+        require_superseded(entry.request, self._terms(entry.request), self._terms(entry.by))
+        reservation = self.accounts.reservations.get(entry.request)
+        runs = entry.request not in self.jobs and self._requests[entry.request].answers
+        require(not runs and not (reservation and reservation.charged), "a study that runs is superseded")
+        self._close(entry.request)
+
+    def _terms(self, request: str) -> Terms | JobTerms:
+        return self.jobs.terms(request) if request in self.jobs else self._request(request).terms
 
     def _was_received(self, request: str) -> bool:
         return request in self._requests or request in self.jobs
@@ -186,7 +196,7 @@ class Replay:
         require(request not in self._reviewed, "the request is reviewed a second time")
         self._reviewed.add(request)
 
-    def _request(self, request: str) -> _Request:
+    def _request(self, request: str) -> Study:
         require(request in self._requests, "the request was never received")
         return self._requests[request]
 
@@ -255,15 +265,10 @@ class Replay:
         self.accounts.charge(entry)
         population = self._approval(entry.request).population
         require(entry.population == population, "the charge falls on another population than was approved")
-        demanded = self._demanded(entry.request, log.step_round(entry.step)).get(entry.partition)
+        demanded = self._request(entry.request).demanded(log.step_round(entry.step)).get(entry.partition)
         require(demanded is not None, "the terms demand no charge on this partition for this step")
         charged = GaussianMechanism(**entry.mechanism.model_dump())
         require(charged == demanded, "the mechanism charged is not the one in the terms")
-
-    def _demanded(self, request: str, round_number: int | None) -> Mapping[Partition, GaussianMechanism]:
-        """What the request's terms run in this round, on each partition; nothing outside their rounds."""
-        terms = self._request(request).terms
-        return {} if round_number is None or round_number > terms.sums else round_mechanisms(terms, round_number)
 
     def _compute(self, entry: log.RoundComputed) -> None:
         request = self._request(entry.request)
@@ -272,7 +277,7 @@ class Replay:
         require(entry.round_context not in self._contexts, "the masks of one round context are used twice")
         self._contexts.add(entry.round_context)
         self._approval(entry.request)
-        demanded = self._demanded(entry.request, entry.round)
+        demanded = request.demanded(entry.round)
         require(entry.round <= request.terms.sums, "the terms have no such round")
         missing = demanded.keys() - self.accounts.charged(entry.request, log.round_step(entry.round), entry.attempt)
         require(not missing, f"the round is computed without a charge for {' and '.join(sorted(missing))}")

@@ -20,7 +20,7 @@ _LONGEST_SENTENCE = 600
 Part = Literal["source", "program", "terms", "documentation", "label"]
 """What changed; documentation runs nowhere, and labels (names, dates) differ in every request."""
 
-_LABELS = frozenset({"name", "title", "expires_at"})
+_LABELS = frozenset({"name", "title", "expires_at", "supersedes"})
 _UNTOLD = frozenset({"study", "job"})
 _TOLD_ELSEWHERE = frozenset(
     {"code", "programs.loss", "programs.metrics", "programs.source", "programs.parameter_count"}

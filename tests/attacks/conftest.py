@@ -59,6 +59,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                 "legal_basis": "Consent.",
                 "recipients": "The study group",
                 "onward_use": "None",
+                "supersedes": None,
                 "cohort": [
                     {"site": party, "data_set": "patients", "weight": weight}
                     for party, weight in zip(parties, weights or [1] * len(parties), strict=True)

@@ -39,6 +39,7 @@ JOB_TERMS = JobTerms(
     legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
+    supersedes=None,
     expires_at=EXPIRES,
 )
 JOB = JOB_TERMS.digest()

@@ -42,6 +42,7 @@ TERMS = Terms(
     legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
+    supersedes=None,
     cohort=(
         CohortMember(site=FACTS.site, data_set="registry", weight=1),
         CohortMember(site=party_of(PARTNER.public_key().public_bytes_raw()), data_set="admissions", weight=2),

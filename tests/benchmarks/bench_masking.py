@@ -49,6 +49,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                 "legal_basis": "Consent.",
                 "recipients": "Nobody",
                 "onward_use": "None",
+                "supersedes": None,
                 "cohort": [{"site": party, "data_set": "data", "weight": 1} for party in parties],
                 "programs": {
                     **dict.fromkeys(("loss", "metrics", "initial_parameters", "source"), a_digest),

@@ -182,6 +182,19 @@ def test_a_question_about_a_job_is_answered(scene: SyftScene) -> None:
         job.answer("No: …", job.questions[0])
 
 
+def test_a_job_is_replaced_by_the_next_one(scene: SyftScene) -> None:
+    client = scene.acquainted()
+    older = scene.submit(client)
+    with client.jobs["count"].replaced():
+        client.submit_python_job(ANNA, scene.script(), "count better")
+    client.submit_python_job(ANNA, scene.script(), "count more")
+    scene.talk(client)
+    assert [it.supersedes for it in scene.anna.jobs] == [None, older.digest(), None]
+    scene.anna.says(scene.anna.status(older, "superseded"))
+    scene.talk(client)
+    assert client.jobs["count"].status == "failed"
+
+
 def test_a_job_is_cancelled(scene: SyftScene) -> None:
     client = scene.acquainted()
     terms = scene.submit(client)

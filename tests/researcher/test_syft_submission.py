@@ -39,7 +39,7 @@ def submit(tmp_path: Path) -> Submit:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         job_dir = client.submit_python_job(ANNA, str(folder), **({"job_name": "count"} | arguments))
-        return read_submission(job_dir, "b" * 64, site, data_sets, STATED)
+        return read_submission(job_dir, "b" * 64, site, data_sets, STATED, None)
 
     return act
 

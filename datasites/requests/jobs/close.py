@@ -37,7 +37,7 @@ def cancel_own_job(connection: Connection, sender: str, message: JobCancel, now:
     if job is None:
         raise RefusedError("This site knows no such job of yours.")
     if job.status in _CLOSABLE or job.tell_at is not None:
-        _close(connection, job, Status.CANCELLED, f"Its researcher cancelled: {message.reason}", now)
+        close_job(connection, job, Status.CANCELLED, f"Its researcher cancelled: {message.reason}", now)
     else:
         tell(connection, job, now)
 
@@ -51,7 +51,7 @@ def cancel_job(connection: Connection, number: int, reason: str, now: int) -> Jo
     job = job_by_number(connection, number)
     if job.status not in _CLOSABLE:
         raise ConflictError(f"Job {number} is {job.status}; there is nothing to cancel.")
-    return _close(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
+    return close_job(connection, job, Status.CANCELLED, f"The owner cancelled: {reason}", now)
 
 
 def revoke_job(connection: Connection, job: Job, reason: str, now: int) -> None:
@@ -62,7 +62,7 @@ def revoke_job(connection: Connection, job: Job, reason: str, now: int) -> None:
     """
     if job.status not in _REVOCABLE:
         raise ConflictError(f"Job {job.number} is {job.status}, and no approval of it stands.")
-    _close(connection, job, Status.REVOKED, reason, now)
+    close_job(connection, job, Status.REVOKED, reason, now)
 
 
 def close_expired_jobs(connection: Connection, now: int, patience: int | None) -> bool:
@@ -79,7 +79,7 @@ def close_expired_jobs(connection: Connection, now: int, patience: int | None) -
         for digest in connection.execute(select(jobs.c.digest).where(which)).scalars().all():
             job, found = find_job(connection, digest), True
             if job is not None:
-                _close(connection, job, Status.EXPIRED, reason, now)
+                close_job(connection, job, Status.EXPIRED, reason, now)
     ended = jobs.c.status.not_in(_CLOSABLE) & (jobs.c.expires_at <= now) & jobs.c.tell_at.is_(None)
     kept = jobs.c.code_file.is_not(None) | jobs.c.outputs_file.is_not(None)
     connection.execute(update(jobs).where(ended & kept).values(code_file=None, outputs_file=None))
@@ -122,7 +122,8 @@ def next_job_expiry(connection: Connection, now: int, patience: int | None) -> i
     return min((it for it in found if it is not None), default=None)
 
 
-def _close(connection: Connection, job: Job, status: Status, reason: str, now: int) -> Job:
+def close_job(connection: Connection, job: Job, status: Status, reason: str, now: int) -> Job:
+    """End an open job as `status`; its researcher reads `reason`, and what was kept to run or release it is dropped."""
     detail = as_text(reason)
     forget_approvals(connection, job.digest)
     set_job_status(connection, job.digest, status, detail)

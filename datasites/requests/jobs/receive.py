@@ -13,6 +13,7 @@ from datasites.protocol.job_messages import JobSubmission
 from datasites.requests.contacts import accepted_contact
 from datasites.requests.jobs.code import require_plain_source, split_code
 from datasites.requests.jobs.records import Status, find_job, find_senders_job, next_request_number
+from datasites.requests.jobs.supersede import supersede_job
 from datasites.requests.jobs.tell import tell
 from datasites.site import Site
 from datasites.store.contents import SavedFile
@@ -132,3 +133,6 @@ def _accept(
         )
     )
     append(connection, JobReceived(at=now, request=terms.digest(), terms=terms))
+    accepted = find_job(connection, terms.digest())
+    if accepted is not None:
+        supersede_job(connection, accepted, now)

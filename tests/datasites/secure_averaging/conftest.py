@@ -82,6 +82,7 @@ def make_cohort(
                 "legal_basis": "Consent.",
                 "recipients": "Nobody",
                 "onward_use": "None",
+                "supersedes": None,
                 "cohort": [
                     {"site": site, "data_set": "patients", "weight": weight}
                     for site, weight in zip(identities, weights, strict=True)

@@ -30,6 +30,7 @@ TERMS = JobTerms(
     legal_basis="Consent.",
     recipients="r",
     onward_use="o",
+    supersedes=None,
     expires_at=2_000_000_000,
 )
 SHOWN = ShownJob(TERMS, ADA, "pending", "It waits for the owner.", CODE, 1_700_000_000)

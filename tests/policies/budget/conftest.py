@@ -46,6 +46,7 @@ def terms() -> Terms:
         "legal_basis": "Consent.",
         "recipients": "r",
         "onward_use": "none",
+        "supersedes": None,
         "cohort": [{"site": site, "data_set": "visits", "weight": 1} for site in digests[1:4]],
         "programs": {
             **dict(zip(("loss", "metrics", "initial_parameters", "source"), digests[4:], strict=True)),

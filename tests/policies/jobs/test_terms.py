@@ -32,6 +32,7 @@ def terms(**changes: Any) -> JobTerms:
         "legal_basis": "Consent.",
         "recipients": "The ward.",
         "onward_use": "None.",
+        "supersedes": None,
         "expires_at": 2_000_000_000,
     }
     return JobTerms(**(fields | changes))
@@ -85,6 +86,7 @@ def test_every_field_of_the_terms_counts_for_their_digest() -> None:
         "legal_basis": "Law.",
         "recipients": "Nobody.",
         "onward_use": "Any.",
+        "supersedes": "4" * 64,
         "expires_at": 2_000_000_001,
     }
     assert set(changes) | {"version"} == set(JobTerms.model_fields)

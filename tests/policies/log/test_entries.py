@@ -19,6 +19,7 @@ from policies.log.question_entries import QuestionAnswered, QuestionAsked
 from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
+from policies.log.superseded_entries import RequestSuperseded
 from policies.log.witness_entries import HistoriesSettled, SignatureFailed, SumDisputed, TwoHistories
 from policies.people.appointment import Dismissal, sign_dismissal
 from policies.question import Question, sign_question
@@ -87,6 +88,7 @@ TERMS = Terms(
     legal_basis="Consent.",
     recipients="The study group",
     onward_use="None",
+    supersedes=None,
     cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1) for number in range(2)),
     programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10),
     training=Training(
@@ -164,6 +166,7 @@ EXAMPLES: list[log.LogEntry] = [
     stopped(),
     resumed(),
     QuestionAsked(at=1, signed=sign_question(Ed25519PrivateKey.generate(), None, QUESTION)),
+    RequestSuperseded(at=1, request=HEX, by=HEX),
     QuestionAnswered(at=1, request=HEX, number=1, answer="Because.\nIt is so."),
     STAYS,
     JOB_RECEIVED,

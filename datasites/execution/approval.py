@@ -11,12 +11,14 @@ from datasites.requests.by_rules import require_rules_approval
 from datasites.requests.records import Request, Status, find_study, require_as_received
 from datasites.requests.review import draft_decision
 from datasites.site import Site
+from datasites.store.adopted_rules import adopted_as
 from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
 from policies.decision import verify_decisions
 from policies.errors import NotAuthenticError, RefusedError
 from policies.log.entries import DecisionTaken
+from policies.people.rules import require_people
 from policies.programs.digests import PARAMETERS_DOMAIN
 
 
@@ -28,6 +30,7 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
         NotAuthenticError: another sender, or the stored decision does not cover what is stored beside it.
     """
     require_not_stopped(connection, site)
+    now = max(now, site.moment(connection))
     request = find_study(connection, sender, study)
     if request is None:
         raise RefusedError("This site knows no such study of yours.")
@@ -52,9 +55,11 @@ def _require_ground(connection: Connection, site: Site, request: Request, data_s
     if request.decision is None:
         return require_rules_approval(connection, site, request, data_set, cost).expires_at
     decision = verify_decisions(request.decision, site.owner_key, request.terms.researcher)
+    rules = adopted_as(connection, site.identity.card, decision.house_rules).rules.approvals
     for signed in request.decision.signed:
         entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
         require_signed_in_role(connection, site, signed, entry)
+        require_people(rules, signed, decision.approvals, rules.studies)
     facts = (request, data_set, cost, decision.house_rules)
     stored = draft_decision(site, *facts, approvals=decision.approvals, verdict="approve", reason="as stored", now=0)
     if decision.verdict != "approve" or decision.subject() != stored.subject():

@@ -53,6 +53,18 @@ def adopted_now(connection: Connection, card: IdentityCard) -> Adopted:
     return holds
 
 
+def adopted_as(connection: Connection, card: IdentityCard, digest: str) -> Adopted:
+    """The rules that decisions name by `digest`, whether they hold now or did before.
+
+    Raises:
+        NotAuthenticError: the owner adopted none such.
+    """
+    row = connection.execute(select(adopted_rules).where(adopted_rules.c.digest == digest)).first()
+    if row is None:
+        raise NotAuthenticError("The decision names house rules that the owner never adopted.")
+    return _verified(row, card)
+
+
 def adopt(
     connection: Connection, card: IdentityCard, rules: HouseRules, owner_key: Ed25519PrivateKey, now: int
 ) -> Adopted:

@@ -13,8 +13,7 @@ from policies.log import job_entries
 from policies.log.accounts import require
 from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
-from policies.people.rules import ApprovalRules, require_approver
-from policies.people.signer import PersonSigned, person_of
+from policies.people.rules import require_people
 from policies.rules.adoption import Adoption, verify_adoption
 from policies.rules.approval import RulesApproval
 from policies.rules.approved import Approved
@@ -100,7 +99,7 @@ class RulesReplay:
                 self._decide_job(entry.signed, now)
             case job_entries.ReleaseDecided() if self._adoption is not None:
                 rules = self._adoption.rules.approvals
-                _require_people(rules, entry.signed, entry.signed.release.approvals, rules.releases)
+                require_people(rules, entry.signed, entry.signed.release.approvals, rules.releases)
             case log.UpdateReleased() if (study := self._studies.get(entry.request)) is not None:
                 study.complete |= entry.round == study.terms.sums
             case ApprovalRevoked() if (study := self._studies.get(entry.signed.revocation.request)) is not None:
@@ -129,7 +128,7 @@ class RulesReplay:
         if study is not None:
             study.approval = decision if decision.verdict == "approve" else None
         rules = self._rules_named(decision.house_rules).approvals
-        _require_people(rules, signed, decision.approvals, rules.studies)
+        require_people(rules, signed, decision.approvals, rules.studies)
 
     def _approve_by_rules(self, approval: RulesApproval, now: int) -> None:
         study = self._studies.get(approval.request)
@@ -178,7 +177,7 @@ class RulesReplay:
         if job is not None:
             waiting, job.waiting_since = job.waiting_since, None
         rules = self._rules_named(decision.house_rules)
-        _require_people(rules.approvals, signed, decision.approvals, rules.approvals.jobs)
+        require_people(rules.approvals, signed, decision.approvals, rules.approvals.jobs)
         if job is None or decision.verdict != "approve":
             return
         populations = {self._people.of[name] for name in job.terms.data_sets if name in self._people.of}
@@ -187,11 +186,6 @@ class RulesReplay:
         _require_none(job_obstacles(rules, asked, now), "the approval breaks the rules that it names")
         held = decision.release == "by-hand" or rules.jobs.release_clean
         require(held, "the approval lets clean outputs go, and the rules that it names have them wait for the owner")
-
-
-def _require_people(rules: ApprovalRules, signed: PersonSigned, named: int, asked: int) -> None:
-    require(named == asked, f"the decision takes {named} persons, and the house rules ask for {asked}")
-    require_approver(rules, person_of(signed.signer, signed.appointment))
 
 
 def _require_none(obstacles: Sequence[str], what: str) -> None:

@@ -106,7 +106,7 @@ def _rule_statements(replay: Replay) -> list[str]:
         *_evidence(replay),
         *(
             f"The guarantee of population «{name}» excludes {len(studies)} studies without noise."
-            for name, studies in sorted(replay.unbounded_studies.items())
+            for name, studies in sorted(replay.studies.unbounded.items())
         ),
         f"Each of the {counts['question-asked']} questions on requests was signed by a person of the site, and each of "
         f"the {counts['question-answered']} answers is the one answer to one of them.",
@@ -190,7 +190,7 @@ def _not_proved(pinned: Pinned, replay: Replay) -> list[str]:
         "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
         "the answers themselves.",
     ]
-    if replay.unbounded_studies:
+    if replay.studies.unbounded:
         statements.append("What the studies without noise tell about people: no privacy budget bounds it.")
     if replay.counts["outputs-released"]:
         statements.append("What the released analysis outputs tell about people: no privacy budget bounds it.")

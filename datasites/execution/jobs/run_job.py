@@ -19,6 +19,7 @@ from datasites.requests.jobs.tell import tell_time
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.serving.lifecycle import report
 from datasites.site import Site
+from datasites.store.adopted_rules import adopted_as
 from datasites.store.contents import Piece
 from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
@@ -29,6 +30,7 @@ from policies.jobs.endings import Ending, told_milliseconds
 from policies.log.entries import LogEntry
 from policies.log.job_entries import JobDecided, JobEnded, JobStarted
 from policies.log.journal import append
+from policies.people.rules import require_people
 
 _NOT_RUN = "This site could not run the job; its owner knows why."
 STOPPED = "The datasite was stopped while the job ran; nothing of it was kept. Its owner may let it run again."
@@ -131,9 +133,11 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
         raise NotAuthenticError("It stands as approved without a decision.")
     require_not_revoked(connection, site, job.digest)
     decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
+    rules = adopted_as(connection, site.identity.card, decision.house_rules).rules.approvals
     for signed in job.decision.signed:
         entry: LogEntry = JobDecided(at=signed.decision.decided_at, signed=signed)
         require_signed_in_role(connection, site, signed, entry)
+        require_people(rules, signed, decision.approvals, rules.jobs)
     stored = draft_job_decision(
         connection,
         site,
@@ -149,7 +153,7 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
         raise NotAuthenticError("The stored approval does not cover this job and these files.")
     if job.terms.digest() != job.digest or job.terms.researcher != job.sender:
         raise NotAuthenticError("The stored terms are not the ones that were received.")
-    if site.now >= min(decision.expires_at, job.terms.expires_at):
+    if site.moment(connection) >= min(decision.expires_at, job.terms.expires_at):
         raise RefusedError("The approval has expired.")
     return tuple(require_file_set(connection, name) for name in job.terms.data_sets)
 

@@ -14,6 +14,8 @@ from policies.log.verify import Pinned, verify_bundle
 from tests.demo.commands import environment
 from tests.demo.hospitals import UNITS, share_out
 
+README = Path(__file__).parents[2] / "README.md"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -136,3 +138,11 @@ def test_the_relay_is_left_with_nothing_readable(folder):
     kept = b"".join(path.read_bytes() for path in (folder / "relay").rglob("*") if path.is_file())
     for word in (b"patient-0", b"TumourPlan", b"malignant", b"mean radius", b"second opinion", b"cloister-terms"):
         assert word not in kept
+
+
+def test_the_review_in_the_readme_is_what_the_demo_prints(folder):
+    """But for the line breaks, which are the terminal's."""
+    (review,) = re.findall(r"^```text\n(Request 1: .*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    printed = " ".join((folder / "printed.txt").read_text().split())
+    for paragraph in review.split("\n\n"):
+        assert " ".join(paragraph.split()) in printed

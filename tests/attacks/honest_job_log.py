@@ -23,6 +23,7 @@ from tests.attacks.honest_log import (
     changed,
     verify,
 )
+from tests.attacks.honest_rules_log import adopted, adoption
 
 JOB_TERMS = JobTerms(
     version="cloister-job/1",
@@ -156,6 +157,18 @@ def with_jobs(old: log.LogEntry, *new: log.LogEntry) -> Entries:
     """The honest log with `new` in the place of `old`."""
     place = HONEST_JOBS.index(old)
     return [*HONEST_JOBS[:place], *new, *HONEST_JOBS[place + 1 :]]
+
+
+def jobs_under(**changes: object) -> Entries:
+    """The honest log of a site whose house rules are other than usual, as its decisions say."""
+    statement = adoption(RULES.rules.model_copy(update=changes))
+    entries: Entries = []
+    for entry in HONEST_JOBS:
+        if isinstance(entry, jobs.JobDecided):
+            decision = entry.signed.decision.model_copy(update={"house_rules": statement.digest()})
+            entry = entry.model_copy(update={"signed": sign_job_decision(OWNER, decision)})
+        entries.append(adopted(statement) if entry == ADOPTED else entry)
+    return entries
 
 
 Attack = tuple[Entries, log.LogEntry, str]

@@ -10,9 +10,11 @@ from policies.log import entries as log
 from policies.log.job_entries import JobDecided, ReleaseDecided
 from policies.log.people_entries import PersonAppointed, PersonDismissed
 from policies.people.appointment import AppointedRole, Dismissal, SignedAppointment, sign_dismissal
+from policies.people.rules import ApprovalRules
 from policies.statements.digests import party_of
-from tests.attacks.honest_job_log import FIRST, HONEST_JOBS, JOB_DECISION, sent, word
+from tests.attacks.honest_job_log import jobs_under, sent, started, word
 from tests.attacks.honest_log import (
+    ADOPTED,
     APPROVED,
     DECISION,
     FACTS,
@@ -21,9 +23,11 @@ from tests.attacks.honest_log import (
     RECEIVED,
     RESEARCHER,
     RESERVED,
+    RULES,
     Entries,
     verify,
 )
+from tests.attacks.honest_rules_log import adopted, adoption
 from tests.site_people import Holder, appointment
 
 BEA, CEM, EVE = Holder("Bea"), Holder("Cem"), Holder("Eve")
@@ -48,6 +52,11 @@ def by(holder: Holder, role: PersonAppointed | SignedAppointment, **changes: obj
     return log.DecisionTaken(at=101, signed=sign_decision(holder.key, DECISION.model_copy(update=changes), signed))
 
 
+TWO = adoption(RULES.rules.model_copy(update={"approvals": ApprovalRules(studies=2)}))
+BY_TWO = {"approvals": 2, "house_rules": TWO.digest()}
+"""What a decision states where two must approve."""
+
+
 def by_owner(**changes: object) -> log.DecisionTaken:
     return log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION.model_copy(update=changes)))
 
@@ -58,12 +67,17 @@ def log_of(people: Entries, *decisions: log.LogEntry) -> Entries:
     return [entry for old in HONEST for entry in swaps.get(id(old), [old])]
 
 
+def log_of_two(people: Entries, *decisions: log.LogEntry) -> Entries:
+    """The same of a site whose house rules ask for two persons."""
+    return [adopted(TWO) if entry == ADOPTED else entry for entry in log_of(people, *decisions)]
+
+
 REVIEWER, ALSO = appointed(BEA), appointed(CEM)
 AUDITOR = appointed(CEM, "auditor")
 SECOND_KEY = Holder("bea")
-SIGNED_TWICE = by(BEA, REVIEWER, approvals=2)
+SIGNED_TWICE = by(BEA, REVIEWER, **BY_TWO)
 FORGED = SIGNED_TWICE.model_copy(
-    update={"signed": SIGNED_TWICE.signed.model_copy(update={"signature": by_owner(approvals=2).signed.signature})}
+    update={"signed": SIGNED_TWICE.signed.model_copy(update={"signature": by_owner(**BY_TWO).signed.signature})}
 )
 ASKED = appointed(BEA, researcher=RESEARCHER)
 PINNED_AS_PARTY = log.PeerPinned(
@@ -72,7 +86,7 @@ PINNED_AS_PARTY = log.PeerPinned(
 
 
 def test_what_two_people_approved_is_found_sound() -> None:
-    report = verify(log_of([REVIEWER], by_owner(approvals=2), SIGNED_TWICE))
+    report = verify(log_of_two([REVIEWER], by_owner(**BY_TWO), SIGNED_TWICE))
     assert report.broken == []
     assert "Signed by: Bea 1, the owner 1." in " ".join(report.proved)
     alone = verify(log_of([REVIEWER], by(BEA, REVIEWER)))
@@ -81,7 +95,7 @@ def test_what_two_people_approved_is_found_sound() -> None:
 
 def test_what_was_approved_in_role_stands_after_a_dismissal() -> None:
     assert verify([*log_of([REVIEWER], by(BEA, REVIEWER)), dismissed(BEA)]).broken == []
-    assert verify(log_of([REVIEWER], by_owner(approvals=2), SIGNED_TWICE, dismissed(BEA))).broken == []
+    assert verify(log_of_two([REVIEWER], by_owner(**BY_TWO), SIGNED_TWICE, dismissed(BEA))).broken == []
 
 
 ATTACKS: dict[str, tuple[Entries, log.LogEntry, str]] = {
@@ -116,10 +130,20 @@ ATTACKS: dict[str, tuple[Entries, log.LogEntry, str]] = {
         by(CEM, appointed(CEM)),
         "another appointment",
     ),
-    "reserves on one approval of two": (log_of([REVIEWER], SIGNED_TWICE), RESERVED, "no approval stands"),
+    "reserves on one approval of two": (log_of_two([REVIEWER], SIGNED_TWICE), RESERVED, "no approval stands"),
+    "asks for one person where its rules ask for two": (
+        log_of_two([], by_owner(**BY_TWO | {"approvals": 1})),
+        by_owner(**BY_TWO | {"approvals": 1}),
+        "takes 1 persons, and the house rules ask for 2",
+    ),
+    "asks for two persons where its rules ask for one": (
+        log_of([REVIEWER], by_owner(approvals=2), by(BEA, REVIEWER, approvals=2)),
+        by_owner(approvals=2),
+        "takes 2 persons, and the house rules ask for 1",
+    ),
     "counts one person twice": (
-        log_of([REVIEWER], SIGNED_TWICE, by(BEA, REVIEWER, approvals=2, reason="Again.")),
-        by(BEA, REVIEWER, approvals=2, reason="Again."),
+        log_of_two([REVIEWER], SIGNED_TWICE, by(BEA, REVIEWER, **BY_TWO, reason="Again.")),
+        by(BEA, REVIEWER, **BY_TWO, reason="Again."),
         "one person approves the same twice",
     ),
     "gives one person two keys": (
@@ -137,19 +161,19 @@ ATTACKS: dict[str, tuple[Entries, log.LogEntry, str]] = {
         REVIEWER,
         "was appointed before",
     ),
-    "forges the second signature": (log_of([REVIEWER], by_owner(approvals=2), FORGED), FORGED, "not by the key"),
+    "forges the second signature": (log_of_two([REVIEWER], by_owner(**BY_TWO), FORGED), FORGED, "not by the key"),
     "counts a signature on something else": (
-        log_of([REVIEWER], by_owner(approvals=2), by(BEA, REVIEWER, approvals=2, expires_at=4_000)),
+        log_of_two([REVIEWER], by_owner(**BY_TWO), by(BEA, REVIEWER, **BY_TWO, expires_at=4_000)),
         RESERVED,
         "no approval stands",
     ),
     "counts somebody who left meanwhile": (
-        log_of([REVIEWER, ALSO], SIGNED_TWICE, dismissed(BEA), by(CEM, ALSO, approvals=2)),
+        log_of_two([REVIEWER, ALSO], SIGNED_TWICE, dismissed(BEA), by(CEM, ALSO, **BY_TWO)),
         RESERVED,
         "no approval stands",
     ),
     "counts what was said before a denial": (
-        log_of([REVIEWER], SIGNED_TWICE, by_owner(approvals=2, verdict="deny"), by_owner(approvals=2)),
+        log_of_two([REVIEWER], SIGNED_TWICE, by_owner(**BY_TWO, verdict="deny"), by_owner(**BY_TWO)),
         RESERVED,
         "no approval stands",
     ),
@@ -185,19 +209,35 @@ def test_the_verifier_names_the_entry(attack: str) -> None:
     assert (found[0].position in places, reason in found[0].reason) == (True, True), found
 
 
-def test_a_job_needs_its_second_approval_and_its_outputs_their_second_word() -> None:
-    first = JobDecided(
-        at=410, signed=sign_job_decision(OWNER, JOB_DECISION.model_copy(update={"approvals": 2, "release": "clean"}))
-    )
+def test_a_job_needs_its_second_approval() -> None:
+    jobs = jobs_under(approvals=ApprovalRules(jobs=2))
+    found = verify(jobs).broken[0]
+    assert (type(jobs[found.position or 0]), "takes 1 persons" in found.reason) == (JobDecided, True)
+    one, both = ([it for entry in jobs for it in asked_of(count, entry)] for count in (1, 2))
+    found = verify(one).broken[0]
+    assert (one[found.position or 0], "no approval stands" in found.reason) == (started(1), True)
+    assert verify([*both[:4], REVIEWER, *both[4:]]).broken == []
+
+
+def asked_of(count: int, entry: log.LogEntry) -> Entries:
+    """Any entry, and for a decision on a job the same by the first `count` of two persons whom it asks for."""
+    if not isinstance(entry, JobDecided):
+        return [entry]
+    decision = entry.signed.decision.model_copy(update={"approvals": 2})
+    signed = (sign_job_decision(OWNER, decision), sign_job_decision(BEA.key, decision, REVIEWER.signed))
+    return [JobDecided(at=entry.at, signed=it) for it in signed[:count]]
+
+
+def test_a_jobs_outputs_need_their_second_word() -> None:
+    jobs = jobs_under(approvals=ApprovalRules(releases=2))
+    found = verify(jobs).broken[0]
+    assert (jobs[found.position or 0], "takes 1 persons" in found.reason) == (word(2), True)
     release = word(2).signed.release.model_copy(update={"approvals": 2})
     said = ReleaseDecided(at=424, signed=sign_release(OWNER, release))
     again = ReleaseDecided(at=424, signed=sign_release(BEA.key, release, REVIEWER.signed))
-    place = HONEST_JOBS.index(FIRST)
-    alone = [*HONEST_JOBS[:place], first, *HONEST_JOBS[place + 1 :]]
-    assert "no approval stands" in verify(alone).broken[0].reason
-    one = [said if entry == word(2) else entry for entry in HONEST_JOBS]
-    found = verify(one).broken
-    assert (one[found[0].position or 0], "no signed word" in found[0].reason) == (sent(2, "by-hand"), True)
+    one = [said if entry == word(2) else entry for entry in jobs]
+    found = verify(one).broken[0]
+    assert (one[found.position or 0], "no signed word" in found.reason) == (sent(2, "by-hand"), True)
     place = one.index(said)
     both = [*one[:4], REVIEWER, *one[4:place], said, again, *one[place + 1 :]]
     assert verify(both).broken == []

@@ -4,14 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from policies.jobs.decision import sign_job_decision
 from policies.log import entries as log
-from policies.log.job_entries import JobDecided
 from policies.log.rules_entries import RulesAdopted
 from policies.rules.adoption import sign_adoption
 from policies.rules.house_rules import AutoApprovalRules, DataSetRules
 from policies.terms import Terms
-from tests.attacks.honest_job_log import HONEST_JOBS
+from tests.attacks.honest_job_log import jobs_under
 from tests.attacks.honest_log import (
     ADOPTED,
     APPROVED,
@@ -211,14 +209,8 @@ ATTACKS: dict[str, tuple[Callable[[], Entries], str]] = {
 
 
 def _job_rules(**changes: object) -> Entries:
-    """The honest log of a job, whose site adopted other rules, as its decisions say."""
-    statement = adoption(RULES.rules.model_copy(update=changes))
-    entries: Entries = []
-    for entry in HONEST_JOBS:
-        if isinstance(entry, JobDecided):
-            decision = entry.signed.decision.model_copy(update={"house_rules": statement.digest()})
-            entry = entry.model_copy(update={"signed": sign_job_decision(OWNER, decision)})
-        entries.append(adopted(statement) if entry == ADOPTED else entry)
+    """The honest log of a job, whose site adopted other rules, and the data set of the people whom it is about."""
+    entries = jobs_under(**changes)
     return [*entries[:4], HONEST[4], *entries[4:]]
 
 

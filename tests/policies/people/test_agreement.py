@@ -2,12 +2,12 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from policies.house_rules import DEFAULT_HOUSE_RULES, parse_house_rules
 
 from policies.decision import Decision, SignedDecision, SignedDecisions, sign_decision, verify_decisions
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
 from policies.people.rules import ApprovalRules, require_approver
 from policies.people.signer import Person
+from policies.rules.house_rules import DEFAULT_HOUSE_RULES, parse_house_rules
 from policies.statements.digests import party_of
 from tests.policies.test_decision import decision
 from tests.site_people import Holder, appointment

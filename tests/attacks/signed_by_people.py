@@ -21,11 +21,10 @@ def signed(
     """An approval of `request` as it stands."""
     with scene.site.engine.begin() as connection:
         data_set = require_data_set(connection, request.data_set)
-    cost = request_cost(request.terms, data_set.filter_order)
-    wanted = scene.site.house_rules().approvals.studies
-    decision = draft_decision(
-        scene.site, request, data_set, cost, approvals=wanted, verdict="approve", reason="ok", now=scene.now
-    )
+    adopted = scene.rules()
+    facts = (request, data_set, request_cost(request.terms, data_set.filter_order), adopted.digest)
+    wanted = adopted.rules.approvals.studies
+    decision = draft_decision(scene.site, *facts, approvals=wanted, verdict="approve", reason="ok", now=scene.now)
     return sign_decision(key, Decision(**(decision.model_dump() | changes)), appointed)
 
 

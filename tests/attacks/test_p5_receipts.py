@@ -152,7 +152,7 @@ FALSE: dict[str, tuple[Callable[[], Receipt], str]] = {
     "of what was denied at last": (lambda: logged(*ROUND, DENIED), "no approval"),
     "of what a stranger approved": (
         lambda: logged(RECEIVED, FORGED_APPROVAL, computed(1), released(1), SUM_OPENED),
-        "another owner key",
+        "neither the owner's nor appointed by the owner",
     ),
     "of a sum without this site": (
         lambda: logged(RECEIVED, APPROVED, computed(1), released(1), LEFT_OUT),
@@ -211,7 +211,7 @@ FALSE_RESULTS: dict[str, tuple[Callable[[], ResultReceipt], str]] = {
             OWN_PART,
             partners_receipt(approval=log.DecisionTaken(at=101, signed=sign_decision(OWNER, PARTNERS_DECISION))),
         ),
-        "another owner key",
+        "neither the owner's nor appointed by the owner",
     ),
     "uses one site's approval for another": (
         lambda: result(

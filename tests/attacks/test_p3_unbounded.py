@@ -9,9 +9,15 @@ from pydantic import ValidationError
 from datasites.requests.excluded import Excluded, excluded_by_population
 from datasites.requests.records import Request, Status
 from policies.errors import RefusedError
+from policies.rules.adoption import Adoption
 from tests.attacks import honest_log
-from tests.attacks.honest_log import HONEST, TERMS, changed, under
+from tests.attacks.honest_log import ADOPTED, HONEST, RULES, TERMS, Entries, changed, under
+from tests.attacks.honest_rules_log import adopted, adoption, rules, second
+from tests.attacks.honest_rules_log import by_rules as approved_by_rules
+from tests.attacks.ruled_site import by_rules, new_ruled_scene
+from tests.databases import SQLITE
 from tests.one_site import Scene, new_scene
+from tests.one_study import OTHER_STUDY
 
 UNBOUNDED: dict[str, Any] = {
     "privacy": None,
@@ -27,10 +33,18 @@ WITHOUT_NOISE = TERMS.model_copy(
 )
 UNCHARGED = [entry for entry in HONEST if entry.kind != "charge-made"]
 NO_COST = {"training_units": 0, "evaluation_units": 0}
-HONEST_WITHOUT_NOISE = [
-    changed(entry, **NO_COST) if entry.kind.startswith("reservation-") else entry
-    for entry in under(WITHOUT_NOISE, UNCHARGED, **NO_COST)
-]
+ALLOWED = adoption(RULES.rules.model_copy(update={"unbounded_studies": True}))
+AUTOMATIC = adoption(rules(unbounded_studies=True))
+
+
+def without_noise(allowed: Adoption = ALLOWED) -> Entries:
+    """The honest log of a study without noise, under rules that let people approve one."""
+    entries = under(WITHOUT_NOISE, UNCHARGED, house_rules=allowed.digest(), **NO_COST)
+    free = [changed(it, **NO_COST) if it.kind.startswith("reservation-") else it for it in entries]
+    return [adopted(allowed) if it == ADOPTED else it for it in free]
+
+
+HONEST_WITHOUT_NOISE = without_noise()
 
 
 @pytest.fixture
@@ -114,7 +128,29 @@ def test_a_private_study_is_not_passed_off_as_an_unbounded_one() -> None:
 def test_an_unbounded_round_without_a_persons_approval_is_a_break() -> None:
     undecided = [it for it in HONEST_WITHOUT_NOISE if it.kind != "decision-taken"]
     reasons = [it.reason for it in honest_log.verify(undecided).broken]
-    assert reasons.count("no approval by the owner stands for this request") == 3  # the reservation and two rounds
+    assert reasons.count("no approval stands for this request") == 3  # the reservation and two rounds
+
+
+def test_an_unbounded_study_under_rules_that_forbid_it_is_a_break() -> None:
+    broken = honest_log.verify(without_noise(RULES)).broken
+    assert "the study gives no privacy guarantee" in broken[0].reason
+
+
+def test_the_rules_never_approve_an_unbounded_study(tmp_path: Path) -> None:
+    """Not even one like another that a person approved: each takes a person's word of its own."""
+    scene = new_ruled_scene(tmp_path, SQLITE)
+    allow(scene)
+    scene.approved(**UNBOUNDED)
+    request = scene.submit(OTHER_STUDY, **UNBOUNDED)
+    assert (request.status, request.ground, by_rules(scene)) == (Status.PENDING, None, [])
+    assert scene.approve(request).status is Status.APPROVED
+
+
+def test_an_unbounded_study_that_the_rules_approved_is_a_break() -> None:
+    again = second(privacy=None, evaluation=WITHOUT_NOISE.evaluation, training=WITHOUT_NOISE.training)
+    *approval, reserved = approved_by_rules(again, AUTOMATIC, precedent=WITHOUT_NOISE.digest(), **NO_COST)
+    broken = honest_log.verify([*without_noise(AUTOMATIC)[:8], *approval, changed(reserved, **NO_COST)]).broken
+    assert ["takes a person" in it.reason for it in broken] == [True], broken
 
 
 def test_an_unbounded_round_beyond_the_terms_is_a_break() -> None:

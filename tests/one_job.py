@@ -130,7 +130,7 @@ class JobScene:
 
     def release(self, job: Job, *, logs: bool = False) -> Job:
         with self.scene.site.engine.begin() as connection:
-            shown = release_digest(self.scene.site, job, outputs_of(job, logs=logs))
+            shown = release_digest(connection, self.scene.site, job, outputs_of(job, logs=logs))
             return release_outputs(connection, self.scene.site, shown, self.scene.owner_key)
 
     def withhold(self, job: Job, reason: str = "Too fine.") -> Job:

@@ -105,14 +105,16 @@ def test_files_that_were_not_shown_cannot_be_released(jobs: JobScene) -> None:
     job = jobs.ran('open("outputs/a.txt", "w").write("a")\nopen("outputs/b.txt", "w").write("b")')
     files = outputs_of(job, logs=True)
     for chosen in ((), files[:1], files[1:2], files[2:], tuple(reversed(files))):
-        digest = release_digest(jobs.scene.site, job, chosen)
-        with jobs.scene.site.engine.begin() as connection, pytest.raises(RefusedError, match="as things stand now"):
-            release_outputs(connection, jobs.scene.site, digest, jobs.scene.owner_key)
+        with jobs.scene.site.engine.begin() as connection:
+            digest = release_digest(connection, jobs.scene.site, job, chosen)
+            with pytest.raises(RefusedError, match="as things stand now"):
+                release_outputs(connection, jobs.scene.site, digest, jobs.scene.owner_key)
 
 
 def test_a_release_of_one_attempt_is_none_of_the_next(jobs: JobScene) -> None:
     job = jobs.ran('print("p001")\n1 / 0')
-    digest = release_digest(jobs.scene.site, job, outputs_of(job, logs=True))
+    digest = jobs.shown(job).release_digest_with_logs
+    assert digest is not None
     again = jobs.run(jobs.approve(job))
     assert (again.attempt, again.status) == (2, Status.FAILED)
     with jobs.scene.site.engine.begin() as connection, pytest.raises(RefusedError):

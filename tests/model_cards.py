@@ -8,8 +8,9 @@ import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.protocol.identity import Identity, IdentityCard
-from policies.decision import Decision, SignedDecision, sign_decision
+from policies.decision import Decision, SignedDecisions, sign_decision
 from policies.terms import Terms
+from researcher.approvals import Approval
 from researcher.results import Result, RoundRecord
 from tests.one_study import STUDY, make_terms
 from tests.researcher.plans import LogisticRegression
@@ -29,7 +30,7 @@ class Sites:
     owners: tuple[Ed25519PrivateKey, ...]
     terms: Terms
 
-    def approval(self, of: int, key: Ed25519PrivateKey | None = None, **changes: Any) -> SignedDecision:
+    def approval(self, of: int, key: Ed25519PrivateKey | None = None, **changes: Any) -> SignedDecisions:
         fields: dict[str, Any] = {
             "version": "cloister-decision/1",
             "site": self.cards[of].party,
@@ -39,14 +40,17 @@ class Sites:
             "population": "clinic-a",
             "training_units": 1,
             "evaluation_units": 1,
+            "house_rules": "a" * 64,
             "expires_at": 1_900_000_000,
+            "approvals": 1,
             "verdict": "approve",
             "reason": "approved as shown",
             "decided_at": 1_800_000_000,
         }
-        return sign_decision(key or self.owners[of], Decision(**{**fields, **changes}))
+        signed = sign_decision(key or self.owners[of], Decision(**{**fields, **changes}))
+        return SignedDecisions(signed=(signed,))
 
-    def result(self, *approvals: SignedDecision, terms: Terms | None = None) -> Result:
+    def result(self, *approvals: Approval, terms: Terms | None = None) -> Result:
         """The result, with every owner's approval where none are given."""
         given = approvals or tuple(self.approval(site) for site in range(3))
         parameters = {"weight": torch.ones(1, 6)}

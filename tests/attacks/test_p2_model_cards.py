@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from policies.decision import SignedDecision
+from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
 from researcher import check_model
 from tests.model_cards import Sites, new_sites
@@ -17,36 +17,46 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
     return new_sites(tmp_path_factory.mktemp("sites"))
 
 
-def of_other_terms(sites: Sites) -> SignedDecision:
+def of_other_terms(sites: Sites) -> SignedDecisions:
     return sites.approval(0, request="b" * 64)
 
 
-def by_another_key(sites: Sites) -> SignedDecision:
+def by_another_key(sites: Sites) -> SignedDecisions:
     return sites.approval(0, Ed25519PrivateKey.generate())
 
 
-def under_the_owners_name(sites: Sites) -> SignedDecision:
-    return by_another_key(sites).model_copy(update={"owner_key": sites.approval(0).owner_key})
+def under_the_owners_name(sites: Sites) -> SignedDecisions:
+    (forged,) = by_another_key(sites).signed
+    return SignedDecisions(signed=(forged.model_copy(update={"signer": sites.approval(0).signed[0].signer}),))
 
 
-def by_another_owner(sites: Sites) -> SignedDecision:
+def by_another_owner(sites: Sites) -> SignedDecisions:
     return sites.approval(0, sites.owners[1])
 
 
-def turned_round(sites: Sites) -> SignedDecision:
-    denied = sites.approval(0, verdict="deny")
-    return denied.model_copy(update={"decision": denied.decision.model_copy(update={"verdict": "approve"})})
+def turned_round(sites: Sites) -> SignedDecisions:
+    (denied,) = sites.approval(0, verdict="deny").signed
+    turned = denied.decision.model_copy(update={"verdict": "approve"})
+    return SignedDecisions(signed=(denied.model_copy(update={"decision": turned}),))
 
 
-def denial(sites: Sites) -> SignedDecision:
+def one_of_two(sites: Sites) -> SignedDecisions:
+    return sites.approval(0, approvals=2)
+
+
+def one_person_twice(sites: Sites) -> SignedDecisions:
+    return SignedDecisions(signed=one_of_two(sites).signed * 2)
+
+
+def denial(sites: Sites) -> SignedDecisions:
     return sites.approval(0, verdict="deny")
 
 
-def of_a_stranger(sites: Sites) -> SignedDecision:
+def of_a_stranger(sites: Sites) -> SignedDecisions:
     return sites.approval(0, site="d" * 64)
 
 
-def of_a_site_that_is_there_already(sites: Sites) -> SignedDecision:
+def of_a_site_that_is_there_already(sites: Sites) -> SignedDecisions:
     return sites.approval(1)
 
 
@@ -58,12 +68,14 @@ def of_a_site_that_is_there_already(sites: Sites) -> SignedDecision:
         under_the_owners_name,
         by_another_owner,
         turned_round,
+        one_of_two,
+        one_person_twice,
         denial,
         of_a_stranger,
         of_a_site_that_is_there_already,
     ],
 )
-def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], SignedDecision], tmp_path: Path) -> None:
+def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], SignedDecisions], tmp_path: Path) -> None:
     folder = sites.result(forge(sites), sites.approval(1), sites.approval(2)).save(tmp_path / "model")
     with pytest.raises((NotAuthenticError, RefusedError)):
         check_model(folder, sites.cards)

@@ -21,7 +21,7 @@ def test_a_card_says_what_was_approved_and_by_whom(tmp_path: Path) -> None:
     for site, name in enumerate(("anna", "bern", "cork")):
         assert f"| {name} | clinic-a | 1 | ε={epsilon:.3g}, δ=1e-06 | ε={epsilon:.3g}, δ=1e-06 |" in text
         assert sites.approval(site).decision.subject() in text
-        assert sites.approval(site).owner_key[:16] in text
+        assert sites.approval(site).signed[0].signer[:16] in text
     assert "2027-01-15 08:00 UTC" in text
     assert "| 3 | 0.900 |" in text
     assert "3 of 3 rounds" in text

@@ -52,7 +52,7 @@ def _sign(connection: Connection, site: Site, job: Job, key: Ed25519PrivateKey) 
     if job.status is Status.PENDING:
         approve_job(connection, site, job_approval_digest(connection, site, job), key)
     else:
-        release_outputs(connection, site, release_digest(site, job, outputs_of(job, logs=False)), key)
+        release_outputs(connection, site, release_digest(connection, site, job, outputs_of(job, logs=False)), key)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import Tensor
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.private_files import read_given_file
 from policies.errors import NotAuthenticError
+from policies.rules.approval import RulesGround
 from policies.statements.digests import digest
 from policies.statements.schema import parse_model
 from researcher.approvals import require_approval, told
@@ -64,6 +65,10 @@ def check_model(folder: Path | str, cards: Iterable[IdentityCard]) -> ModelCard:
             )
         if signed is None:
             raise NotAuthenticError(f"The card shows no approval of {name}, whose records the model was trained on.")
+        if isinstance(signed, RulesGround):
+            raise NotAuthenticError(
+                f"{name} approved by its house rules, of which a card is no proof; ask for the receipt, and verify it."
+            )
         require_approval(signed, site, card.terms)
     if approvals:
         raise NotAuthenticError("The card shows a decision of a site that is not in the cohort.")

@@ -56,7 +56,7 @@ def answer_round(site: Site, done: Assignment, result: RoundResult) -> None:
         TrainerFailedError: the trainer did not give the whole result.
     """
     with masked(site, done, result) as answer, site.engine.begin() as connection:
-        store_answer(connection, site, done, answer, site.now)
+        store_answer(connection, site, done, answer, site.moment(connection))
 
 
 @contextmanager

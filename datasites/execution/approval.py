@@ -6,19 +6,14 @@ from sqlalchemy import Connection
 
 from datasites.halts.revoked import require_not_revoked
 from datasites.halts.stopped import require_not_stopped
-from datasites.people.register import require_signed_in_role
 from datasites.requests.by_rules import require_rules_approval
+from datasites.requests.people_approval import require_people_approval
 from datasites.requests.records import Request, Status, find_study, require_as_received
-from datasites.requests.review import draft_decision
 from datasites.site import Site
-from datasites.store.adopted_rules import adopted_as
 from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
-from policies.decision import verify_decisions
 from policies.errors import NotAuthenticError, RefusedError
-from policies.log.entries import DecisionTaken
-from policies.people.rules import require_people
 from policies.programs.digests import PARAMETERS_DOMAIN
 
 
@@ -51,20 +46,10 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
 
 def _require_ground(connection: Connection, site: Site, request: Request, data_set: DataSet) -> int:
     """Check what a person signed, or what the house rules approved; gives the moment at which that ends."""
+    if request.decision is not None:
+        return require_people_approval(connection, site, request, data_set).expires_at
     cost = request_cost(request.terms, data_set.filter_order)
-    if request.decision is None:
-        return require_rules_approval(connection, site, request, data_set, cost).expires_at
-    decision = verify_decisions(request.decision, site.owner_key, request.terms.researcher)
-    rules = adopted_as(connection, site.identity.card, decision.house_rules).rules.approvals
-    for signed in request.decision.signed:
-        entry = DecisionTaken(at=signed.decision.decided_at, signed=signed)
-        require_signed_in_role(connection, site, signed, entry)
-        require_people(rules, signed, decision.approvals, rules.studies)
-    facts = (request, data_set, cost, decision.house_rules)
-    stored = draft_decision(site, *facts, approvals=decision.approvals, verdict="approve", reason="as stored", now=0)
-    if decision.verdict != "approve" or decision.subject() != stored.subject():
-        raise NotAuthenticError("The stored approval does not cover this request and snapshot; nothing was run.")
-    return decision.expires_at
+    return require_rules_approval(connection, site, request, data_set, cost).expires_at
 
 
 def required_parameters(site: Site, request: Request) -> tuple[int, Iterator[bytes]]:

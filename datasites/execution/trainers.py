@@ -6,10 +6,13 @@ from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
 from datasites.execution.approval import required_parameters
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
-from datasites.execution.trainer_process import RoundResult, TrainerProcess
+from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
+from datasites.halts.revoked import is_revoked
+from datasites.halts.stopped import is_stopped
 from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
+from datasites.store.engine import reading
 from policies.errors import CloisterError, NotAuthenticError
 from policies.programs.digests import MODEL_DOMAIN
 
@@ -78,7 +81,10 @@ class Trainers:
                 nominal_training_units=data_set.manifest.training_units,
                 nominal_holdout_units=data_set.manifest.holdout_units,
             )
-            self._loaded[digest] = snapshot  # from here on a stop kills it
+            self._loaded[digest] = snapshot  # from here on a stop kills it; before, it found nothing to kill
+            with reading(self._site.engine) as connection:
+                if is_stopped(connection, self._site) or is_revoked(connection, digest):
+                    raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
             trainer.load(snapshot.descriptor, nominal, seconds=seconds)
         except CloisterError:
             self._loaded.pop(digest, None)

@@ -31,18 +31,21 @@ def register_of(connection: Connection, site: Site) -> Register:
     return register
 
 
-def require_signed_in_role(connection: Connection, site: Site, signed: PersonSigned, entry: LogEntry) -> None:
-    """Check that the signer of a stored statement had a role when `entry` put it into the log.
+def require_signed_in_role(connection: Connection, site: Site, signed: PersonSigned, entry: LogEntry) -> int:
+    """Where `entry` put a stored statement into the log (from 0), if its signer had a role then.
 
     Raises:
         NotAuthenticError: they were never appointed here, or it is not in the log from before they were dismissed.
     """
     register = register_of(connection, site)
     register.require_appointed(signed)
-    dismissal = register.dismissal(signed.signer)
+    taken, dismissal = position_of(connection, entry), register.dismissal(signed.signer)
+    if taken is None:
+        raise NotAuthenticError("The stored decision is not in the log: somebody wrote it into the database.")
     if dismissal is None:
-        return
+        return taken
     dismissed = PersonDismissed(at=dismissal.dismissal.dismissed_at, signed=dismissal)
-    taken, ended = position_of(connection, entry), position_of(connection, dismissed)
-    if taken is None or ended is None or taken >= ended:
+    ended = position_of(connection, dismissed)
+    if ended is None or taken >= ended:
         raise NotAuthenticError("The stored decision is by a person who had been dismissed; it counts for nothing.")
+    return taken

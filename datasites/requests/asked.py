@@ -5,7 +5,7 @@ from sqlalchemy import Connection, select
 from datasites.requests.jobs.records import Job
 from datasites.requests.records import Request, find_request
 from datasites.store.data_sets import all_data_sets, require_data_set
-from datasites.store.file_sets import FileSet
+from datasites.store.file_sets import FileSet, all_file_sets
 from datasites.store.tables import requests
 from policies.budget.tables import reservations
 from policies.rules.approved import Approved
@@ -29,8 +29,10 @@ def asked_study(connection: Connection, request: Request, rules: HouseRules, now
 
 def asked_job(connection: Connection, job: Job, file_sets: tuple[FileSet, ...]) -> AskedJob:
     """The job with the names of what it sees, and of the data sets whose people that is about."""
-    people = {it.population for it in file_sets}
-    about = (it.name for it in all_data_sets(connection) if it.population in people)
+    people = {it.population for it in file_sets if it.population is not None}
+    tables = (it.name for it in all_data_sets(connection) if it.population in people)
+    files = (it.name for it in all_file_sets(connection) if it.population in people)
+    about = sorted({*tables, *files} - set(job.terms.data_sets))
     waiting = job.decision is None
     return AskedJob(job.terms, (*job.terms.data_sets, *about), job.received_at if waiting else None)
 

@@ -4,6 +4,7 @@ from sqlalchemy import Connection, select, update
 
 from datasites.halts.stopped import is_stopped
 from datasites.requests.asked import asked_study
+from datasites.requests.people_approval import require_people_approval
 from datasites.requests.records import Request, Status, find_request, require_as_received, set_status
 from datasites.requests.review import obstacles
 from datasites.site import Site
@@ -13,8 +14,7 @@ from datasites.witnesses.hear import is_set_back
 from policies.budget.balance import balance
 from policies.budget.costs import Cost, request_cost
 from policies.budget.ledger import reserve
-from policies.decision import verify_decisions
-from policies.errors import NotAuthenticError, RefusedError
+from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.entries import ReservationOpened
 from policies.log.journal import append
 from policies.log.rules_entries import ApprovedByRules
@@ -26,7 +26,7 @@ from policies.statements.schema import as_text
 _STANDS = (Status.APPROVED, Status.RUNNING, Status.DONE)
 """Where a precedent must stand when it is used: a person approved it, and it did not end before its time."""
 
-_NOT_TAKEN_BACK = (*_STANDS, Status.FAILED, Status.CLOSED, Status.EXPIRED)
+_NOT_TAKEN_BACK = (*_STANDS, Status.FAILED, Status.CLOSED, Status.EXPIRED, Status.SUPERSEDED)
 """Where it may have come since: its own end says nothing against what it carried before."""
 
 
@@ -113,6 +113,7 @@ def require_rules_approval(
     if precedent is None or precedent.decision != request.ground.precedent:
         raise NotAuthenticError("The decision that this approval rests on is not the one that is stored here.")
     require_as_received(precedent)
+    require_people_approval(connection, site, precedent, data_set)
     if precedent.status not in _NOT_TAKEN_BACK:
         raise RefusedError(f"The approval of the study that this one is measured by was taken back: {precedent.detail}")
     if looser(request.terms, precedent.terms, cost, request_cost(precedent.terms, data_set.filter_order)):
@@ -126,7 +127,11 @@ def require_rules_approval(
 def _precedent(
     connection: Connection, site: Site, request: Request, data_set: DataSet, cost: Cost, now: int
 ) -> Request | None:
-    """The newest study that a person approved here, whose approval holds now and covers `request` too."""
+    """The newest study that people approved here, whose approval holds now and covers `request` too.
+
+    As many of them as today's rules ask for.
+    """
+    asked_for = site.house_rules(connection).rules.approvals.studies
     approved = requests.c.decision.is_not(None) & requests.c.status.in_(_STANDS)
     same = (requests.c.sender == request.sender) & (requests.c.data_set == request.data_set)
     found = select(requests.c.digest).where(approved, same).order_by(requests.c.number.desc())
@@ -135,9 +140,11 @@ def _precedent(
         if known is None or known.decision is None:
             continue
         require_as_received(known)
-        decision = verify_decisions(known.decision, site.owner_key, known.terms.researcher)
-        holds = (decision.request, decision.verdict, decision.population) == (digest, "approve", data_set.population)
-        if not holds or decision.expires_at <= now:
+        try:
+            decision = require_people_approval(connection, site, known, data_set)
+        except CloisterError:  # a row that stands as approved, by whomever, and is not
+            continue
+        if decision.expires_at <= now or decision.approvals < asked_for:
             continue
         if not looser(request.terms, known.terms, cost, request_cost(known.terms, data_set.filter_order)):
             return known

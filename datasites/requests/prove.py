@@ -86,9 +86,9 @@ def _decides(entry: LogEntry, request: Request) -> bool:
     """Whether the request's approval rests on it; one by the house rules rests on them, and on people's precedent."""
     ground = request.ground
     match entry:
-        case DecisionTaken():
-            decided = entry.signed.decision.request
-            return decided == (request.digest if ground is None else ground.approval.precedent)
+        case DecisionTaken():  # those that count, once they do: that some wait for more is nobody's to know
+            taken = request.decision if ground is None else ground.precedent
+            return taken is not None and entry.signed in taken.signed
         case ApprovedByRules():
             return entry.approval.request == request.digest
         case RulesAdopted():

@@ -23,5 +23,5 @@ def supersede(connection: Connection, newer: Request, now: int) -> None:
     if older.status is Status.RUNNING:
         raise RefusedError("The study that this one replaces runs already; close it, then submit this one again.")
     append(connection, RequestSuperseded(at=now, request=older.digest, by=newer.digest))
-    reason = f"It was superseded by its researcher's request {newer.number}."
+    reason = f"It was superseded by its researcher's «{newer.terms.title}»."
     close_request(connection, older.digest, Status.SUPERSEDED, reason, now)

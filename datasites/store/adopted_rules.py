@@ -9,7 +9,7 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.person_key import require_owner_key
 from datasites.store.tables import adopted_rules
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
-from policies.log.journal import append
+from policies.log.journal import append, position_of
 from policies.log.rules_entries import RulesAdopted
 from policies.rules.adoption import (
     MAXIMUM_SIGNED_ADOPTION_BYTES,
@@ -53,16 +53,18 @@ def adopted_now(connection: Connection, card: IdentityCard) -> Adopted:
     return holds
 
 
-def adopted_as(connection: Connection, card: IdentityCard, digest: str) -> Adopted:
-    """The rules that decisions name by `digest`, whether they hold now or did before.
+def adopted_before(connection: Connection, card: IdentityCard, position: int) -> Adopted:
+    """The rules that held when the log had reached `position` (from 0).
 
     Raises:
-        NotAuthenticError: the owner adopted none such.
+        NotAuthenticError: none did, or what is stored is not what the owner adopted.
     """
-    row = connection.execute(select(adopted_rules).where(adopted_rules.c.digest == digest)).first()
-    if row is None:
-        raise NotAuthenticError("The decision names house rules that the owner never adopted.")
-    return _verified(row, card)
+    for row in connection.execute(select(adopted_rules).order_by(adopted_rules.c.number.desc())).all():
+        found = _verified(row, card)
+        adopted_at = position_of(connection, RulesAdopted(at=found.signed.adoption.adopted_at, signed=found.signed))
+        if adopted_at is not None and adopted_at < position:
+            return found
+    raise NotAuthenticError("No house rules had been adopted when the stored decision was taken.")
 
 
 def adopt(

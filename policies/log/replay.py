@@ -123,6 +123,7 @@ class Replay:
             case LogRecovered():
                 self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
                 self.jobs.drop_approvals()
+                self.studies.drop_approvals()
             case log.ReservationLost():
                 self.accounts.lose(entry)
             case BudgetWrittenOff():

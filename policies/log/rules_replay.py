@@ -142,6 +142,8 @@ class RulesReplay:
         if precedent is None or not isinstance(precedent.approval, Decision) or not precedent.stands:
             raise RefusedError("the rules approve it because of a request on which no person's approval stands")
         require(now < precedent.approval.expires_at, "a person's approval of the precedent had expired")
+        enough = precedent.approval.approvals >= rules.approvals.studies
+        require(enough, "fewer persons approved the precedent than the rules ask for")
         same = (precedent.approval.data_set, precedent.approval.population) == (approval.data_set, approval.population)
         require(same, "the precedent is on other data")
         order = self._people.budget(approval.population).filter_order

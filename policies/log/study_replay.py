@@ -99,6 +99,11 @@ class StudyReplay:
         require(request in self._studies, "the request was never received")
         return self._studies[request]
 
+    def drop_approvals(self) -> None:
+        """The log was set back: what was signed so far, and waits for more, counts for nothing."""
+        for study in self._studies.values():
+            study.approvals.clear()
+
     def answers(self) -> int:
         """How many rounds were answered, of all studies."""
         return sum(len(study.answers) for study in self._studies.values())

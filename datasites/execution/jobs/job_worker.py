@@ -21,6 +21,7 @@ from datasites.sandbox.errand import Cancel
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.engine import reading
+from datasites.witnesses.hear import is_set_back
 from policies.errors import CloisterError
 
 _LONGEST_REST_SECONDS = 3600.0
@@ -99,7 +100,7 @@ class JobWorker:
             closed = close_expired_jobs(connection, self._site.now, patience)
         self.stop_closed()
         with reading(self._site.engine) as connection:
-            stopped = is_stopped(connection, self._site)
+            stopped = is_stopped(connection, self._site) or is_set_back(connection)
         if (not stopped and tell_due(self._site)) or closed:
             return 0.0
         with reading(self._site.engine) as connection:

@@ -10,7 +10,7 @@ from datasites.execution.jobs.errands import run_errand
 from datasites.execution.jobs.zygotes import Zygotes
 from datasites.halts.revoked import require_not_revoked
 from datasites.halts.stopped import is_stopped
-from datasites.people.register import require_signed_in_role
+from datasites.people.taken import require_taken
 from datasites.requests.jobs.outputs import output_commitment
 from datasites.requests.jobs.records import Job, Status, find_job, jobs_in, set_job_status
 from datasites.requests.jobs.review import draft_job_decision
@@ -19,7 +19,6 @@ from datasites.requests.jobs.tell import tell_time
 from datasites.sandbox.errand import Cancel, Outcome
 from datasites.serving.lifecycle import report
 from datasites.site import Site
-from datasites.store.adopted_rules import adopted_as
 from datasites.store.contents import Piece
 from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
@@ -30,7 +29,6 @@ from policies.jobs.endings import Ending, told_milliseconds
 from policies.log.entries import LogEntry
 from policies.log.job_entries import JobDecided, JobEnded, JobStarted
 from policies.log.journal import append
-from policies.people.rules import require_people
 
 _NOT_RUN = "This site could not run the job; its owner knows why."
 STOPPED = "The datasite was stopped while the job ran; nothing of it was kept. Its owner may let it run again."
@@ -133,11 +131,8 @@ def _require_approval(connection: Connection, site: Site, job: Job) -> tuple[Fil
         raise NotAuthenticError("It stands as approved without a decision.")
     require_not_revoked(connection, site, job.digest)
     decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
-    rules = adopted_as(connection, site.identity.card, decision.house_rules).rules.approvals
-    for signed in job.decision.signed:
-        entry: LogEntry = JobDecided(at=signed.decision.decided_at, signed=signed)
-        require_signed_in_role(connection, site, signed, entry)
-        require_people(rules, signed, decision.approvals, rules.jobs)
+    stated = [(it, JobDecided(at=it.decision.decided_at, signed=it)) for it in job.decision.signed]
+    require_taken(connection, site, stated, decision.approvals, lambda rules: rules.jobs, decision.house_rules)
     stored = draft_job_decision(
         connection,
         site,

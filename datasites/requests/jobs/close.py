@@ -104,6 +104,10 @@ def void_approvals(connection: Connection, now: int) -> tuple[int, ...]:
     for job in jobs_in(connection, Status.APPROVED):
         set_job_status(connection, job.digest, Status.PENDING, "The owner has not decided yet.")
         tell(connection, find_job(connection, job.digest) or job, now)
+    for job in jobs_in(connection, Status.RELEASED):
+        if job.tell_at is not None:  # its outputs have not gone out
+            connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(release=None))
+            set_job_status(connection, job.digest, Status.HELD, "It ended; its outputs wait for the owner.")
     running = jobs_in(connection, Status.RUNNING)
     for job in running:
         connection.execute(update(jobs).where(jobs.c.digest == job.digest).values(run=None, outputs_file=None))

@@ -1,9 +1,8 @@
 """On what ground outputs leave: people's signed word on them, or an approval that lets clean ones go."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from datasites.people.register import require_signed_in_role
+from datasites.people.taken import require_taken
 from datasites.requests.jobs.outputs import findings_seal
 from datasites.requests.jobs.records import Job, Status
 from datasites.site import Site
@@ -12,9 +11,7 @@ from policies.disclosure.findings import parse_findings
 from policies.errors import NotAuthenticError
 from policies.jobs.decision import Release, verify_job_decisions
 from policies.jobs.release import OutputFact, verify_releases
-from policies.log.entries import LogEntry
 from policies.log.job_entries import JobDecided, ReleaseDecided
-from policies.people.signer import PersonSigned
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,9 @@ def released_outputs(site: Site, job: Job) -> ReleasedOutputs | None:
         return None
     if job.release is not None:
         release = verify_releases(job.release, site.owner_key)
-        _require_in_role(site, [(it, ReleaseDecided(at=it.release.decided_at, signed=it)) for it in job.release.signed])
+        said = [(it, ReleaseDecided(at=it.release.decided_at, signed=it)) for it in job.release.signed]
+        with reading(site.engine) as connection:
+            require_taken(connection, site, said, release.approvals, lambda rules: rules.releases)
         expected = (site.identity.party, job.digest, job.attempt, run.commitment, job.sender)
         told = (release.site, release.request, release.attempt, release.commitment, release.recipient)
         if told != expected or not set(release.files) <= set(run.files):
@@ -48,7 +47,9 @@ def released_outputs(site: Site, job: Job) -> ReleasedOutputs | None:
     if job.decision is None or job.findings is None:
         raise NotAuthenticError("The outputs stand as released without an approval and an inspection.")
     decision = verify_job_decisions(job.decision, site.owner_key, job.terms.researcher)
-    _require_in_role(site, [(it, JobDecided(at=it.decision.decided_at, signed=it)) for it in job.decision.signed])
+    stated = [(it, JobDecided(at=it.decision.decided_at, signed=it)) for it in job.decision.signed]
+    with reading(site.engine) as connection:
+        require_taken(connection, site, stated, decision.approvals, lambda rules: rules.jobs, decision.house_rules)
     covered = (decision.site, decision.request, decision.attempt, decision.verdict, decision.release)
     if covered != (site.identity.party, job.digest, job.attempt, "approve", "clean"):
         raise NotAuthenticError("The stored approval lets no outputs go by themselves.")
@@ -57,9 +58,3 @@ def released_outputs(site: Site, job: Job) -> ReleasedOutputs | None:
     if not parse_findings(job.findings.encode()).clean:
         raise NotAuthenticError("The inspection found something to hold.")
     return ReleasedOutputs("clean", run.commitment, tuple(file for file in run.files if file.kind == "output"))
-
-
-def _require_in_role(site: Site, stated: Sequence[tuple[PersonSigned, LogEntry]]) -> None:
-    with reading(site.engine) as connection:
-        for signed, entry in stated:
-            require_signed_in_role(connection, site, signed, entry)

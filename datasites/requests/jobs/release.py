@@ -12,6 +12,7 @@ from datasites.people.decider import Decider, decider_of
 from datasites.requests.jobs.records import Job, Status, find_job, job_by_number, jobs_in, set_job_status
 from datasites.site import Site
 from datasites.store.tables import jobs
+from datasites.witnesses.hear import require_not_set_back
 from policies.errors import ConflictError, RefusedError
 from policies.jobs.release import (
     MAXIMUM_OUTPUT_BYTES,
@@ -71,6 +72,7 @@ def release_outputs(connection: Connection, site: Site, digest: str, key: Ed2551
         NotAuthenticError: the key is nobody's of this site.
         ConflictError: this person released them already.
     """
+    require_not_set_back(connection)
     require_not_stopped(connection, site)
     for job in jobs_in(connection, *_DECIDABLE):
         for logs in (False, True):

@@ -23,7 +23,7 @@ def supersede_job(connection: Connection, newer: Job, now: int) -> None:
         return
     if older.status in (Status.RECEIVED, Status.PENDING):
         append(connection, RequestSuperseded(at=now, request=older.digest, by=newer.digest))
-        reason = f"It was superseded by its researcher's request {newer.number}."
+        reason = f"It was superseded by its researcher's «{newer.terms.name}»."
         close_job(connection, older, Status.SUPERSEDED, reason, now)
     elif older.status in OPEN or older.tell_at is not None:
         raise RefusedError("The job that this one replaces was approved; cancel it, then submit this one again.")

@@ -17,6 +17,7 @@ from datasites.site import Site
 from datasites.store.engine import reading
 from datasites.store.outbox import enqueue
 from datasites.store.tables import jobs
+from datasites.witnesses.hear import is_set_back
 from policies.errors import CloisterError, UnavailableError
 from policies.jobs.endings import told_milliseconds
 from policies.log.entries import LogEntry
@@ -134,7 +135,7 @@ def _record(site: Site, job: Job, release: ReleasedOutputs | None, message: JobO
     if message is None and job.status is Status.RELEASED:
         after = replace(after, status=Status.FAILED, detail=_NOT_SENT)
     with site.engine.begin() as connection:
-        if is_stopped(connection, site):
+        if is_stopped(connection, site) or is_set_back(connection):
             return
         told = update(jobs).where(jobs.c.digest == job.digest, *as_read).values(tell_at=None)
         if not connection.execute(told).rowcount:

@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.protocol.identity import Identity, IdentityCard
 from policies.decision import Decision, SignedDecisions, sign_decision
+from policies.rules.adoption import Adoption, sign_adoption
+from policies.rules.approval import RulesApproval, RulesGround
+from policies.rules.house_rules import DEFAULT_HOUSE_RULES, AutoApprovalRules, parse_house_rules
 from policies.terms import Terms
 from researcher.approvals import Approval
 from researcher.results import Result, RoundRecord
@@ -49,6 +52,27 @@ class Sites:
         }
         signed = sign_decision(key or self.owners[of], Decision(**{**fields, **changes}))
         return SignedDecisions(signed=(signed,))
+
+    def ground(self, of: int, epsilon: float, key: Ed25519PrivateKey | None = None, **changes: Any) -> RulesGround:
+        """An approval by a site's rules, which let at most `epsilon` be; its owner approved another study of ours."""
+        precedent = self.approval(of, request="b" * 64)
+        own = AutoApprovalRules(studies_a_quarter=1, maximum_epsilon=epsilon)
+        adoption = Adoption(
+            version="cloister-house-rules/1",
+            site=self.cards[of].party,
+            rules=parse_house_rules(DEFAULT_HOUSE_RULES.encode()).model_copy(update={"auto_approval": own}),
+            previous=None,
+            adopted_at=1_800_000_000,
+        )
+        same = ("site", "data_set", "snapshot_commitment", "population", "training_units", "evaluation_units")
+        fields: dict[str, Any] = {name: getattr(precedent.decision, name) for name in (*same, "expires_at")}
+        fields |= {"request": self.terms.digest(), "precedent": "b" * 64, "house_rules": adoption.digest()}
+        approval = RulesApproval(
+            version="cloister-rules-approval/1", approved_at=1_800_000_001, verdict="approve", **(fields | changes)
+        )
+        return RulesGround(
+            approval=approval, adoption=sign_adoption(key or self.owners[of], adoption), precedent=precedent
+        )
 
     def result(self, *approvals: Approval, terms: Terms | None = None) -> Result:
         """The result, with every owner's approval where none are given."""

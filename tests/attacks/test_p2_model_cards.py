@@ -8,13 +8,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
+from policies.rules.approval import RulesGround
 from researcher import check_model
+from researcher.approvals import Approval
 from tests.model_cards import Sites, new_sites
+
+EPSILON = 5.0
+"""What the terms promise."""
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Sites:
     return new_sites(tmp_path_factory.mktemp("sites"))
+
+
+def others(sites: Sites) -> tuple[Approval, ...]:
+    return sites.approval(1), sites.approval(2)
 
 
 def of_other_terms(sites: Sites) -> SignedDecisions:
@@ -48,6 +57,27 @@ def one_person_twice(sites: Sites) -> SignedDecisions:
     return SignedDecisions(signed=one_of_two(sites).signed * 2)
 
 
+def by_rules_of_another_owner(sites: Sites) -> RulesGround:
+    return sites.ground(0, EPSILON, sites.owners[1])
+
+
+def by_rules_that_let_less_be(sites: Sites) -> RulesGround:
+    return sites.ground(0, EPSILON / 2)
+
+
+def by_rules_for_other_terms(sites: Sites) -> RulesGround:
+    return sites.ground(0, EPSILON, request="c" * 64)
+
+
+def by_rules_for_longer_than_the_precedent(sites: Sites) -> RulesGround:
+    return sites.ground(0, EPSILON, expires_at=1_900_000_001)
+
+
+def by_rules_because_of_a_denial(sites: Sites) -> RulesGround:
+    denied = sites.approval(0, request="b" * 64, verdict="deny")
+    return sites.ground(0, EPSILON).model_copy(update={"precedent": denied})
+
+
 def denial(sites: Sites) -> SignedDecisions:
     return sites.approval(0, verdict="deny")
 
@@ -70,15 +100,30 @@ def of_a_site_that_is_there_already(sites: Sites) -> SignedDecisions:
         turned_round,
         one_of_two,
         one_person_twice,
+        by_rules_of_another_owner,
+        by_rules_that_let_less_be,
+        by_rules_for_other_terms,
+        by_rules_for_longer_than_the_precedent,
+        by_rules_because_of_a_denial,
         denial,
         of_a_stranger,
         of_a_site_that_is_there_already,
     ],
 )
-def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], SignedDecisions], tmp_path: Path) -> None:
-    folder = sites.result(forge(sites), sites.approval(1), sites.approval(2)).save(tmp_path / "model")
+def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], Approval], tmp_path: Path) -> None:
+    folder = sites.result(forge(sites), *others(sites)).save(tmp_path / "model")
     with pytest.raises((NotAuthenticError, RefusedError)):
         check_model(folder, sites.cards)
+
+
+def test_what_the_rules_approved_is_genuine_but_never_a_study_without_noise(sites: Sites, tmp_path: Path) -> None:
+    card = check_model(sites.result(sites.ground(0, EPSILON), *others(sites)).save(tmp_path / "model"), sites.cards)
+    assert "the house rules" in card.text()
+    none = {"noise_multiplier": 0.0}
+    unbounded = new_sites(tmp_path, privacy=None, training=none, evaluation=none)
+    folder = unbounded.result(unbounded.ground(0, 100.0), *others(unbounded)).save(tmp_path / "unbounded")
+    with pytest.raises(RefusedError, match="house rules do not let be"):
+        check_model(folder, unbounded.cards)
 
 
 def test_a_missing_approval_is_found(sites: Sites, tmp_path: Path) -> None:

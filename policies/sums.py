@@ -82,6 +82,8 @@ def require_summand(opened: OpenedSum, terms: Terms, site: PartyId, signing_key:
     sites = [summand.site for summand in opened.summands]
     if sorted(sites) != sorted(member.site for member in terms.cohort):
         raise RefusedError("The sum does not hold every site of the cohort exactly once.")
+    if site not in sites:
+        raise RefusedError("The site is none of the cohort that the terms name.")
     if len({summand.vector_digest for summand in opened.summands}) != len(sites):
         raise RefusedError("The sum holds one vector for two sites.")
     if opened.round_context != context:

@@ -32,6 +32,8 @@ _LONGEST_PAUSE_SECONDS = 4.0
 
 Received = tuple[IdentityCard, Message]
 Answer = TypeVar("Answer")
+_UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""A defect of ours must not let one letter stop all mail."""
 
 
 @dataclass
@@ -149,8 +151,8 @@ class Correspondence:
                     sender, now = opened.sender, int(self.clock())
                     reply = keep_checkpoint(connection, self.identity, sender, opened.message, now)
                     self._owed[sender.party] = reply
-        except (NotAuthenticError, InvalidInputError, ConflictError, RefusedError):
-            return  # forged, damaged or replayed mail: there is nobody to tell
+        except (NotAuthenticError, InvalidInputError, ConflictError, RefusedError, *_UNFORESEEN):
+            return  # forged, damaged or replayed mail: there is nobody to tell, and the next letter waits
         if not isinstance(opened.message, StudyStatus | RequestQuestion | JobMessageToResearcher | WitnessRequest):
             self._waiting.append((opened.sender, opened.message))
 

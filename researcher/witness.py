@@ -7,7 +7,7 @@ from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from policies.log.cosignature import cosign
 from policies.log.recovery import LostHead
-from policies.log.witness import Shown, head_of, is_fork, lost_heads
+from policies.log.witness import Shown, head_of, is_fork, lost_heads, own_note
 from researcher.state import State
 
 
@@ -25,9 +25,9 @@ def keep_checkpoint(
     row = connection.execute("SELECT * FROM logs WHERE site = ?", (card.party,)).fetchone()
     kept = None if row is None else head_of(card, row["checkpoint"])
     if kept is not None and is_fork(kept, asked) and LostHead.of(kept) not in lost:
-        evidence = (card.party, row["checkpoint"], message.checkpoint)
+        evidence = (card.party, row["checkpoint"], own_note(card, message.checkpoint))
         connection.execute("INSERT OR IGNORE INTO two_histories (site, first, second) VALUES (?, ?, ?)", evidence)
-    checkpoint, balance = message.checkpoint, message.balance
+    checkpoint, balance = own_note(card, message.checkpoint), message.balance
     if kept is None or Shown(asked, message.proof_from, message.proof, lost).follows(kept):
         connection.execute(
             "INSERT INTO logs (site, checkpoint, balance) VALUES (?, ?, ?) ON CONFLICT (site) DO UPDATE SET "

@@ -12,6 +12,7 @@ from datasites.cli.output import console, print_json
 from datasites.cli.peers import read_card
 from datasites.protocol.identity import parse_card
 from datasites.protocol.private_files import read_given_file
+from policies.errors import InvalidInputError
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
 from policies.log.cosignature import Cosigner
 from policies.log.verify import Pinned, Report
@@ -32,6 +33,8 @@ def read_pinned(card: Path | None, witnesses: Sequence[Path], checkpoints: Seque
         InvalidInputError, NotAuthenticError: a file is not what it should be.
     """
     site = None if card is None else parse_card(read_card(card))
+    if site is not None and not (site.log_key and site.owner_key):
+        raise InvalidInputError("The card is not a datasite's: it names no log key and no owner's key.")
     others = [parse_card(read_card(path)) for path in witnesses]
     return Pinned(
         log_key=None if site is None else bytes.fromhex(site.log_key or ""),

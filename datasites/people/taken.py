@@ -1,4 +1,4 @@
-"""Whether a stored word was truly said: by people in role, as many as the house rules of that moment ask for, in the log."""
+"""Whether a stored word was truly said: by people in role, as many as the rules of its moment ask for, in the log."""
 
 from collections.abc import Callable, Sequence
 

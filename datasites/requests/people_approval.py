@@ -1,4 +1,4 @@
-"""The approval of a study by people, as it is stored: whether it covers what is stored beside it, and was truly taken."""
+"""A study's stored approval by people: whether it covers what is stored beside it, and was truly taken."""
 
 from sqlalchemy import Connection
 

@@ -10,8 +10,9 @@ from datasites.store.peers import pinned_card
 from datasites.store.tables import witnessed
 from datasites.witnesses.histories import accuse, may_be_lost
 from datasites.witnesses.sightings import note_unproved, sighting_of
+from policies.errors import InvalidInputError, NotAuthenticError
 from policies.log.checkpoint import log_origin, parse_checkpoint
-from policies.log.witness import head_of, is_fork
+from policies.log.witness import head_of, is_fork, own_note
 
 _SHARED = (Status.APPROVED, Status.RUNNING, Status.DONE)
 
@@ -31,18 +32,21 @@ def compare(connection: Connection, own: str, seen: Sequence[str], now: int) -> 
     """Compare checkpoints that somebody else keeps with those known here; `own` is this site's party id.
 
     One of a known size with another root is evidence against the log's site. One of an unknown size has to be proved by
-    that site before any later checkpoint of it is kept. Logs that nobody here witnesses are passed over, and what may
-    belong to a history that its owner gave up.
+    that site before any later checkpoint of it is kept. Logs that nobody here witnesses are passed over, what their
+    pinned key did not sign, and what may belong to a history that its owner gave up.
 
     Raises:
-        InvalidInputError, NotAuthenticError: one is no checkpoint that the log's pinned site signed.
+        InvalidInputError: one is no checkpoint at all.
     """
-    for note in seen:
-        party = parse_checkpoint(note.encode())[0].origin.removeprefix(log_origin(""))
+    for shown in seen:
+        party = parse_checkpoint(shown.encode())[0].origin.removeprefix(log_origin(""))
         card = pinned_card(connection, party) if party != own else None
         if card is None or card.role != "datasite" or not _is_kept(connection, party):
             continue
-        head = head_of(card, note)
+        try:
+            head, note = head_of(card, shown), own_note(card, shown)
+        except (InvalidInputError, NotAuthenticError):
+            continue  # the log's site gave others another card: whoever hands its note on did nothing wrong
         known = sighting_of(connection, party, head.size)
         if may_be_lost(connection, card, head):
             continue

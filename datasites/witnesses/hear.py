@@ -12,6 +12,7 @@ from datasites.witnesses.balances import open_balances
 from datasites.witnesses.cosignatures import keep_cosignature
 from datasites.witnesses.recoveries import lost_heads
 from policies.errors import RefusedError
+from policies.identity_card import IdentityCard
 from policies.log.journal import append, leaf_hashes
 from policies.log.merkle import TreeHead, tree_head
 from policies.log.recovery import LostHead
@@ -39,14 +40,14 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
     card, this_one = site.identity.card, witnesses.c.party == sender
     held = head_of(card, message.checkpoint)
     if require_card(connection, sender).role == "researcher":
-        return _hear_researcher(connection, sender, message, held)
+        return _hear_researcher(connection, card, sender, message, held)
     if not _continues(connection, held):
         if LostHead.of(held) in lost_heads(connection):
             return False  # it was shown the owner's word that this one was lost, and keeps it
         open_balances(message.balance, site.catalog_keys.balance, card.party, held)
         _note_set_back(connection, sender, held, message.checkpoint, message.balance, now)
         return True
-    keep_cosignature(connection, sender, message.checkpoint, held)
+    keep_cosignature(connection, card, sender, message.checkpoint, held)
     rival = 0 if message.rival is None else head_of(card, message.rival).size
     if held.size >= row.asked_size:
         confirmed = {"nonce": None, "kept_size": held.size, "held_size": held.size, "rival_size": None}
@@ -62,11 +63,13 @@ def hear_witness(connection: Connection, site: Site, sender: str, message: Witne
     return True
 
 
-def _hear_researcher(connection: Connection, sender: str, message: WitnessReply, held: TreeHead) -> bool:
+def _hear_researcher(
+    connection: Connection, card: IdentityCard, sender: str, message: WitnessReply, held: TreeHead
+) -> bool:
     """A researcher's cosignature is kept; what else it shows stops nothing, or it could choose when a site stops."""
     if not _continues(connection, held):
         return False
-    keep_cosignature(connection, sender, message.checkpoint, held)
+    keep_cosignature(connection, card, sender, message.checkpoint, held)
     answered = {"nonce": None, "kept_size": held.size, "held_size": held.size}
     connection.execute(update(witnesses).where(witnesses.c.party == sender).values(answered))
     return True

@@ -10,7 +10,7 @@ from policies.log.journal import append
 from policies.log.merkle import TreeHead
 from policies.log.recovery import LostHead, SignedRecovery
 from policies.log.witness import head_of, lost_heads
-from policies.log.witness_entries import HistoriesSettled, TwoHistories
+from policies.log.witness_entries import HistoriesSettled, RecoveryTaken, TwoHistories
 from policies.statements.schema import as_text, parse_model
 from policies.terms import Terms
 
@@ -58,8 +58,11 @@ def require_one_history(connection: Connection, terms: Terms) -> None:
         )
 
 
-def take_recovery(connection: Connection, card: IdentityCard, recovery: SignedRecovery | None) -> None:
+def take_recovery(connection: Connection, card: IdentityCard, recovery: SignedRecovery | None, now: int) -> None:
     """Take an owner's signed word that checkpoints were lost: whatever stood against them is settled.
+
+    It is logged here once: what a witness gave up, no owner can have it forget. An older word than the one taken
+    before, as a relay may replay it, changes nothing.
 
     Raises:
         NotAuthenticError: it is not the word of the owner on this pinned card.
@@ -73,9 +76,15 @@ def take_recovery(connection: Connection, card: IdentityCard, recovery: SignedRe
 
     ours, of_it = witnessed.c.party == card.party, sightings.c.party == card.party
     kept = connection.execute(select(witnessed).where(ours)).one_or_none()
+    before = None if kept is None or kept.recovery is None else _stored(kept.recovery)
+    if before is not None and recovery.recovery.recovered_at < before.recovery.recovered_at:
+        return
+    if before != recovery:
+        append(connection, RecoveryTaken(at=now, site=card.party, owner_key=card.owner_key or "", signed=recovery))
     # With the newest checkpoint all earlier ones may be lost: which of them the log goes on from is not said.
     all_lost = kept is not None and gave_up(kept.checkpoint)
-    lost_size = None if kept is None else max(kept.size if all_lost else 0, kept.lost_size or 0)
+    named = max(it.size for it in lost)
+    lost_size = None if kept is None else max(kept.size if all_lost else 0, kept.lost_size or 0, named)
     values = {"recovery": recovery.canonical().decode(), "lost_size": lost_size}
     connection.execute(update(witnessed).where(ours).values(values))
     row = connection.execute(select(two_histories).where(two_histories.c.party == card.party)).one_or_none()
@@ -91,6 +100,9 @@ def may_be_lost(connection: Connection, card: IdentityCard, head: TreeHead) -> b
     row = connection.execute(select(witnessed).where(witnessed.c.party == card.party)).one_or_none()
     if row is None or row.recovery is None:
         return False
+    return LostHead.of(head) in lost_heads(card, _stored(row.recovery)) or head.size <= row.lost_size
+
+
+def _stored(text: str) -> SignedRecovery:
     maximum, what = _MAXIMUM_RECOVERY_BYTES, "A stored recovery"
-    recovery = parse_model(SignedRecovery, row.recovery.encode(), maximum_bytes=maximum, what=what)
-    return LostHead.of(head) in lost_heads(card, recovery) or head.size <= row.lost_size
+    return parse_model(SignedRecovery, text.encode(), maximum_bytes=maximum, what=what)

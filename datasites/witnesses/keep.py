@@ -7,11 +7,11 @@ from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.store.outbox import enqueue
 from datasites.store.put import put
 from datasites.store.tables import witnessed
-from datasites.witnesses.histories import accuse, take_recovery
+from datasites.witnesses.histories import accuse, may_be_lost, take_recovery
 from datasites.witnesses.sightings import note_proved, sighting_of, unproved
 from policies.log.cosignature import cosign
 from policies.log.merkle import TreeHead
-from policies.log.witness import Shown, head_of, is_fork, lost_heads
+from policies.log.witness import Shown, head_of, is_fork, lost_heads, own_note
 
 
 def keep_checkpoint(
@@ -27,12 +27,13 @@ def keep_checkpoint(
         InvalidInputError, NotAuthenticError: what it sent is no checkpoint of its log.
     """
     asked = head_of(sender, message.checkpoint)
-    take_recovery(connection, sender, message.recovery)
+    take_recovery(connection, sender, message.recovery, now)
     row = connection.execute(select(witnessed).where(witnessed.c.party == sender.party)).one_or_none()
     known = sighting_of(connection, sender.party, asked.size)
-    if known is not None and is_fork(head_of(sender, known), asked):
-        accuse(connection, sender, known, message.checkpoint, now)
-    checkpoint, balance = message.checkpoint, message.balance
+    checkpoint, balance = own_note(sender, message.checkpoint), message.balance
+    fork = known is not None and is_fork(head_of(sender, known), asked)
+    if fork and known is not None and not may_be_lost(connection, sender, asked):
+        accuse(connection, sender, known, checkpoint, now)
     if row is None or _follows(connection, sender, asked, message, row.checkpoint):
         put(
             connection,

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from policies.errors import CloisterError
+from policies.errors import CloisterError, InvalidInputError
 from policies.identity_card import MAXIMUM_CARD_BYTES, IdentityCard, parse_card
 from policies.log.check_any import MAXIMUM_PROOF_BYTES, check_any
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES
@@ -47,6 +47,8 @@ def main() -> int:
 
 def _pinned(arguments: argparse.Namespace) -> Pinned:
     card = None if arguments.card is None else _card(arguments.card)
+    if card is not None and not (card.log_key and card.owner_key):
+        raise InvalidInputError("The card is not a datasite's: it names no log key and no owner's key.")
     return Pinned(
         log_key=arguments.log_key if card is None else bytes.fromhex(card.log_key or ""),
         owner_key=arguments.owner_key if card is None else bytes.fromhex(card.owner_key or ""),

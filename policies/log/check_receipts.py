@@ -91,7 +91,9 @@ def check_result_receipt(result: ResultReceipt, witnesses: Sequence[Cosigner]) -
     terms, proved, broken = result.terms, list[str](), list[Break]()
     missing = [
         "That the parameters handed over with this receipt are what the last sum gives: compare their digest.",
-        "That no approval was taken back later: each site's whole log shows that.",
+        "That no approval was taken back later, that as many persons approved as the house rules asked for, and where "
+        "these approved, that the study is like the one that people had approved: each site's whole log shows that.",
+        "That each round started from what the one before gave: the researcher makes the global model of the sums.",
     ]
     models: dict[int, set[Digest]] = {}
     try:
@@ -153,7 +155,9 @@ def _site_story(
 
 
 def _approval(receipt: Receipt, entries: Sequence[LogEntry], terms: Terms, owner_key: bytes | None) -> ProvedApproval:
-    return proved_approval(entries, receipt.site.site, terms, owner_key or bytes.fromhex(receipt.site.owner_key))
+    computed = (place for place, it in enumerate(entries) if isinstance(it, RoundComputed))
+    before = entries[: next(computed, len(entries))]  # what was approved later approved no round
+    return proved_approval(before, receipt.site.site, terms, owner_key or bytes.fromhex(receipt.site.owner_key))
 
 
 def _answer(entries: Sequence[LogEntry], terms: Terms, number: int) -> RoundComputed:

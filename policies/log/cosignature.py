@@ -89,6 +89,25 @@ def count_others(note: bytes, log_key: bytes) -> int:
     return sum((line.name, line.key_id) != own for line in lines)
 
 
+def checked_lines(note: bytes, log_key: bytes, public_key: bytes | None = None) -> bytes:
+    """The note with the log's own signature, and the cosignature by `public_key` if one is asked for; no other line.
+
+    Both were checked by others. Whoever handed the note on may have added any line in anybody's name.
+
+    Raises:
+        InvalidInputError: the note is not a checkpoint.
+    """
+    checkpoint, lines = parse_checkpoint(note)
+    own = (checkpoint.origin, key_id(checkpoint.origin, log_key))
+    kept = [
+        (line.name, line.key_id, line.signature)
+        for line in lines
+        if (line.name, line.key_id) == own or (public_key is not None and _names(line, public_key))
+    ]
+    written = (f"— {name} {base64.b64encode(key + signature).decode()}\n" for name, key, signature in kept)
+    return checkpoint.text() + b"\n" + "".join(written).encode()
+
+
 def join_notes(notes: Iterable[bytes]) -> bytes:
     """Notes of one same checkpoint as one note with all their lines, each once."""
     texts, lines = set[bytes](), dict[bytes, None]()

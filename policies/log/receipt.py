@@ -1,10 +1,12 @@
 """Receipts: some entries of a site's log with proofs that they stand in it, under one signed checkpoint."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from policies.errors import NotAuthenticError
 from policies.log.bundle import SiteFacts
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES, log_origin, open_checkpoint
 from policies.log.entries import MAXIMUM_ENTRY_BYTES, LogEntry, parse_entry
@@ -55,6 +57,8 @@ def open_receipt(receipt: Receipt, log_key: bytes) -> list[LogEntry]:
     """
     head = open_checkpoint(receipt.checkpoint.encode(), log_origin(receipt.site.site), log_key).head
     found = []
+    if any(later.position <= it.position for it, later in pairwise(receipt.entries)):
+        raise NotAuthenticError("The receipt's entries are not in the order of the log.")
     for it in receipt.entries:
         data = it.entry.encode()
         verify_inclusion(leaf_hash(data), it.position, head, [bytes.fromhex(node) for node in it.proof])

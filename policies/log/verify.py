@@ -103,7 +103,6 @@ def _rule_statements(replay: Replay) -> list[str]:
         "to the researcher who asked.",
         f"Each of the {counts['sum-opened']} sums that were opened, by the researcher's signed word, holds this site's "
         "one answer for its round once, as the site signed it, and each other site of the cohort once.",
-        *_evidence(replay),
         *(
             f"The guarantee of population «{name}» excludes {len(studies)} studies without noise."
             for name, studies in sorted(replay.studies.unbounded.items())
@@ -129,14 +128,14 @@ def _people_statements(replay: Replay) -> list[str]:
 
 def _evidence(replay: Replay) -> list[str]:
     told = [
-        f"The log of site {site} has two histories: its log key, as named here, signed both checkpoints that stand in "
-        "this log."
+        f"That the log of site {site} has two histories, as this log says: the key that signed both checkpoints is "
+        "named here alone; compare it with that site's card."
         for site in sorted(replay.witness.accused)
     ]
     if replay.witness.disputed:
         told.append(
-            "Researchers signed what this site disputes on the sums of its rounds, as stands in this log: "
-            f"{replay.witness.disputed} times."
+            "Who is right on the sums of rounds that this site disputes, though researchers signed them: "
+            f"{replay.witness.disputed}."
         )
     return told
 
@@ -190,6 +189,7 @@ def _not_proved(pinned: Pinned, replay: Replay) -> list[str]:
         "What was released, and that it was computed as charged: the log holds keyed commitments, to be compared with "
         "the answers themselves.",
     ]
+    statements += _evidence(replay)
     if replay.studies.unbounded:
         statements.append("What the studies without noise tell about people: no privacy budget bounds it.")
     if replay.counts["outputs-released"]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from policies.errors import NotAuthenticError, RefusedError
 from policies.identity_card import IdentityCard
 from policies.log.checkpoint import log_origin, open_checkpoint
+from policies.log.cosignature import checked_lines
 from policies.log.merkle import TreeHead, verify_consistency
 from policies.log.recovery import LostHead, SignedRecovery, verify_recovery
 
@@ -50,6 +51,11 @@ def head_of(card: IdentityCard, note: str) -> TreeHead:
     if card.log_key is None:
         raise RefusedError("Only a datasite has a log to be witnessed.")
     return open_checkpoint(note.encode(), log_origin(card.party), bytes.fromhex(card.log_key)).head
+
+
+def own_note(card: IdentityCard, note: str) -> str:
+    """A checkpoint that `head_of` believed, with the log's own signature and no other line."""
+    return checked_lines(note.encode(), bytes.fromhex(card.log_key or "")).decode()
 
 
 def lost_heads(card: IdentityCard, recovery: SignedRecovery | None) -> frozenset[LostHead]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from policies.log.entry import Entry
+from policies.log.recovery import SignedRecovery
 from policies.statements.schema import Digest, PartyId, PublicKey, Text
 from policies.sums import SignedSum
 
@@ -44,6 +45,15 @@ class HistoriesSettled(Entry):
     reason: Text
 
 
+class RecoveryTaken(Entry):
+    """The owner of `site` signed that checkpoints of its log were lost, and this site gave up what it kept of them."""
+
+    kind: Literal["recovery-taken"] = "recovery-taken"
+    site: PartyId
+    owner_key: PublicKey
+    signed: SignedRecovery
+
+
 class SignatureFailed(Entry):
     """A letter came in the name of a pinned party that this party did not sign; `letter` is the digest of its bytes.
 
@@ -56,4 +66,4 @@ class SignatureFailed(Entry):
     unlogged: Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
-WitnessEntry = SumOpened | SumDisputed | TwoHistories | HistoriesSettled | SignatureFailed
+WitnessEntry = SumOpened | SumDisputed | TwoHistories | HistoriesSettled | RecoveryTaken | SignatureFailed

@@ -7,9 +7,11 @@ from policies.log.accounts import require
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import RoundComputed
 from policies.log.merkle import TreeHead
+from policies.log.recovery import verify_recovery
 from policies.log.witness import is_fork
 from policies.log.witness_entries import (
     HistoriesSettled,
+    RecoveryTaken,
     SignatureFailed,
     SumDisputed,
     SumOpened,
@@ -52,6 +54,8 @@ class WitnessReplay:
                 self._accuse(entry)
             case HistoriesSettled():
                 require(entry.site in self.accused, "histories are settled of which no evidence came")
+            case RecoveryTaken():
+                verify_recovery(entry.signed, bytes.fromhex(entry.owner_key), entry.site)
             case SignatureFailed():
                 pass
 

@@ -13,7 +13,7 @@ from policies.log.journal import append
 from tests.attacks.closed_doors import assert_nothing_runs
 from tests.attacks.signed_by_people import ELSEWHERE, genuine, of, signed
 from tests.one_site import Scene, new_scene
-from tests.site_people import Holder, appointment, fire, hire
+from tests.site_people import Holder, appointment, ask_for, fire, hire
 
 
 @pytest.fixture
@@ -78,39 +78,59 @@ def by_who_asked(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
 
 
 def one_of_two(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
-    return (of(scene, request, hire(scene, Holder("Bea")), approvals=2),)
+    ask_for(scene, studies=2)
+    return (of(scene, request, hire(scene, Holder("Bea"))),)
 
 
 def one_person_twice(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
     bea = hire(scene, Holder("Bea"))
-    return tuple(of(scene, request, bea, approvals=2, reason=reason) for reason in ("one", "two"))
+    return tuple(of(scene, request, bea, reason=reason) for reason in ("one", "two"))
 
 
 def one_person_with_two_keys(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
     old = hire(scene, Holder("Bea"))
-    first = of(scene, request, old, approvals=2)
+    first = of(scene, request, old)
     with scene.site.engine.begin() as connection:
         append(connection, DecisionTaken(at=first.decision.decided_at, signed=first))
     fire(scene, old)
-    return (first, of(scene, request, hire(scene, Holder("BEA")), approvals=2))
+    return (first, of(scene, request, hire(scene, Holder("BEA"))))
 
 
 def a_forged_second(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
     bea, cem = hire(scene, Holder("Bea")), hire(scene, Holder("Cem"))
-    forged = of(scene, request, cem, approvals=2).model_copy(update={"signature": "0" * 128})
-    return (of(scene, request, bea, approvals=2), forged)
+    forged = of(scene, request, cem).model_copy(update={"signature": "0" * 128})
+    return (of(scene, request, bea), forged)
 
 
 def the_second_by_the_firsts_key(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
     bea, cem = hire(scene, Holder("Bea")), hire(scene, Holder("Cem"))
-    forged = signed(scene, request, bea.key, genuine(scene, cem), approvals=2)
-    return (of(scene, request, bea, approvals=2), forged.model_copy(update={"signer": cem.public}))
+    forged = signed(scene, request, bea.key, genuine(scene, cem))
+    return (of(scene, request, bea), forged.model_copy(update={"signer": cem.public}))
 
 
 def the_second_on_something_else(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
     bea, cem = hire(scene, Holder("Bea")), hire(scene, Holder("Cem"))
-    other = of(scene, request, cem, approvals=2, training_units=1)
-    return (of(scene, request, bea, approvals=2), other)
+    other = of(scene, request, cem, training_units=1)
+    return (of(scene, request, bea), other)
+
+
+def alone_where_the_rules_ask_for_two(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, studies=2)
+    return (of(scene, request, hire(scene, Holder("Bea")), approvals=1),)
+
+
+def by_somebody_whom_the_rules_leave_out(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    ask_for(scene, approvers=["the owner"])
+    return (of(scene, request, hire(scene, Holder("Bea"))),)
+
+
+def under_rules_never_adopted(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    return (of(scene, request, hire(scene, Holder("Bea")), house_rules="5" * 64),)
 
 
 def on_another_snapshot(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
@@ -145,3 +165,26 @@ def test_a_stored_decision_that_people_did_not_take_runs_nothing(
     store(scene, *stored(scene, request))
     expected = RefusedError if stored in (by_an_auditor, by_who_asked) else NotAuthenticError
     assert_nothing_runs(scene, request, expected)
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        (alone_where_the_rules_ask_for_two, "not taken by whom the house rules asked for"),
+        (by_somebody_whom_the_rules_leave_out, "not taken by whom the house rules asked for"),
+        (under_rules_never_adopted, "did not hold when it was taken"),
+    ],
+)
+def test_a_decision_against_the_house_rules_runs_nothing_even_if_the_log_has_it(
+    scene: Scene, stored: Callable[[Scene, Request], tuple[SignedDecision, ...]], reason: str
+) -> None:
+    """A genuine reviewer, signing by hand, who can write into database and log."""
+    request = scene.submit()
+    (decision,) = stored(scene, request)
+    with scene.site.engine.begin() as connection:
+        append(connection, DecisionTaken(at=decision.decision.decided_at, signed=decision))
+    store(scene, decision)
+    with pytest.raises(NotAuthenticError, match=reason):
+        scene.start(request)
+    assert_nothing_runs(scene, request, NotAuthenticError)
+    assert scene.audit().broken

@@ -10,7 +10,7 @@ from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
 from policies.rules.approval import RulesGround
 from researcher import check_model
-from researcher.approvals import Approval
+from researcher.approvals import Approval, require_approval
 from tests.model_cards import Sites, new_sites
 
 EPSILON = 5.0
@@ -100,30 +100,45 @@ def of_a_site_that_is_there_already(sites: Sites) -> SignedDecisions:
         turned_round,
         one_of_two,
         one_person_twice,
-        by_rules_of_another_owner,
-        by_rules_that_let_less_be,
-        by_rules_for_other_terms,
-        by_rules_for_longer_than_the_precedent,
-        by_rules_because_of_a_denial,
         denial,
         of_a_stranger,
         of_a_site_that_is_there_already,
     ],
 )
-def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], Approval], tmp_path: Path) -> None:
+def test_a_forged_approval_is_found(sites: Sites, forge: Callable[[Sites], SignedDecisions], tmp_path: Path) -> None:
     folder = sites.result(forge(sites), *others(sites)).save(tmp_path / "model")
     with pytest.raises((NotAuthenticError, RefusedError)):
         check_model(folder, sites.cards)
 
 
-def test_what_the_rules_approved_is_genuine_but_never_a_study_without_noise(sites: Sites, tmp_path: Path) -> None:
-    card = check_model(sites.result(sites.ground(0, EPSILON), *others(sites)).save(tmp_path / "model"), sites.cards)
-    assert "the house rules" in card.text()
+@pytest.mark.parametrize(
+    "forge",
+    [
+        by_rules_of_another_owner,
+        by_rules_that_let_less_be,
+        by_rules_for_other_terms,
+        by_rules_for_longer_than_the_precedent,
+        by_rules_because_of_a_denial,
+    ],
+)
+def test_a_researcher_takes_no_forged_approval_by_rules(sites: Sites, forge: Callable[[Sites], RulesGround]) -> None:
+    require_approval(sites.ground(0, EPSILON), sites.cards[0], sites.terms)
+    with pytest.raises((NotAuthenticError, RefusedError)):
+        require_approval(forge(sites), sites.cards[0], sites.terms)
+
+
+def test_a_researcher_takes_no_approval_by_rules_of_a_study_without_noise(tmp_path: Path) -> None:
     none = {"noise_multiplier": 0.0}
     unbounded = new_sites(tmp_path, privacy=None, training=none, evaluation=none)
-    folder = unbounded.result(unbounded.ground(0, 100.0), *others(unbounded)).save(tmp_path / "unbounded")
     with pytest.raises(RefusedError, match="house rules do not let be"):
-        check_model(folder, unbounded.cards)
+        require_approval(unbounded.ground(0, 100.0), unbounded.cards[0], unbounded.terms)
+
+
+def test_an_approval_by_rules_is_no_proof_on_a_card(sites: Sites, tmp_path: Path) -> None:
+    """Nobody signed it: its proof is the log's, which the receipt has."""
+    folder = sites.result(sites.ground(0, EPSILON), *others(sites)).save(tmp_path / "model")
+    with pytest.raises(NotAuthenticError, match="ask for the receipt"):
+        check_model(folder, sites.cards)
 
 
 def test_a_missing_approval_is_found(sites: Sites, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from datasites.requests.finish_check import admit
 from datasites.requests.jobs.records import OPEN as OPEN_JOBS
 from datasites.requests.jobs.records import Job, all_jobs
 from datasites.requests.jobs.records import Status as JobStatus
+from datasites.requests.patience import patience_seconds
 from datasites.requests.records import OPEN, Request, Status, all_requests, find_study
 from datasites.requests.withdraw import withdraw
 from datasites.sandbox.errand import Outcome
@@ -83,7 +84,7 @@ class Life:
             self.scene.receive(self.scene.terms(study, expires_at=ENDS[study], **FIELDS))
 
     def check(self, study: str) -> None:
-        self._on(study, lambda connection, it: admit(connection, it, self.scene.now))
+        self._on(study, lambda connection, it: admit(connection, self.scene.site, it))
 
     def approve(self, study: str) -> None:
         self._with(study, lambda it: self.scene.approve(it))
@@ -168,7 +169,7 @@ class Life:
         """Time passes; what has expired is closed, as the worker does when it is due."""
         self.scene.clock.seconds += 300
         with self.scene.site.engine.begin() as connection:
-            close_expired(connection, self.scene.now)
+            close_expired(connection, self.scene.now, patience_seconds(connection, self.scene.site))
         while self.jobs.worker.tell_next() == 0.0:
             pass
 

@@ -16,6 +16,12 @@ from policies.errors import InvalidInputError
 
 app = typer.Typer(help="Show and hand out what this site keeps of other sites' logs.", no_args_is_help=True)
 
+
+def add_to(parent: typer.Typer) -> None:
+    """Register the group."""
+    parent.add_typer(app, name="witnessed")
+
+
 _STANDING = {
     "kept": "kept and cosigned",
     "unproved": "shown by somebody else; not shown yet that the log continues it",

@@ -69,7 +69,7 @@ def take_approval(
         row = insert(approvals).values(request=request, subject=subject, signer=signed.signer, statement=text)
         connection.execute(row)
         return ()
-    connection.execute(delete(approvals).where(approvals.c.subject == subject))
+    forget_approvals(connection, request)
     waiting.append(signed)
     return tuple(waiting)
 

@@ -147,7 +147,7 @@ def test_what_expires_or_is_revoked_meanwhile_returns_its_reservation(scene: Sce
     revoke(scene, first)
     scene.clock.seconds = first.terms.expires_at
     with scene.site.engine.begin() as connection:
-        close_expired(connection, scene.now)
+        close_expired(connection, scene.now, None)
     assert reserved(scene) == (0, 0)
     resume(scene)
     assert scene.audit().broken == []

@@ -16,7 +16,7 @@ from datasites.requests.jobs.records import Status as JobStatus
 from datasites.requests.patience import patience_seconds
 from datasites.requests.records import Status, next_expiry
 from policies.errors import RefusedError
-from researcher.approvals import check_approval
+from researcher.approvals import require_approval
 from tests.one_job import JobScene
 from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY
@@ -103,12 +103,10 @@ def test_a_researcher_checks_on_what_ground_the_rules_approved(scene: Scene) -> 
     assert isinstance(told, StudyStatus)
     assert (told.status, told.decision, told.ground) == ("approved", None, second.ground)
     assert told.ground is not None
-    card, ground = scene.site.identity.card, told.ground.canonical().decode()
-    check_approval(second.terms, card, None, ground)
+    card, ground = scene.site.identity.card, told.ground
+    require_approval(ground, card, second.terms)
     with pytest.raises(RefusedError, match="something else than these terms"):
-        check_approval(first.terms, card, None, ground)
-    with pytest.raises(RefusedError, match="no signed decision"):
-        check_approval(second.terms, card, None, None)
+        require_approval(ground, card, first.terms)
     dearer = second.terms.model_copy(update={"privacy": second.terms.privacy.model_copy(update={"epsilon": 9.0})})
     with pytest.raises(RefusedError, match="do not let be"):
-        check_approval(dearer, card, None, ground)
+        require_approval(ground, card, dearer)

@@ -110,13 +110,16 @@ def test_an_approval_stands_after_its_signer_left(scene: Scene, bea: Holder) -> 
 
 
 def test_an_approval_is_of_what_was_asked_for_then(scene: Scene, bea: Holder) -> None:
-    """After the rules ask for fewer, what waits counts for nothing: it named another number."""
+    """After other rules were adopted, what waits counts for nothing, even if they ask for as many again."""
     request = scene.submit()
     approve_as(scene, request, bea)
     ask_for(scene, studies=3)
     assert approvals(scene, request) == Approvals((), 3)
     ask_for(scene, studies=2)
-    assert approvals(scene, request) == Approvals(("Bea",), 2)
+    assert approvals(scene, request) == Approvals((), 2)
+    assert scene.approve(request).status is Status.PENDING
+    assert approve_as(scene, request, bea).detail == "Approved by the owner and Bea."
+    assert scene.count("approvals") == 0
 
 
 def test_what_ends_leaves_no_approval_behind(scene: Scene, bea: Holder) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from datasites.protocol.content import LetterContent
 from datasites.requests.jobs.records import Status
-from datasites.requests.jobs.release import outputs_of, release_digest
+from datasites.requests.jobs.release import release_digest
 from policies.errors import ConflictError, RefusedError
 from policies.log.job_entries import JobEnded, OutputsInspected, OutputsReleased, ReleaseDecided
 from tests.one_job import PRIVATE, JobScene
@@ -39,10 +39,10 @@ def test_what_was_printed_goes_only_where_the_owner_says_so(jobs: JobScene) -> N
 
 def test_two_releases_have_two_digests(jobs: JobScene) -> None:
     job = jobs.ran()
-    digests = {release_digest(jobs.scene.site, job, outputs_of(job, logs=logs)) for logs in (False, True)}
-    assert len(digests) == 2
-    other = jobs.ran(name="again")
-    assert release_digest(jobs.scene.site, other, outputs_of(other, logs=False)) not in digests
+    shown = jobs.shown(job)
+    digests = {shown.release_digest, shown.release_digest_with_logs}
+    assert len(digests - {None}) == 2
+    assert jobs.shown(jobs.ran(name="again")).release_digest not in digests
 
 
 def test_a_release_is_given_once_and_sent_once(jobs: JobScene) -> None:
@@ -72,8 +72,8 @@ def test_outputs_that_do_not_exist_cannot_be_decided_on(jobs: JobScene) -> None:
     job = jobs.approve(jobs.tried())
     with pytest.raises(ConflictError):
         jobs.withhold(job)
-    with jobs.scene.site.engine.begin(), pytest.raises(ConflictError):
-        release_digest(jobs.scene.site, job, ())
+    with jobs.scene.site.engine.begin() as connection, pytest.raises(ConflictError):
+        release_digest(connection, jobs.scene.site, job, ())
 
 
 def test_of_a_failed_job_a_researcher_learns_the_kind_of_error_only(jobs: JobScene) -> None:

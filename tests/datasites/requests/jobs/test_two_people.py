@@ -27,7 +27,7 @@ def approve_with(jobs: JobScene, job: Job, key: Ed25519PrivateKey) -> Job:
 
 def release_with(jobs: JobScene, job: Job, key: Ed25519PrivateKey) -> Job:
     with jobs.scene.site.engine.begin() as connection:
-        shown = release_digest(jobs.scene.site, job, outputs_of(job, logs=False))
+        shown = release_digest(connection, jobs.scene.site, job, outputs_of(job, logs=False))
         return release_outputs(connection, jobs.scene.site, shown, key)
 
 

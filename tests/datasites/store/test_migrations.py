@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, MetaData, create_engine, inspect, text
+from sqlalchemy import Engine, MetaData, create_engine, inspect, select, text
 from sqlalchemy.schema import CreateTable
 
 import datasites.store
@@ -71,6 +73,49 @@ def test_a_migration_that_fails_leaves_no_table(engine: Engine, monkeypatch: pyt
     monkeypatch.undo()
     migrate(engine)
     assert set(metadata.tables) < set(inspect(engine).get_table_names())
+
+
+def test_rows_of_an_older_version_are_kept_and_its_log_is_dated(engine: Engine) -> None:
+    """Each entry gets the latest moment that it or one before it names."""
+    _migrate_to(engine, "0002")
+    moments, party = (50, 70, 60), "a" * 64
+    older = {
+        "peers": {"party": party, "name": "bern", "role": "datasite", "card": "{}", "pinned_at": 1}
+        | {"outgoing": 0, "incoming": 0},
+        "witnesses": {"party": party, "asked_size": 3, "asked_at": 9, "kept_size": 3, "held_size": 3},
+        "witnessed": {"party": party, "size": 7, "checkpoint": "c", "balance": "b"},
+        "jobs": {"digest": "d" * 64, "number": 1, "job": "e" * 32, "sender": party, "name": "count"}
+        | {"status": "pending", "detail": "?", "terms": "{}", "attempt": 0, "received_at": 5, "expires_at": 6},
+    }
+    log = [
+        {"position": position, "entry": f'{{"at":{at}}}'.encode(), "leaf_hash": bytes([position]) * 32}
+        for position, at in enumerate(moments)
+    ]
+    with engine.begin() as connection:
+        found = MetaData()
+        found.reflect(connection)
+        for table, row in older.items():
+            connection.execute(found.tables[table].insert().values(row))
+        connection.execute(found.tables["log_entries"].insert(), log)
+    migrate(engine)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        for table, row in older.items():
+            (kept,) = connection.execute(select(metadata.tables[table])).mappings().all()
+            assert {name: value for name, value in kept.items() if value is not None} == row, table
+        entries = metadata.tables["log_entries"]
+        kept_log = connection.execute(select(entries).order_by(entries.c.position)).mappings().all()
+    assert [dict(it) for it in kept_log] == [
+        row | {"latest": latest} for row, latest in zip(log, (50, 70, 70), strict=True)
+    ]
+
+
+def _migrate_to(engine: Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(datasites.store.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def _schema(engine: Engine) -> list[str]:

@@ -30,11 +30,6 @@ _STANDING = {
 }
 
 
-def add_to(parent: typer.Typer) -> None:
-    """Register the group."""
-    parent.add_typer(app, name="witnessed")
-
-
 @app.command(name="list")
 def list_witnessed(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """List the checkpoints of other sites' logs that are held here, and any evidence of two histories."""

@@ -77,7 +77,7 @@ def test_a_researcher_that(lie: str, answered: tuple[Scene, Request, MaskedUpdat
     assert tell(scene, opened_sum(scene, request, answer)), "the truth is still taken"
     report = scene.audit()
     assert report.broken == []
-    assert any("disputes" in sentence for sentence in report.proved)
+    assert any("disputes" in sentence for sentence in report.not_proved)
 
 
 def test_a_second_sum_of_one_round_is_evidence(answered: tuple[Scene, Request, MaskedUpdateMessage]) -> None:

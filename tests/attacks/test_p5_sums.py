@@ -28,7 +28,7 @@ def test_a_disputed_sum_is_sound_and_told() -> None:
     lied = opened(summands=(summand(STRANGER, OWN_VECTOR), PARTNERS)).signed
     report = verify([*HONEST, SumDisputed(at=270, signed=lied, reason="It leaves this site out.")])
     assert report.broken == []
-    assert any("disputes" in sentence for sentence in report.proved)
+    assert any("disputes" in sentence for sentence in report.not_proved)
 
 
 DISHONEST: dict[str, tuple[log.LogEntry, str]] = {

@@ -110,7 +110,7 @@ def test_one_size_with_two_roots_is_evidence_that_is_kept_logged_and_handed_out(
     assert (held["first"], held["second"]) == (entry.first, entry.second)
     report = scene.audit()
     assert report.broken == []
-    assert any("has two histories" in sentence for sentence in report.proved)
+    assert any("has two histories" in sentence for sentence in report.not_proved)
 
 
 def test_an_earlier_checkpoint_than_the_newest_is_compared_as_well(scene: Scene) -> None:

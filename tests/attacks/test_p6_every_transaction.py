@@ -1,6 +1,6 @@
 """P6: killed on either side of every transaction's end, on both databases, a datasite goes on as if nothing had been.
 
-`make crashes` kills at every single statement too.
+Here at every fourth end on PostgreSQL; `make crashes` kills at all of them, and at every single statement too.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ import pytest
 from datasites.requests.close import close_request
 from datasites.requests.records import Status
 from policies.budget.ledger import close
+from tests.crashes.all_lives import ALL_LIVES
 from tests.crashes.crash import crash, points
-from tests.crashes.job_lives import JOB_LIVES
-from tests.crashes.lives import APPROVED, CHECKED, LIVES, SUBMITTED, Life, Memory, Step, request_of
+from tests.crashes.lives import APPROVED, CHECKED, SUBMITTED, Life, Memory, Step, request_of
 from tests.crashes.sound import require_sound
 from tests.databases import DATABASES, SQLITE
 from tests.one_site import Scene
@@ -21,9 +21,10 @@ ENDS = ("before-commit", "after-commit")
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("life", [*LIVES, *JOB_LIVES], ids=lambda it: it.name)
+@pytest.mark.parametrize("life", ALL_LIVES, ids=lambda it: it.name)
 def test_a_site_killed_at_a_transactions_end_lives_on(life: Life, database: str, tmp_path: Path) -> None:
     found = [it for it in points(life, tmp_path, database) if it.boundary in ENDS]
+    found = found if database == SQLITE else found[1::4]
     assert found
     for number, point in enumerate(found):
         crash(life, point, tmp_path / f"killed-{number}")

@@ -45,7 +45,7 @@ def points(life: Life, folder: Path, database: str) -> list[Point]:
         with opened(now, memory) as scene:
             trap.set_on(scene.site.engine)
             step.act(scene, memory)
-        if number >= life.watched_from:
+        if number in range(len(life.steps))[life.watched_from : life.watched_until]:
             found += [Point(before, kept, number, at, boundary) for at, boundary in enumerate(trap.passed, start=1)]
     with opened(now, memory) as scene:
         life.ended(scene)

@@ -58,7 +58,8 @@ def only_job(scene: Scene) -> Job:
     return job
 
 
-def _begin(folder: Path, database: str) -> Scene:
+def begin_with_jobs(folder: Path, database: str) -> Scene:
+    """A site with a table that jobs may see."""
     return new_job_scene(folder, database).scene
 
 
@@ -111,8 +112,15 @@ SUBMITTED = letter("submission", _submission)
 CANCELLED = letter("cancel", lambda scene: JobCancel(job=only_job(scene).terms.job, reason="Enough."))
 TRIED, APPROVED, RAN = Step("try", _try), Step("approve", _approve), Step("run", _run)
 RELEASED, TOLD = Step("release", _release), Step("tell", _tell, _an_hour_later)
+HELD = (SUBMITTED, TRIED, APPROVED, RAN)
 
 JOB_LIVES = (
-    Life("job released", (SUBMITTED, TRIED, APPROVED, RAN, RELEASED, TOLD), _ends_as(Status.RELEASED, 1), 0, _begin),
-    Life("job cancelled", (SUBMITTED, TRIED, APPROVED, CANCELLED), _ends_as(Status.CANCELLED, 0), 3, _begin),
+    Life("job released", (*HELD, RELEASED, TOLD), _ends_as(Status.RELEASED, 1), begin=begin_with_jobs),
+    Life(
+        "job cancelled",
+        (SUBMITTED, TRIED, APPROVED, CANCELLED),
+        _ends_as(Status.CANCELLED, 0),
+        3,
+        begin_with_jobs,
+    ),
 )

@@ -17,16 +17,20 @@ from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.content import wrap
 from datasites.protocol.envelope import seal
+from datasites.protocol.identity import Identity
 from datasites.protocol.messages import (
     AdvertisementMessage,
     Message,
     RoundStart,
     SetupStart,
     StudyClose,
+    StudySubmission,
 )
 from datasites.requests.decide import deny
 from datasites.requests.records import Request, Status, find_study
 from datasites.serving.incoming import Incoming
+from policies.log.entries import LogEntry
+from policies.log.journal import entries
 from tests.one_site import Scene, new_scene
 from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, model
 
@@ -40,6 +44,7 @@ class Memory:
 
     seconds: float
     letters: dict[str, bytes] = field(default_factory=dict)
+    written: int = 0
 
 
 Act = Callable[[Scene, Memory], None]
@@ -56,13 +61,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Life:
-    """Steps to an end, and the check that this end was reached; those before `watched_from` are another life's too."""
+    """Steps to an end, and the check that this end was reached; the steps watched are in no other life."""
 
     name: str
     steps: tuple[Step, ...]
     ended: Callable[[Scene], None]
     watched_from: int = 0
     begin: Callable[[Path, str], Scene] = new_scene
+    watched_until: int | None = None
 
 
 class InstantTrainers(Trainers):
@@ -97,13 +103,43 @@ def request_of(scene: Scene) -> Request:
     return found
 
 
-def letter(name: str, write: Callable[[Scene], Message]) -> Step:
-    """The researcher's letter is delivered, as often as it takes."""
+def unless(happened: Callable[[Scene], bool], act: Callable[[Scene], object]) -> Act:
+    """What somebody does who looks first whether it was done before the site died."""
+
+    def acted(scene: Scene, _memory: Memory) -> None:
+        if not happened(scene):
+            act(scene)
+
+    return acted
+
+
+def logged(scene: Scene, *kinds: type[LogEntry]) -> list[LogEntry]:
+    """The log's entries of these kinds, oldest first."""
+    with scene.site.engine.begin() as connection:
+        return [entry for _, entry in entries(connection) if isinstance(entry, kinds)]
+
+
+def submission(scene: Scene, study: str = STUDY, **changes: Any) -> StudySubmission:
+    """What submits a study, its parameters in the letter itself."""
+    return scene.submission(scene.terms(study, **changes), initial_parameters=wrap(INITIAL)[0])
+
+
+def letter(
+    name: str,
+    write: Callable[[Scene], Message],
+    sender: Callable[[Scene], Identity] = lambda scene: scene.researcher,
+    *,
+    anew: bool = False,
+) -> Step:
+    """A letter, by the researcher if nobody else is named, is delivered, as often as it takes.
+
+    One that answers a question of this site's is written `anew` after a kill, for it asks anew then.
+    """
 
     def prepare(scene: Scene, memory: Memory) -> None:
-        if name not in memory.letters:
-            number, card = len(memory.letters) + 1, scene.site.identity.card
-            memory.letters[name] = seal(scene.researcher, card, number, write(scene))
+        if anew or name not in memory.letters:
+            memory.written += 1
+            memory.letters[name] = seal(sender(scene), scene.site.identity.card, memory.written, write(scene))
 
     def act(scene: Scene, memory: Memory) -> None:
         Incoming(scene.site, mailbox=None).take(memory.letters[name])  # type: ignore[arg-type]  # nothing to fetch
@@ -118,15 +154,18 @@ def _work(scene: Scene, _memory: Memory) -> None:
         scene.witness()
 
 
-def _approve(scene: Scene, _memory: Memory) -> None:
-    if (request := request_of(scene)).status is Status.PENDING:
-        scene.approve(request)
+def _decided(scene: Scene) -> bool:
+    return request_of(scene).status is not Status.PENDING
 
 
-def _deny(scene: Scene, _memory: Memory) -> None:
-    if (request := request_of(scene)).status is Status.PENDING:
-        with scene.site.engine.begin() as connection:
-            deny(connection, scene.site, request.number, "Not now.", scene.owner_key)
+def _approve(scene: Scene) -> None:
+    scene.approve(request_of(scene))
+
+
+def _deny(scene: Scene) -> None:
+    number = request_of(scene).number
+    with scene.site.engine.begin() as connection:
+        deny(connection, scene.site, number, "Not now.", scene.owner_key)
 
 
 def _let_it_expire(scene: Scene, memory: Memory) -> None:
@@ -139,19 +178,20 @@ def _roster(scene: Scene) -> Message:
     return scene.roster(request_of(scene), own.advertisement)
 
 
-SUBMITTED = letter(
-    "submission",
-    lambda scene: scene.submission(scene.terms(**ONE_ROUND), initial_parameters=wrap(INITIAL)[0]),
-)
+SUBMITTED = letter("submission", lambda scene: submission(scene, **ONE_ROUND))
 SET_UP = letter("set-up", lambda scene: SetupStart(study=STUDY, run=RUN, terms_digest=request_of(scene).digest))
 ROSTER = letter("roster", _roster)
 ROUND = letter("round", lambda _scene: RoundStart(study=STUDY, run=RUN, round=1, model=wrap(model())[0]))
 CLOSED = letter("close", lambda _scene: StudyClose(study=STUDY, reason="Enough."))
 CHECKED, WORKED = Step("check", _work), Step("work", _work)
-APPROVED, DENIED = Step("approve", _approve), Step("deny", _deny)
+APPROVED, DENIED = Step("approve", unless(_decided, _approve)), Step("deny", unless(_decided, _deny))
+RUNNING = (SUBMITTED, CHECKED, APPROVED, SET_UP, ROSTER, ROUND)
+"""To a study whose round waits."""
 
 
-def _ends_as(status: Status, *answered: int) -> Callable[[Scene], None]:
+def ends_as(status: Status, *answered: int) -> Callable[[Scene], None]:
+    """The study ended so, with these rounds answered, and holds nothing any more."""
+
     def ended(scene: Scene) -> None:
         request = request_of(scene)
         assert request.status is status
@@ -163,17 +203,13 @@ def _ends_as(status: Status, *answered: int) -> Callable[[Scene], None]:
 
 
 LIVES = (
-    Life(
-        "done",
-        (SUBMITTED, CHECKED, APPROVED, SET_UP, ROSTER, ROUND, WORKED),
-        _ends_as(Status.DONE, 1),
-    ),
-    Life("denied", (SUBMITTED, CHECKED, DENIED), _ends_as(Status.DENIED), 2),
-    Life("closed", (SUBMITTED, CHECKED, APPROVED, SET_UP, ROSTER, ROUND, CLOSED), _ends_as(Status.CLOSED), 6),
+    Life("done", (*RUNNING, WORKED), ends_as(Status.DONE, 1)),
+    Life("denied", (SUBMITTED, CHECKED, DENIED), ends_as(Status.DENIED), 2),
+    Life("closed", (*RUNNING, CLOSED), ends_as(Status.CLOSED), 6),
     Life(
         "expired",
         (SUBMITTED, CHECKED, APPROVED, SET_UP, Step("expire", _work, _let_it_expire)),
-        _ends_as(Status.EXPIRED),
+        ends_as(Status.EXPIRED),
         4,
     ),
 )

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.crashes.all_lives import ALL_LIVES
 from tests.crashes.crash import crash, points
-from tests.crashes.job_lives import JOB_LIVES
-from tests.crashes.lives import LIVES
 from tests.databases import DATABASES
 
 
@@ -20,7 +19,7 @@ def main(words: Sequence[str]) -> int:
     every: int = parser.parse_args(words).every
     broken = 0
     for database in DATABASES:
-        for life in (*LIVES, *JOB_LIVES):
+        for life in ALL_LIVES:
             with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
                 found = points(life, Path(folder), database)[::every]
                 for number, point in enumerate(found):

@@ -16,6 +16,7 @@ from policies.log.entries import RoundComputed, UpdateReleased
 from policies.log.job_entries import JobStarted
 from policies.log.journal import entries, entry_bytes
 from policies.log.replay import Replay
+from tests.crashes.words_sound import check_words
 from tests.one_site import Scene
 
 
@@ -77,6 +78,7 @@ def _check_log(connection: Connection, scene: Scene) -> None:
     going = select(requests.c.digest).where(requests.c.status.in_(("approved", "running")))
     assert set(connection.execute(still_open).scalars()) == set(connection.execute(going).scalars())
     logged = [entry for _, entry in entries(connection)]
+    check_words(connection, logged)
     computed = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "computed")
     answered = Counter((it.request, it.round) for it in logged if isinstance(it, RoundComputed))
     assert answered == Counter(connection.execute(computed).tuples().all())

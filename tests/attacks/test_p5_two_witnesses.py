@@ -14,7 +14,7 @@ from datasites.witnesses.export import held_of_others
 from datasites.witnesses.gossip import compare, seen_with
 from datasites.witnesses.histories import is_accused, settle
 from datasites.witnesses.keep import keep_checkpoint
-from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
+from policies.errors import InvalidInputError, RefusedError
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.entries import LogEntry
 from policies.log.journal import entries
@@ -199,10 +199,8 @@ def test_nobody_can_accuse_a_site_with_what_it_did_not_sign(scene: Scene) -> Non
     ask(scene, LEAVES[:30])
     forged = note(bern, FORK[:30]).splitlines(keepends=True)
     stolen = note(cadiz, FORK[:30]).splitlines(keepends=True)[-1].replace(cadiz.party, bern.party)
-    with pytest.raises(NotAuthenticError):
-        hear_of(scene, "".join([*forged[:-1], stolen]))
-    with pytest.raises(NotAuthenticError):
-        hear_of(scene, note(bern, FORK[:30]).replace("\n30\n", "\n31\n"))
+    hear_of(scene, "".join([*forged[:-1], stolen]))
+    hear_of(scene, note(bern, FORK[:30]).replace("\n30\n", "\n31\n"))
     hear_of(scene, note(cadiz, FORK[:30]), note(scene.site.identity, FORK[:3]))
     assert not accused(scene)
     assert logged(scene, TwoHistories) == []

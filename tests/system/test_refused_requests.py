@@ -1,5 +1,6 @@
 """Wrong requests, strangers and replays at a live federation: one sentence says what to do, and nothing is changed."""
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,7 @@ def test_a_stranger_is_turned_away_by_the_relay_and_by_the_sites(
     eventually(lambda: dropped in anna.printed(), "anna dropping eve's letter")
     with pytest.raises(UnavailableError, match=rf"^No decision yet from {ANNA}, .*; wait again later\.$"):
         study.wait(0.5)
+    assert content(anna.database) == before
     # A relay in league with eve carries a letter under ada's name and next number, signed by eve.
     forger = replace(eve.identity, card=live.ada.card)
     state = live.ada.correspondence.state
@@ -134,8 +136,19 @@ def test_a_stranger_is_turned_away_by_the_relay_and_by_the_sites(
         (sent,) = connection.execute("SELECT outgoing FROM sites WHERE party = ?", (anna_card.party,)).fetchone()
     live.ada.correspondence.mailbox.send([seal(forger, anna_card, sent + 1, CatalogRequest())])
     eventually(lambda: "signature" in anna.printed().partition(dropped)[2], "anna dropping the forged letter")
-    assert content(anna.database) == before
+    assert logged_of_forgery(before, content(anna.database)) == live.ada.card.party
     assert look_round(live.ada.correspondence, SECONDS), "the forged letter must not use up ada's number"
+
+
+def logged_of_forgery(before: Any, after: Any) -> str:
+    """In whose name a forged letter came, as the log says, after making sure that it changed nothing else."""
+    assert {name for name in after if after[name] != before[name]} == {"failed_signatures", "log_entries"}
+    (counted,) = set(after["failed_signatures"]) - set(before["failed_signatures"])
+    (row,) = set(after["log_entries"]) - set(before["log_entries"])
+    entry = json.loads(row[1])
+    assert (entry["kind"], entry["unlogged"]) == ("signature-failed", 0)
+    assert counted[0] == entry["claimed"]
+    return str(entry["claimed"])
 
 
 def test_a_replayed_letter_has_one_effect(

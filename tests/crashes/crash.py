@@ -36,16 +36,18 @@ def points(life: Life, folder: Path, database: str) -> list[Point]:
     """Live once without a kill; every boundary of each step that no other life watches, as the site was before it."""
     found, memory = list[Point](), Memory(NOW)
     now = copy_of(closed(life.begin(folder / "0", database)))
+    watched = range(len(life.steps))[life.watched_from : life.watched_until]
     for number, step in enumerate(life.steps):
         with opened(now, memory) as scene:
             step.prepare(scene, memory)
         before, kept = now, deepcopy(memory)
-        now = before.again(folder / str(number + 1))
+        if number in watched:
+            now = before.again(folder / str(number + 1))
         trap = Trap()
         with opened(now, memory) as scene:
             trap.set_on(scene.site.engine)
             step.act(scene, memory)
-        if number in range(len(life.steps))[life.watched_from : life.watched_until]:
+        if number in watched:
             found += [Point(before, kept, number, at, boundary) for at, boundary in enumerate(trap.passed, start=1)]
     with opened(now, memory) as scene:
         life.ended(scene)

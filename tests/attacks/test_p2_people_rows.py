@@ -133,6 +133,13 @@ def under_rules_never_adopted(scene: Scene, request: Request) -> tuple[SignedDec
     return (of(scene, request, hire(scene, Holder("Bea")), house_rules="5" * 64),)
 
 
+def alone_under_rules_that_held_before(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
+    """Every site once had rules by which one person was enough."""
+    before = scene.rules().digest
+    ask_for(scene, studies=2)
+    return (of(scene, request, hire(scene, Holder("Bea")), approvals=1, house_rules=before),)
+
+
 def on_another_snapshot(scene: Scene, request: Request) -> tuple[SignedDecision, ...]:
     return (of(scene, request, hire(scene, Holder("Bea")), snapshot_commitment="5" * 64),)
 
@@ -155,6 +162,7 @@ def on_another_snapshot(scene: Scene, request: Request) -> tuple[SignedDecision,
         a_forged_second,
         the_second_by_the_firsts_key,
         the_second_on_something_else,
+        alone_under_rules_that_held_before,
         on_another_snapshot,
     ],
 )
@@ -173,6 +181,7 @@ def test_a_stored_decision_that_people_did_not_take_runs_nothing(
         (alone_where_the_rules_ask_for_two, "not taken by whom the house rules asked for"),
         (by_somebody_whom_the_rules_leave_out, "not taken by whom the house rules asked for"),
         (under_rules_never_adopted, "did not hold when it was taken"),
+        (alone_under_rules_that_held_before, "did not hold when it was taken"),
     ],
 )
 def test_a_decision_against_the_house_rules_runs_nothing_even_if_the_log_has_it(

@@ -5,7 +5,7 @@ import pytest
 from policies.errors import NotAuthenticError
 from policies.log import entries as log
 from policies.log.bundle import write_bundle
-from policies.log.cosignature import Cosigner, cosign, cosigned_at
+from policies.log.cosignature import Cosigner, checked_lines, cosign, cosigned_at
 from policies.log.verify import Pinned, Report, verify_bundle
 from policies.log.witness_entries import TwoHistories
 from tests.attacks.honest_log import FACTS, HONEST, LOG, OWNER, PARTNER, RESEARCHER, STRANGER, note, verify
@@ -56,6 +56,18 @@ def test_a_forged_cosignature_breaks_the_bundle() -> None:
             cosigned_at(forged, WITNESS.key)
         assert check(forged).broken
         assert not any("«bern»" in sentence for sentence in check(forged).proved)
+
+
+def test_whoever_hands_a_note_on_adds_no_line_in_anothers_name() -> None:
+    """A researcher could break an honest site's bundle by a false line in a witness's name."""
+    honest = cosigned(HONEST[:12])
+    line = honest.splitlines(keepends=True)[-1]
+    mine = cosign(STRANGER, "cd" * 32, note(HONEST[:12]) + line.replace(line[-20:-8], b"AAAAAAAAAAAA"), AT)
+    stranger = STRANGER.public_key().public_bytes_raw()
+    assert check(mine).broken
+    kept = checked_lines(mine, LOG_KEY, stranger)
+    assert cosigned_at(kept, stranger) == AT
+    assert check(kept).broken == []
 
 
 def test_a_site_cannot_cosign_in_its_witness_name() -> None:

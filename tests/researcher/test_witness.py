@@ -19,6 +19,9 @@ LEAVES = [leaf_hash(bytes([number])) for number in range(40)]
 FORK = [*LEAVES[:10], *(leaf_hash(b"fork" + bytes([number])) for number in range(30))]
 
 
+REQUEST = {"proof_from": 0, "proof": (), "balance": "ab" * 40, "recovery": None}
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
@@ -64,6 +67,15 @@ def test_it_keeps_and_cosigns_what_continues_and_nothing_else(desk: Desk) -> Non
     assert kept(ask(desk, bern, 2, LEAVES[:30], 20), desk) == note(bern, LEAVES[:30])
     for number, (leaves, proof_from) in enumerate(((LEAVES[:25], 20), (FORK[:35], 10), (LEAVES[:35], 20)), start=3):
         assert kept(ask(desk, bern, number, leaves, proof_from), desk) == note(bern, LEAVES[:30])
+
+
+def test_a_note_full_of_strangers_lines_stops_no_mail_and_is_kept_without_them(desk: Desk) -> None:
+    """Some lines more, and the answer would be longer than a letter may say: the client must not choke on it."""
+    genuine = note(desk.bern, LEAVES[:20])
+    junk = "".join(f"— stranger-{number} {'A' * 92}\n" for number in range(6))
+    desk.writes(desk.bern, 1, WitnessRequest(**REQUEST, nonce="1" * 32, checkpoint=genuine + junk))
+    desk.letters.listen(0)
+    assert kept(ask(desk, desk.bern, 2, LEAVES[:20]), desk) == genuine
 
 
 def test_it_remembers_after_its_kernel_restarted(desk: Desk) -> None:

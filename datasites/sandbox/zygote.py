@@ -29,6 +29,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MALLOC_ARENA_MAX": "2",  # each thread that waits for memory would else take 64 MiB of the address space it has
     "MPLBACKEND": "Agg",
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",

@@ -9,10 +9,11 @@ from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.log.accounts import require
 from policies.log.checkpoint import parse_checkpoint
 from policies.log.cosignature import Cosigner, cosigned_at, date_of
-from policies.log.entries import LogEntry, RequestReceived, RoundComputed, UpdateReleased
+from policies.log.entries import DecisionTaken, LogEntry, RequestReceived, RoundComputed, UpdateReleased
 from policies.log.proved_approval import ProvedApproval, proved_approval
 from policies.log.receipt import Receipt, open_receipt
 from policies.log.replay import Break
+from policies.log.rules_entries import ApprovedByRules
 from policies.log.verify import Pinned, Report
 from policies.log.witness_entries import SumOpened
 from policies.masked_vector import verify_vector
@@ -155,9 +156,11 @@ def _site_story(
 
 
 def _approval(receipt: Receipt, entries: Sequence[LogEntry], terms: Terms, owner_key: bytes | None) -> ProvedApproval:
+    approval = proved_approval(entries, receipt.site.site, terms, owner_key or bytes.fromhex(receipt.site.owner_key))
     computed = (place for place, it in enumerate(entries) if isinstance(it, RoundComputed))
-    before = entries[: next(computed, len(entries))]  # what was approved later approved no round
-    return proved_approval(before, receipt.site.site, terms, owner_key or bytes.fromhex(receipt.site.owner_key))
+    late = any(isinstance(it, DecisionTaken | ApprovedByRules) for it in entries[next(computed, len(entries)) :])
+    require(not late, "the approval stands in the log after the round that it should have allowed")
+    return approval
 
 
 def _answer(entries: Sequence[LogEntry], terms: Terms, number: int) -> RoundComputed:

@@ -1,12 +1,10 @@
 """Receipts: some entries of a site's log with proofs that they stand in it, under one signed checkpoint."""
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from policies.errors import NotAuthenticError
 from policies.log.bundle import SiteFacts
 from policies.log.checkpoint import MAXIMUM_CHECKPOINT_BYTES, log_origin, open_checkpoint
 from policies.log.entries import MAXIMUM_ENTRY_BYTES, LogEntry, parse_entry
@@ -49,7 +47,7 @@ def make_receipt(
 
 
 def open_receipt(receipt: Receipt, log_key: bytes) -> list[LogEntry]:
-    """The entries, once each is shown to stand in the log that the checkpoint is of; `log_key` is raw, 32 bytes.
+    """The entries in their order, once each is shown to stand in the checkpoint's log; `log_key` is raw, 32 bytes.
 
     Raises:
         InvalidInputError: an entry or the checkpoint is none.
@@ -57,9 +55,7 @@ def open_receipt(receipt: Receipt, log_key: bytes) -> list[LogEntry]:
     """
     head = open_checkpoint(receipt.checkpoint.encode(), log_origin(receipt.site.site), log_key).head
     found = []
-    if any(later.position <= it.position for it, later in pairwise(receipt.entries)):
-        raise NotAuthenticError("The receipt's entries are not in the order of the log.")
-    for it in receipt.entries:
+    for it in sorted(receipt.entries, key=lambda entry: entry.position):
         data = it.entry.encode()
         verify_inclusion(leaf_hash(data), it.position, head, [bytes.fromhex(node) for node in it.proof])
         found.append(parse_entry(data))

@@ -150,6 +150,10 @@ FALSE: dict[str, tuple[Callable[[], Receipt], str]] = {
     "without a sum": (lambda: logged(RECEIVED, APPROVED, computed(1), released(1)), "0 entries of the kind SumOpened"),
     "with two sums": (lambda: logged(*ROUND, opened(total="00" * 32)), "2 entries of the kind SumOpened"),
     "of what was denied at last": (lambda: logged(*ROUND, DENIED), "no approval"),
+    "of what was approved after its round": (
+        lambda: logged(RECEIVED, changed(APPROVED, at=400), computed(1), released(1), SUM_OPENED),
+        "after the round",
+    ),
     "of what a stranger approved": (
         lambda: logged(RECEIVED, FORGED_APPROVAL, computed(1), released(1), SUM_OPENED),
         "neither the owner's nor appointed by the owner",

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 
-from datasites.cli.options import owner_key, site_at
+from datasites.cli.options import person_key, site_at
 from datasites.requests.jobs.decide import approve_job
 from datasites.requests.jobs.records import Job, Status, jobs_in
 from datasites.requests.jobs.release import outputs_of, release_digest, release_outputs
@@ -26,7 +26,7 @@ _BETWEEN_LOOKS = 0.002
 
 def main(home: Path, owner: Path, passphrase_file: Path) -> None:
     """Sign until the process is ended; between changes of the database it only asks SQLite whether there was one."""
-    site, key = site_at(home), owner_key(owner, passphrase_file)
+    site, key = site_at(home), person_key(owner, passphrase_file)
     with closing(sqlite3.connect(home / "datasite.sqlite")) as watched:
         seen = None
         print("ready", flush=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from syft_rds import SyftRDSClient
 
 import researcher
-from datasites.cli.options import owner_key, site_at
+from datasites.cli.options import person_key, site_at
 from datasites.requests.jobs.decide import approve_job
 from datasites.requests.jobs.outputs import output_contents
 from datasites.requests.jobs.records import Job, find_job
@@ -114,7 +114,7 @@ class JobScene:
 
     def approve(self, job: Job) -> int:
         """Approve a pending job; gives the instant at which that stood in the database (`time.monotonic_ns`)."""
-        key = owner_key(self.site.folder / "owner", self.site.folder / "passphrase")
+        key = person_key(self.site.folder / "owner", self.site.folder / "passphrase")
         with self.owner.engine.begin() as connection:
             approve_job(connection, self.owner, job_approval_digest(connection, self.owner, job), key)
         committed = time.monotonic_ns()

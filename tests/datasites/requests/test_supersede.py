@@ -37,7 +37,7 @@ def test_an_approved_study_gives_way_and_returns_its_reservation(scene: Scene) -
     assert scene.balance() != before
     newer = superseding(scene, older)
     ended = scene.request(older.digest)
-    assert (ended.status, ended.detail) == (Status.SUPERSEDED, "It was superseded by its researcher's request 2.")
+    assert (ended.status, ended.detail) == (Status.SUPERSEDED, "It was superseded by its researcher's «Sepsis».")
     assert scene.balance() == before
     assert logged(scene) == [(older.digest, newer.digest)]
     told = [it for it in scene.letters(StudyStatus) if isinstance(it, StudyStatus)]

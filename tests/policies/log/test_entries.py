@@ -20,7 +20,7 @@ from policies.log.recovery import LostHead, Recovery, sign_recovery
 from policies.log.review_entries import RequestReviewed
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.log.superseded_entries import RequestSuperseded
-from policies.log.witness_entries import HistoriesSettled, SignatureFailed, SumDisputed, TwoHistories
+from policies.log.witness_entries import HistoriesSettled, RecoveryTaken, SignatureFailed, SumDisputed, TwoHistories
 from policies.people.appointment import Dismissal, sign_dismissal
 from policies.question import Question, sign_question
 from policies.statements.canonical import canonical_bytes
@@ -161,6 +161,7 @@ EXAMPLES: list[log.LogEntry] = [
     SumDisputed(at=1, signed=SUM_OPENED.signed, reason="It leaves this site out."),
     TwoHistories(at=1, site=HEX, log_key=HEX, first="one", second="another"),
     HistoriesSettled(at=1, site=HEX, reason="A copy of its machine ran by mistake."),
+    RecoveryTaken(at=1, site=HEX, owner_key=HEX, signed=RECOVERED),
     SignatureFailed(at=1, claimed=HEX, letter=HEX, unlogged=4),
     revoked(),
     stopped(),

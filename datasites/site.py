@@ -42,6 +42,12 @@ class Site:
         """The owner's public key on the site's card, raw 32 bytes."""
         return bytes.fromhex(self.identity.card.owner_key or "")
 
+    @property
+    def log_key(self) -> Ed25519PrivateKey:
+        """The private key that signs this site's log."""
+        assert self.identity.log is not None  # noqa: S101 – a datasite has a log key, as its card was checked to
+        return self.identity.log
+
     def moment(self, connection: Connection) -> int:
         """The same as `now`, but never before the latest moment in the log: a clock set back gives no time back."""
         return max(self.now, latest_moment(connection))

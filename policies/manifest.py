@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from policies.errors import InvalidInputError
+from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import digest
 from policies.statements.schema import Name, StrictModel, Text, parse_model
@@ -142,6 +143,16 @@ class Manifest(StrictModel):
         """Length of one record's feature vector: 1 for a number or integer, one-hot for a category."""
         return sum(
             len(column.categories) if isinstance(column, CategoryColumn) else 1 for column in self.feature_columns
+        )
+
+    @property
+    def record_form(self) -> RecordForm:
+        """What programs take of one record."""
+        target = self.target_column
+        choices = len(target.categories) if isinstance(target, CategoryColumn) else None
+        return RecordForm(
+            features=TensorForm(shape=(self.feature_count,), dtype="float32", choices=None),
+            target=TensorForm(shape=(), dtype=self.target_dtype, choices=choices),
         )
 
     @property

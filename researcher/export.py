@@ -16,7 +16,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.load import save_parameters
 from policies.errors import InvalidInputError
-from policies.programs.format import WORD, DType, Input, Kind, Program
+from policies.programs.format import WORD, Input, Kind, Program
+from policies.record_form import RecordForm
 from policies.statements.schema import describe_validation_error
 from researcher.faithfulness import Sample, check_faithful, draw_sample
 from researcher.plan import TrainingPlan
@@ -45,7 +46,7 @@ class ExportedPlan:
 
 
 class _Record(nn.Module):
-    """The model and what follows it on one record: feature [d], target [] → the results."""
+    """The model and what follows it on one record: features, target → the results."""
 
     def __init__(self, model: nn.Module, results: Callable[[Tensor, Tensor], tuple[Tensor, ...]]) -> None:
         super().__init__()
@@ -65,12 +66,10 @@ class _Traced:
     constants: Mapping[str, Tensor]
 
 
-def export(
-    plan: TrainingPlan, feature_count: int, target_dtype: DType, *, categories: int | None = None
-) -> ExportedPlan:
-    """Export the plan for records of `feature_count` features and a target of `target_dtype`.
+def export(plan: TrainingPlan, record: RecordForm) -> ExportedPlan:
+    """Export the plan for records of the form `record`.
 
-    `categories` says how many category indices an int64 target has; without it the width of the model's output does.
+    Where the form does not say how many category indices an int64 target has, the width of the model's output does.
     The programs are compared with the plan on random records: results, and per-record gradients, to 1e-5.
 
     Raises:
@@ -79,7 +78,7 @@ def export(
     """
     model = plan.model()
     _check_model(model)
-    sample = draw_sample(model, feature_count, target_dtype, categories)
+    sample = draw_sample(model, record)
     metric_names = _metric_names(plan, model, sample)
 
     def loss_of(output: Tensor, target: Tensor) -> tuple[Tensor, ...]:

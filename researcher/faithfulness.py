@@ -9,7 +9,8 @@ from torch.func import grad, vmap
 from datasites.tensor_programs.interpret import interpret
 from datasites.tensor_programs.load import flatten, load_parameters
 from policies.errors import InvalidInputError
-from policies.programs.format import DType, Program, parse_program
+from policies.programs.format import Program, parse_program
+from policies.record_form import RecordForm, TensorForm
 from researcher.plan import TrainingPlan
 
 _RECORDS = 7
@@ -18,31 +19,33 @@ _TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Sample:
-    """Random records: features [n, d] float32 in [-1, 1], targets [n] float32 in [-1, 1] or int64 indices."""
+    """n random records: features and targets [n, *shape], float32 in [-1, 1], or int64 from 0 on."""
 
     features: Tensor
     targets: Tensor
 
 
-def draw_sample(model: nn.Module, feature_count: int, target_dtype: DType, categories: int | None) -> Sample:
-    """Draw records of the declared shape; the same ones each time, and without touching torch's own generator.
-
-    Raises:
-        InvalidInputError: the target is neither float32 nor int64.
-    """
+def draw_sample(model: nn.Module, record: RecordForm) -> Sample:
+    """Draw records of the declared form; the same ones each time, and without touching torch's own generator."""
     generator = torch.Generator().manual_seed(0)
-    features = torch.rand(_RECORDS, feature_count, generator=generator) * 2 - 1
-    if target_dtype == "float32":
-        return Sample(features, torch.rand(_RECORDS, generator=generator) * 2 - 1)
-    if target_dtype != "int64":
-        raise InvalidInputError(f"A target is float32 (a number) or int64 (a category index), not {target_dtype}.")
-    if categories is None:
+    features = _draw(record.features, generator)
+    target = record.target
+    if target.dtype == "int64" and target.choices is None:
         with torch.no_grad():
             output = model(features)
         wide = isinstance(output, Tensor) and output.ndim == 2 and output.shape[1] > 1
-        categories = output.shape[1] if wide else 2
-    drawn = torch.randint(categories, (_RECORDS - 1,), generator=generator)
-    return Sample(features, torch.cat([drawn, torch.tensor([categories - 1])]))
+        target = target.model_copy(update={"choices": output.shape[1] if wide else 2})
+    return Sample(features, _draw(target, generator))
+
+
+def _draw(form: TensorForm, generator: torch.Generator) -> Tensor:
+    shape = (_RECORDS, *form.shape)
+    if form.dtype == "float32":
+        return torch.rand(shape, generator=generator) * 2 - 1
+    choices = form.choices or 1
+    drawn = torch.randint(choices, shape, generator=generator)
+    drawn[-1] = choices - 1
+    return drawn
 
 
 def check_faithful(

@@ -8,7 +8,6 @@ from datasites.protocol.identity import MAXIMUM_CARD_BYTES, Identity, IdentityCa
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.private_files import read_given_file
 from policies.errors import ConflictError, InvalidInputError
-from policies.manifest import CategoryColumn
 from researcher.catalog import DataSet, look_round, require_same_columns
 from researcher.correspondence import Correspondence
 from researcher.export import export
@@ -82,11 +81,7 @@ class Federation:
             UnavailableError: the relay cannot be reached.
         """
         shape = require_same_columns(list(data_sets))
-        target = shape.target_column
-        categories = len(target.categories) if isinstance(target, CategoryColumn) else None
-        exported = export(
-            plan, shape.feature_count, "float32" if categories is None else "int64", categories=categories
-        )
+        exported = export(plan, shape.record_form)
         terms = draft_terms(self.identity.party, exported, data_sets, ask)
         keep_study(self.correspondence.state, terms, exported)
         study = open_study(self.correspondence, terms.study, plan)

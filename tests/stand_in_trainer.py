@@ -2,6 +2,7 @@
 
 from datasites.execution.trainer_messages import Prepare, Prepared, Ready, Result
 from policies.terms import Terms
+from tests.record_forms import columns
 
 READY = Ready(layers=("seccomp",), refusal=None).canonical()
 PREPARED = Prepared(refusal=None).canonical()
@@ -20,6 +21,7 @@ def start_code(say: str) -> str:
     """
     return f"""
 import os, sys, time
+from tests.record_forms import columns
 def speak(content):
     content = memoryview(content)
     while content:
@@ -45,8 +47,7 @@ def study_of(terms: Terms) -> Prepare:
         training=terms.training,
         evaluation=terms.evaluation,
         parameter_count=terms.programs.parameter_count,
-        feature_count=1,
-        target="float32",
+        record=columns(1, "float32"),
     )
 
 

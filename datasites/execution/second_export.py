@@ -9,14 +9,12 @@ from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import reading
 from policies.errors import CloisterError
-from policies.manifest import CategoryColumn
-from policies.statements.canonical import canonical_bytes
 from policies.statements.schema import Digest, StrictModel, parse_model
 
 _SCRIPT = b"""\
 from pathlib import Path
 from researcher.second_export import main
-main(Path("/job/source.py"), Path("/job/question.json"), Path("/answer/digests.json"))
+main(Path("/job/source.py"), Path("/job/record.json"), Path("/answer/digests.json"))
 """
 _MAXIMUM_ANSWER_BYTES = 4096
 _NICENESS = 19
@@ -51,19 +49,13 @@ def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> Secon
     """What came of it; None if it was stopped."""
     require_as_received(request)
     manifest, written = data_set.manifest, bytearray()
-    target = manifest.target_column
-    question = {
-        "features": manifest.feature_count,
-        "target": manifest.target_dtype,
-        "categories": len(target.categories) if isinstance(target, CategoryColumn) else None,
-    }
     errand = Errand(
         program="script",
         script="/job/main.py",
         files={
             "/job/main.py": _SCRIPT,
             "/job/source.py": request.source.encode(),
-            "/job/question.json": canonical_bytes(question),
+            "/job/record.json": manifest.record_form.canonical(),
         },
         shown=(),
         working_folder="/job",

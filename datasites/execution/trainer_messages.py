@@ -7,6 +7,7 @@ from pydantic import Field
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.jobs.endings import Layers
 from policies.programs.format import MAXIMUM_ELEMENTS
+from policies.record_form import RecordForm
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 from policies.terms import Evaluation, Training
 
@@ -26,8 +27,7 @@ class Prepare(StrictModel):
     training: Training
     evaluation: Evaluation
     parameter_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
-    feature_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
-    target: Literal["float32", "int64"]
+    record: RecordForm
 
 
 class Load(StrictModel):

@@ -19,7 +19,7 @@ from policies.budget.costs import request_cost, request_epsilon
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.log.entries import RequestReceived
 from policies.log.journal import append
-from policies.programs.check import check_pair
+from policies.programs.check import check_pair, check_record
 from policies.programs.digests import source_digest
 from policies.programs.format import parse_program
 from policies.statements.schema import parse_model
@@ -152,10 +152,4 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFil
     check_pair(loss, metrics)
     if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
         raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
-    shape, kind = (data_set.manifest.feature_count,), data_set.manifest.target_dtype
-    for program in (loss, metrics):
-        if program.feature.shape != shape or program.target.dtype != kind:
-            raise InvalidInputError(
-                f"A program takes features {list(program.feature.shape)} and a target {program.target.dtype}; "
-                f"«{data_set.name}» has {list(shape)} and {kind}."
-            )
+    check_record(loss, data_set.manifest.record_form)

@@ -8,8 +8,8 @@ from datasites.tensor_programs.operations import OPERATIONS
 from policies.programs.check import check_nodes
 from policies.programs.format import Program
 
-Interpreted = Callable[[Mapping[str, Tensor], Tensor, Tensor], tuple[Tensor, ...]]
-"""(parameters and constants by name, feature [d], target []) → the outputs in the program's order."""
+Interpreted = Callable[..., tuple[Tensor, ...]]
+"""(parameters and constants by name, one record's features, its target) → the outputs in the program's order."""
 
 
 def interpret(program: Program) -> Interpreted:
@@ -26,8 +26,8 @@ def interpret(program: Program) -> Interpreted:
     steps = [(OPERATIONS[node.op], node.args, node.kwargs) for node in program.nodes]
     results = [output.ref for output in program.outputs]
 
-    def run(values: Mapping[str, Tensor], feature: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        known = [*(values[name] for name in names), feature, target]
+    def run(values: Mapping[str, Tensor], *record: Tensor) -> tuple[Tensor, ...]:
+        known = [*(values[name] for name in names), *record]
         for operation, references, options in steps:
             known.append(operation(*[known[reference] for reference in references], **options))
         return tuple(known[reference] for reference in results)

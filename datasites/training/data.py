@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, prod, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -31,33 +31,39 @@ class Units(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class UnitData:
-    """n units with up to k records of d features each.
+    """n units with up to k records each.
 
-    features: (n, k, d) float32; target: (n, k) float32 or int64; mask: (n, k) bool, True where there is a record.
+    record: what a program takes of one record, each (n, k, *its shape): features and target, or what a part of the
+        program made of them. mask: (n, k) bool, True where there is a record.
     """
 
-    features: Tensor
-    target: Tensor
+    record: tuple[Tensor, ...]
     mask: Tensor
 
     def __len__(self) -> int:
         return len(self.mask)
 
     @property
+    def features(self) -> Tensor:
+        """(n, k, *shape of the features)."""
+        return self.record[0]
+
+    @property
+    def target(self) -> Tensor:
+        """(n, k, *shape of the target)."""
+        return self.record[1]
+
+    @property
     def unit_bytes(self) -> int:
-        records, features = self.features.shape[1:]
-        return records * (4 * features + self.target.element_size() + 1)
+        return sum(value.element_size() * prod(value.shape[1:]) for value in (*self.record, self.mask))
+
+    def at(self, place: int) -> tuple[Tensor, ...]:
+        """Each unit's record number `place`: each (n, *its shape)."""
+        return tuple(value[:, place] for value in self.record)
 
     def chunk(self, units: Tensor, size: int) -> "UnitData":
         """The given units (their indices) in the first places of `size`, the others without a record."""
-        features = self.features.new_zeros((size, *self.features.shape[1:]))
-        target = self.target.new_zeros((size, *self.target.shape[1:]))
-        mask = self.mask.new_zeros((size, *self.mask.shape[1:]))
-        taken = len(units)
-        features[:taken] = self.features[units]
-        target[:taken] = self.target[units]
-        mask[:taken] = self.mask[units]
-        return UnitData(features, target, mask)
+        return UnitData(tuple(_padded(value, units, size) for value in self.record), _padded(self.mask, units, size))
 
 
 def capacity(nominal_units: int, sampling_rate: float) -> int:
@@ -89,3 +95,9 @@ def padded_chunks(data: Units, units: Tensor, places: int, most: int) -> Iterato
     total = places * max(1, ceil(len(units) / places))
     for start in range(0, total, size):
         yield data.chunk(units[start : start + size], size)
+
+
+def _padded(values: Tensor, units: Tensor, size: int) -> Tensor:
+    padded = values.new_zeros((size, *values.shape[1:]))
+    padded[: len(units)] = values[units]
+    return padded

@@ -44,10 +44,10 @@ def _unit_means(
 ) -> Tensor:
     """Each unit's mean of each metric over its records, in [0, 1]: (units, metrics) float64."""
     order = [metrics.program.output_names.index(name) for name in names]
-    on_records = vmap(metrics.run, in_dims=(None, 0, 0))
+    on_records = vmap(metrics.run, in_dims=(None, *[0] * len(data.record)))
     totals = torch.zeros((len(data.mask), len(names)), dtype=torch.float64)
     for place in range(data.mask.shape[1]):
-        results = on_records(values, data.features[:, place], data.target[:, place])
+        results = on_records(values, *data.at(place))
         measured = torch.stack([results[position] for position in order], 1).double()
         clipped = torch.where(measured.isfinite(), measured, 0.0).clamp(0.0, 1.0)
         totals += torch.where(data.mask[:, place, None], clipped, 0.0)

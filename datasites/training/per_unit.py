@@ -21,14 +21,14 @@ def unit_gradients(
     of squares in float32, or norms derived from Gram matrices, can be driven below the truth by a crafted program.
     """
 
-    def record_loss(trained: dict[str, Tensor], features: Tensor, target: Tensor) -> Tensor:
-        return loss.run({**loss.constants, **trained}, features, target)[0]
+    def record_loss(trained: dict[str, Tensor], record: tuple[Tensor, ...]) -> Tensor:
+        return loss.run({**loss.constants, **trained}, *record)[0]
 
-    record_gradients = vmap(grad(record_loss), in_dims=(None, 0, 0))
+    record_gradients = vmap(grad(record_loss), in_dims=(None, 0))
     units, records = data.mask.shape
     sums = {name: torch.zeros((units, *value.shape)) for name, value in parameters.items()}
     for place in range(records):
-        gradients = record_gradients(parameters, data.features[:, place], data.target[:, place])
+        gradients = record_gradients(parameters, data.at(place))
         present = data.mask[:, place]
         for name, gradient in gradients.items():
             sums[name] += torch.where(_beside(present, gradient), gradient, 0.0)

@@ -10,6 +10,7 @@ from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
 from datasites.training.study import prepare_study
 from datasites.training.trainer import local_training
+from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
 
@@ -33,11 +34,13 @@ def rehearse() -> None:
         ),
         evaluation=Evaluation(models=(0,), metrics=("hit",), noise_multiplier=1.0),
         parameter_count=2,
-        feature_count=2,
-        target="float32",
+        record=RecordForm(
+            features=TensorForm(shape=(2,), dtype="float32", choices=None),
+            target=TensorForm(shape=(), dtype="float32", choices=None),
+        ),
     )
     study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES)
-    nobody = UnitData(torch.zeros(0, 1, 2), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
+    nobody = UnitData((torch.zeros(0, 1, 2), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     local_training(study.loss, torch.zeros(2), nobody, study.training, 2)
     local_evaluation(study.metrics, torch.zeros(2), nobody, study.evaluation, 2)
 

@@ -6,7 +6,7 @@ from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepar
 from datasites.tensor_programs.load import load_parameters
 from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.errors import InvalidInputError
-from policies.programs.check import check_pair
+from policies.programs.check import check_pair, check_record
 from policies.programs.format import parse_program
 from policies.terms import Evaluation, Training
 
@@ -29,11 +29,7 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int) -> Stu
     """
     loss, metrics = parse_program(message.loss.encode()), parse_program(message.metrics.encode())
     check_pair(loss, metrics)
-    if loss.feature.shape != (message.feature_count,) or loss.target.dtype != message.target:
-        raise InvalidInputError(
-            f"The programs take {loss.feature.shape[0]} features and a {loss.target.dtype} target; the data set has "
-            f"{message.feature_count} features and a {message.target} target. Export the plan for this data set."
-        )
+    check_record(loss, message.record)
     if loss.parameter_count != message.parameter_count:
         raise InvalidInputError(
             f"The programs train {loss.parameter_count} parameters and the terms say {message.parameter_count}."

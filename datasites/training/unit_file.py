@@ -45,7 +45,7 @@ class UnitFile:
             read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + unit * width)
         rows[taken:] = np.zeros((), self._type)
         features, target, mask = (rows[name].copy() for name in ("features", "target", "mask"))
-        return UnitData(torch.from_numpy(features), torch.from_numpy(target), torch.from_numpy(mask))
+        return UnitData((torch.from_numpy(features), torch.from_numpy(target)), torch.from_numpy(mask))
 
 
 def open_units(descriptor: int) -> tuple[UnitFile, UnitFile]:

@@ -5,6 +5,7 @@ from typing import Literal
 from policies.errors import InvalidInputError
 from policies.programs.allow_list import ALLOWED
 from policies.programs.format import MAXIMUM_ELEMENTS, Node, Program
+from policies.record_form import MAXIMUM_RECORD_ELEMENTS, RecordForm
 
 Purpose = Literal["loss", "metrics"]
 
@@ -38,6 +39,23 @@ def check_pair(loss: Program, metrics: Program) -> None:
         raise InvalidInputError("The loss and the metrics program take different inputs; export both from one plan.")
 
 
+def check_record(program: Program, record: RecordForm) -> None:
+    """Check that the program takes records of this form.
+
+    Raises:
+        InvalidInputError: it takes others; with both forms.
+    """
+    for entry, form, what in (
+        (program.feature, record.features, "features"),
+        (program.target, record.target, "target"),
+    ):
+        if (entry.shape, entry.dtype) != (form.shape, form.dtype):
+            raise InvalidInputError(
+                f"A program takes the {what} as {entry.dtype} {list(entry.shape)}; the data set has {form}. Export the "
+                "plan for this data set."
+            )
+
+
 def check_nodes(program: Program) -> None:
     """Check each node: an operation of the list, references to earlier values only, all its options and no others.
 
@@ -68,10 +86,12 @@ def _check_inputs(program: Program) -> None:
             raise InvalidInputError(
                 f"The program has {total} elements of {what}; at most {MAXIMUM_ELEMENTS} are accepted: shrink it."
             )
-    if program.feature.dtype != "float32" or len(program.feature.shape) != 1:
-        raise InvalidInputError("The feature input must be a float32 vector: one record's columns, in one dimension.")
-    if program.target.dtype == "bool" or program.target.shape:
-        raise InvalidInputError("The target input must be a scalar: a float32 number or an int64 category index.")
+    for entry, most, what in ((program.feature, 4, "features"), (program.target, 1, "target")):
+        if entry.dtype == "bool" or len(entry.shape) > most or entry.size > MAXIMUM_RECORD_ELEMENTS:
+            raise InvalidInputError(
+                f"A record's {what} must be float32 or int64, in at most {most} dimensions and "
+                f"{MAXIMUM_RECORD_ELEMENTS} elements."
+            )
 
 
 def _problem(node: Node, known: int) -> str | None:

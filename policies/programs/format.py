@@ -35,7 +35,7 @@ Option = None | bool | _Integer | float | _Word | Annotated[tuple[_Integer, ...]
 
 
 class Input(StrictModel):
-    """A value the program is given: a trained parameter, a constant, the record's feature vector or its target."""
+    """A value the program is given: a trained parameter, a constant, the record's features or its target."""
 
     name: _Path
     kind: Kind
@@ -66,7 +66,7 @@ class Output(StrictModel):
 class Program(StrictModel):
     """A tensor program. Being well formed is not yet being allowed: see `policies.programs.check.check_program`.
 
-    Inputs stand in one order: parameters by name, constants by name, the feature vector [d], the target [].
+    Inputs stand in one order: parameters by name, constants by name, one record's features, its target.
     """
 
     version: Literal["cloister-program/1"]
@@ -106,12 +106,12 @@ class Program(StrictModel):
 
     @property
     def feature(self) -> Input:
-        """The record's feature vector."""
+        """The record's features: columns [d], an image [c, h, w], tokens [length]."""
         return self.inputs[-2]
 
     @property
     def target(self) -> Input:
-        """The record's target: a float32 number or an int64 category index."""
+        """The record's target: a float32 number or an int64 category index, or several [t]."""
         return self.inputs[-1]
 
     @property

@@ -15,6 +15,7 @@ from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.record_forms import columns
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
 MEMORY = 4 * 2**30
@@ -68,16 +69,14 @@ def study(nodes: Nodes) -> Prepare:
         training=training(),
         evaluation=Evaluation(models=(0,), metrics=("first",), noise_multiplier=1.0),
         parameter_count=3,
-        feature_count=3,
-        target="float32",
+        record=columns(3, "float32"),
     )
 
 
 def people(units: int, features: int = 3) -> UnitData:
     generator = torch.Generator().manual_seed(3)
     return UnitData(
-        torch.randn((units, 1, features), generator=generator),
-        torch.randn((units, 1), generator=generator),
+        (torch.randn((units, 1, features), generator=generator), torch.randn((units, 1), generator=generator)),
         torch.ones((units, 1), dtype=torch.bool),
     )
 

@@ -48,8 +48,7 @@ def prepared(kind: Any, nodes: Nodes, **outputs: int) -> PreparedProgram:
 def people(units: int, records: int) -> UnitData:
     generator = torch.Generator().manual_seed(3)
     return UnitData(
-        torch.randn((units, records, FEATURES), generator=generator),
-        torch.zeros((units, records)),
+        (torch.randn((units, records, FEATURES), generator=generator), torch.zeros((units, records))),
         torch.ones((units, records), dtype=torch.bool),
     )
 
@@ -93,7 +92,7 @@ def test_a_metrics_program_that_hands_the_features_out_moves_each_sum_by_one_per
     data = people(30, 2)
     data.features[7] = value
     rest = [unit for unit in range(30) if unit != 7]
-    without = UnitData(data.features[rest], data.target[rest], data.mask[rest])
+    without = UnitData((data.features[rest], data.target[rest]), data.mask[rest])
     sums = [local_evaluation(program, torch.ones(FEATURES), it, evaluation, 30) for it in (data, without)]
     assert np.isfinite(sums[0]).all()
     moved = float(np.linalg.norm(sums[0] - sums[1]))

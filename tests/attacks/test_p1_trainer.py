@@ -51,7 +51,7 @@ def test_a_program_cannot_turn_the_release_into_nan_when_a_certain_person_is_the
     change = local_training(with_target, torch.ones(3), data, training(), 8)
     assert torch.isfinite(change).all()
     rest = [0, 1, 2, 4, 5, 6, 7]
-    without = UnitData(data.features[rest], data.target[rest], data.mask[rest])
+    without = UnitData((data.features[rest], data.target[rest]), data.mask[rest])
     assert float((change - local_training(with_target, torch.ones(3), without, training(), 8)).norm()) <= 1 / 8 + 1e-6
 
 
@@ -94,7 +94,7 @@ def test_one_persons_gradient_does_not_depend_on_who_else_is_in_the_batch() -> N
     loss, data = prepared(nodes), people(16)
     together = contribution(loss, data, torch.ones(1, 3))
     for unit in range(16):
-        alone = UnitData(data.features[[unit]], data.target[[unit]], data.mask[[unit]])
+        alone = UnitData((data.features[[unit]], data.target[[unit]]), data.mask[[unit]])
         torch.testing.assert_close(contribution(loss, alone, torch.ones(1, 3))[0], together[unit])
 
 
@@ -106,7 +106,7 @@ def test_a_record_cannot_raise_by_an_index_out_of_range(target: int) -> None:
         ("cross_entropy", [4, 2], {"reduction": "mean", "label_smoothing": 0.0}),
     ]
     data = people(2)
-    strange = UnitData(data.features, torch.tensor([[0], [target]]), data.mask)
+    strange = UnitData((data.features, torch.tensor([[0], [target]])), data.mask)
     assert torch.isfinite(contribution(prepared(nodes, target="int64"), strange, torch.ones(1, 3))).all()
 
 
@@ -164,6 +164,6 @@ def fastest(loss: PreparedProgram, data: UnitData) -> float:
 def test_the_time_does_not_tell_how_many_were_sampled() -> None:
     """The same shapes are computed for nobody and for a full batch; times agree within the machine's noise."""
     loss, data = prepared(SQUARE), people(512)
-    empty = UnitData(torch.zeros_like(data.features), torch.zeros_like(data.target), torch.zeros_like(data.mask))
+    empty = UnitData((torch.zeros_like(data.features), torch.zeros_like(data.target)), torch.zeros_like(data.mask))
     full_time, empty_time = fastest(loss, data), fastest(loss, empty)
     assert 0.5 < full_time / empty_time < 2

@@ -19,6 +19,7 @@ from researcher.export import export
 from tests.benchmarks.plan import FEATURES, WidePlan
 from tests.benchmarks.scene import SMALLEST_SAMPLING_RATE, UNITS, ask
 from tests.demo.commands import environment
+from tests.record_forms import columns
 
 _MEMORY_BYTES = 2 << 30
 
@@ -61,7 +62,7 @@ def main(parameters: int, repeats: int) -> None:
     """Be one site: prepare everything, and train whenever a line comes."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    exported = export(WidePlan(parameters), FEATURES, "float32")
+    exported = export(WidePlan(parameters), columns(FEATURES, "float32"))
     asked = ask(repeats)
     training = Training(
         strategy="fedavg",
@@ -81,11 +82,10 @@ def main(parameters: int, repeats: int) -> None:
         training=training,
         evaluation=Evaluation(models=(), metrics=exported.metrics.output_names, noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
-        feature_count=FEATURES,
-        target="float32",
+        record=columns(FEATURES, "float32"),
     )
     study = prepare_study(message, exported.parameters, _MEMORY_BYTES)
-    units = UnitData(torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1), torch.ones(UNITS, 1, dtype=torch.bool))
+    units = UnitData((torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1)), torch.ones(UNITS, 1, dtype=torch.bool))
     model = torch.zeros(exported.parameter_count)
     local_training(study.loss, model, units, training, UNITS)
     print("ready", flush=True)

@@ -54,6 +54,7 @@ from tests.attacks import honest_log
 from tests.attacks.honest_sum import HONEST_WITH_SUM, SUM_OPENED
 from tests.conftest import CLINIC
 from tests.one_study import INITIAL, LOSS, METRICS, RUN, SOURCE, STUDY, make_terms
+from tests.record_forms import columns
 
 
 def key_bytes(name: str) -> bytes:
@@ -187,8 +188,7 @@ TRAINER: tuple[StrictModel, ...] = (
         training=TERMS.training,
         evaluation=TERMS.evaluation,
         parameter_count=6,
-        feature_count=6,
-        target="int64",
+        record=columns(6, "int64"),
     ),
     Load(nominal_training_units=75, nominal_holdout_units=25),
     Round(trains=True, evaluates=False),
@@ -252,6 +252,7 @@ JSON_TEXTS = (b"{}", json.dumps({"a": [1, 2.5, "x", None, True], "b": {"c": "\u0
 
 PLAN_SOURCE = b"""import os, base64 as b
 from torch import nn
+from tests.record_forms import columns
 class Plan(nn.Module):
     def forward(self, x): return getattr(self, "__cla" + "ss__")(exec(b.b64decode("cHJpbnQ=")), open("/etc/passwd"))
 """

@@ -16,6 +16,7 @@ from policies.programs.check import check_pair
 from policies.programs.format import parse_program
 from researcher.export import export
 from researcher.plan import TrainingPlan
+from tests.record_forms import columns
 from tests.researcher.convolution_plans import PIXELS, LeNetPlan, ResidualPlan, SequencePlan
 from tests.researcher.plans import Changed
 
@@ -24,7 +25,7 @@ PLANS = [LeNetPlan(), ResidualPlan(), SequencePlan()]
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)
 def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan) -> None:
-    exported = export(plan, PIXELS, "int64")
+    exported = export(plan, columns(PIXELS, "int64"))
     check_pair(exported.loss, exported.metrics)
     program = parse_program(exported.loss.canonical())
     values = load_parameters(exported.parameters, program, maximum_bytes=10**7)
@@ -34,7 +35,7 @@ def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan) -> No
     target = torch.randint(10, (9, 2), generator=generator)
     mask = torch.tensor([[True, unit % 3 > 0] for unit in range(9)])
     trained = unflatten(flatten(values, program), program)
-    got = unit_gradients(prepared, trained, UnitData(features, target, mask), 1e30)
+    got = unit_gradients(prepared, trained, UnitData((features, target), mask), 1e30)
     named = dict(exported.model.named_parameters())
     for unit in range(9):
         rows, labels = features[unit][mask[unit]], target[unit][mask[unit]]
@@ -46,7 +47,7 @@ def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan) -> No
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)
 def test_exporting_what_was_loaded_from_an_export_gives_the_same_bytes(plan: TrainingPlan) -> None:
-    first = export(plan, PIXELS, "int64")
+    first = export(plan, columns(PIXELS, "int64"))
     loaded = load_parameters(first.parameters, parse_program(first.loss.canonical()), maximum_bytes=10**7)
     model = plan.model()
     for value in model.parameters():
@@ -57,7 +58,7 @@ def test_exporting_what_was_loaded_from_an_export_gives_the_same_bytes(plan: Tra
         def model(self) -> nn.Module:
             return model
 
-    second = export(Loaded(), PIXELS, "int64")
+    second = export(Loaded(), columns(PIXELS, "int64"))
     assert (second.loss, second.metrics) == (first.loss, first.metrics)
     assert second.loss.canonical() == first.loss.canonical()
     assert second.parameters == first.parameters
@@ -95,7 +96,7 @@ OPERATIONS: list[Any] = [
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_form_of_convolution_and_pooling_translates_faithfully(operation: Any) -> None:
-    assert export(images(operation), 5, "int64").parameter_count == 360
+    assert export(images(operation), columns(5, "int64")).parameter_count == 360
 
 
 class Normalising(nn.Module):
@@ -133,4 +134,4 @@ REFUSED: list[tuple[Changed, str]] = [
 @pytest.mark.parametrize(("plan", "text"), REFUSED)
 def test_what_has_no_program_is_refused_with_its_remedy(plan: Changed, text: str) -> None:
     with pytest.raises(InvalidInputError, match=text):
-        export(plan, 5, "int64")
+        export(plan, columns(5, "int64"))

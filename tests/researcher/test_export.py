@@ -15,6 +15,7 @@ from policies.programs.check import check_pair
 from policies.programs.format import parse_program
 from researcher.export import ExportedPlan, export
 from researcher.plan import TrainingPlan
+from tests.record_forms import columns
 from tests.researcher.plans import Changed, LogisticRegression
 
 
@@ -89,7 +90,7 @@ def site_gradients(exported: ExportedPlan, features: Tensor, targets: Tensor) ->
     ("plan", "dtype"), [(LogisticRegression(), "int64"), (Perceptron(), "int64"), (Regression(), "float32")]
 )
 def test_a_site_computes_what_the_plan_computes(plan: TrainingPlan, dtype: Any) -> None:
-    exported = export(plan, 5, dtype)
+    exported = export(plan, columns(5, dtype))
     check_pair(exported.loss, exported.metrics)
     features = torch.rand(6, 5) * 2 - 1
     targets = torch.tensor([0, 1, 0, 1, 1, 0]) if dtype == "int64" else torch.rand(6)
@@ -108,18 +109,18 @@ def test_a_site_computes_what_the_plan_computes(plan: TrainingPlan, dtype: Any) 
 
 
 def test_what_is_not_trained_travels_as_constants_and_shared_weights_once() -> None:
-    exported = export(Regression(), 5, "float32")
+    exported = export(Regression(), columns(5, "float32"))
     assert [entry.name for entry in exported.loss.parameters] == [
         "first.bias", "first.weight", "head.bias", "head.weight", "second.bias",
     ]  # fmt: skip
     assert [entry.name for entry in exported.loss.constants] == ["frozen.bias", "frozen.weight", "scale"]
     assert exported.parameter_count == 6 + 36 + 1 + 6 + 6
-    weights = export(Perceptron(), 5, "int64")
+    weights = export(Perceptron(), columns(5, "int64"))
     assert [(entry.name, entry.shape) for entry in weights.metrics.constants] == [("loss.lifted_tensor_0", (4,))]
 
 
 def test_the_same_plan_exports_to_the_same_bytes() -> None:
-    first, second = export(Perceptron(), 5, "int64"), export(Perceptron(), 5, "int64")
+    first, second = export(Perceptron(), columns(5, "int64")), export(Perceptron(), columns(5, "int64"))
     assert first.loss.digest() == second.loss.digest()
     assert first.metrics.digest() == second.metrics.digest()
     assert first.parameters == second.parameters
@@ -127,7 +128,7 @@ def test_the_same_plan_exports_to_the_same_bytes() -> None:
 
 
 def test_the_source_holds_the_plan_and_the_researchers_own_modules() -> None:
-    source = export(Regression(), 5, "float32").source
+    source = export(Regression(), columns(5, "float32")).source
     assert "\nclass Regression(TrainingPlan):" in source
     assert "class Residual(nn.Module):" in source
     assert "class Linear" not in source
@@ -135,7 +136,7 @@ def test_the_source_holds_the_plan_and_the_researchers_own_modules() -> None:
 
 def test_exporting_leaves_torchs_generator_and_the_model_as_they_were() -> None:
     state = torch.get_rng_state()
-    exported = export(Perceptron(), 5, "int64")
+    exported = export(Perceptron(), columns(5, "int64"))
     torch.manual_seed(3)
     expected = Perceptron().model()
     for got, want in zip(exported.model.parameters(), expected.parameters(), strict=True):
@@ -201,13 +202,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("parts", "text"), REFUSED)
 def test_what_has_no_faithful_program_is_refused_with_its_remedy(parts: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInputError, match=text):
-        export(Changed(**parts), 5, "int64")
+        export(Changed(**parts), columns(5, "int64"))
 
 
 def test_an_output_narrower_than_the_categories_appears_before_submission() -> None:
     with pytest.raises((IndexError, InvalidInputError)):
-        export(Changed(), 5, "int64", categories=5)
-    assert export(Changed(), 5, "int64", categories=3).parameter_count == 18
+        export(Changed(), columns(5, "int64", 5))
+    assert export(Changed(), columns(5, "int64", 3)).parameter_count == 18
 
 
 def test_state_in_python_that_export_would_freeze_is_noticed() -> None:
@@ -219,4 +220,4 @@ def test_state_in_python_that_export_would_freeze_is_noticed() -> None:
             return super().loss(output, target) * self.calls
 
     with pytest.raises(InvalidInputError, match="differ from the plan's"):
-        export(Drifting(), 5, "int64")
+        export(Drifting(), columns(5, "int64"))

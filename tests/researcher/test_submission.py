@@ -24,6 +24,7 @@ from researcher.results import Result, RoundRecord
 from researcher.state import State
 from researcher.study import Study, open_study
 from researcher.submission import Ask, draft_terms, keep_study
+from tests.record_forms import columns
 from tests.researcher.plans import LogisticRegression
 
 ASK = Ask(
@@ -41,7 +42,7 @@ ASK = Ask(
 
 @pytest.fixture(scope="module")
 def exported() -> ExportedPlan:
-    return export(LogisticRegression(), 5, "int64", categories=2)
+    return export(LogisticRegression(), columns(5, "int64", 2))
 
 
 @pytest.fixture(scope="module")

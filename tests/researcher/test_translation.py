@@ -9,6 +9,7 @@ from torch import Tensor
 
 from datasites.tensor_programs.bounds import check_bounds
 from researcher.export import export
+from tests.record_forms import columns
 from tests.researcher.plans import Changed
 
 ACTIVATIONS = [
@@ -21,7 +22,7 @@ def test_every_usual_activation_exports() -> None:
     def loss(output: Tensor, target: Tensor) -> Tensor:
         return F.cross_entropy(sum(getattr(F, name)(output) for name in ACTIVATIONS), target)
 
-    check_bounds(export(Changed(loss=loss), 5, "int64").loss, kind="loss")
+    check_bounds(export(Changed(loss=loss), columns(5, "int64")).loss, kind="loss")
 
 
 LOSSES: list[Any] = [
@@ -110,7 +111,7 @@ EXPRESSIONS: list[Any] = [
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_usual_loss_exports(loss: Any) -> None:
-    check_bounds(export(Changed(loss=loss), 5, "int64").loss, kind="loss")
+    check_bounds(export(Changed(loss=loss), columns(5, "int64")).loss, kind="loss")
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -118,4 +119,4 @@ def test_every_operation_translates_faithfully(expression: Any) -> None:
     def loss(output: Tensor, target: Tensor) -> Tensor:
         return expression(output, target).reshape(len(target), -1).mean()
 
-    check_bounds(export(Changed(loss=loss), 5, "int64").loss, kind="loss")
+    check_bounds(export(Changed(loss=loss), columns(5, "int64")).loss, kind="loss")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from researcher.export import ExportedPlan, export
+from tests.record_forms import columns
 from tests.system.federation import LiveFederation, open_federation
 from tests.system.live_jobs import LiveJobs, open_live_jobs
 from tests.system.plans import SmallPlan
@@ -30,7 +31,7 @@ def pysyft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PySyftScene]:
 @pytest.fixture(scope="session")
 def exported() -> ExportedPlan:
     """The small plan's programs, for tests that craft their own submissions."""
-    return export(SmallPlan(), 30, "int64", categories=2)
+    return export(SmallPlan(), columns(30, "int64", 2))
 
 
 @pytest.fixture(scope="package")

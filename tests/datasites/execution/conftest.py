@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from datasites.execution.trainer_messages import Load, Prepare
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.record_forms import columns
 from tests.unit_arrays import UnitArrays, opened
 
 INPUTS = [
@@ -54,8 +55,7 @@ def study() -> Prepare:
         ),
         evaluation=Evaluation(models=(0,), metrics=("probability",), noise_multiplier=1.0),
         parameter_count=3,
-        feature_count=3,
-        target="float32",
+        record=columns(3, "float32"),
     )
 
 

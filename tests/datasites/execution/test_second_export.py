@@ -14,6 +14,7 @@ from policies.programs.format import Program
 from researcher.export import export
 from researcher.plan import TrainingPlan
 from tests.one_site import Scene, new_scene
+from tests.record_forms import columns
 
 FEATURES = 6
 
@@ -57,7 +58,7 @@ def found(scene: Scene, request: str) -> SecondExport | None:
 
 
 def test_the_source_gives_the_programs_or_it_is_told_that_it_does_not(scene: Scene) -> None:
-    exported = export(Risk(), FEATURES, "int64", categories=2)
+    exported = export(Risk(), columns(FEATURES, "int64", 2))
     honest = submitted(scene, exported.loss, exported.metrics, exported.source)
     assert found(scene, honest) == SecondExport("agrees", "")
     with scene.site.engine.begin() as connection:
@@ -65,7 +66,7 @@ def test_the_source_gives_the_programs_or_it_is_told_that_it_does_not(scene: Sce
 
 
 def test_a_source_that_shows_the_reviewer_another_model_is_told(scene: Scene) -> None:
-    exported = export(Risk(), FEATURES, "int64", categories=2)
+    exported = export(Risk(), columns(FEATURES, "int64", 2))
     shown = exported.source.replace(
         "binary_cross_entropy_with_logits(output.squeeze(-1)", "mse_loss(output.squeeze(-1)"
     )
@@ -74,7 +75,7 @@ def test_a_source_that_shows_the_reviewer_another_model_is_told(scene: Scene) ->
 
 
 def test_a_source_that_attacks_the_datasite_only_fails(scene: Scene, tmp_path: Path) -> None:
-    exported = export(Risk(), FEATURES, "int64", categories=2)
+    exported = export(Risk(), columns(FEATURES, "int64", 2))
     mark = tmp_path / "mark"
     attack = f"open({str(mark)!r}, 'w').write('here')\n" + exported.source
     result = found(scene, submitted(scene, exported.loss, exported.metrics, attack))

@@ -10,6 +10,7 @@ from datasites.execution.trainer_process import TrainerProcess
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.terms import Evaluation, Training
 from researcher.export import export
+from tests.record_forms import columns
 from tests.researcher.convolution_plans import PIXELS, LeNetPlan
 from tests.unit_arrays import UnitArrays, opened
 
@@ -39,15 +40,14 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
     steps = TRAINING.rounds * TRAINING.local_steps
     spent, _ = epsilon([GaussianMechanism(TRAINING.noise_multiplier, TRAINING.sampling_rate, steps)], DELTA)
     assert spent < 5
-    exported = export(LeNetPlan(), PIXELS, "int64")
+    exported = export(LeNetPlan(), columns(PIXELS, "int64"))
     study = Prepare(
         loss=exported.loss.canonical().decode(),
         metrics=exported.metrics.canonical().decode(),
         training=TRAINING,
         evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
-        feature_count=PIXELS,
-        target="int64",
+        record=columns(PIXELS, "int64"),
     )
     training, holdout = digits(slice(TRAINED)), digits(slice(TRAINED, None))
     named = dict(exported.model.named_parameters())

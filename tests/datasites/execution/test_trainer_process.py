@@ -15,6 +15,7 @@ from datasites.execution import trainer_process
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
 from policies.errors import ConflictError, InvalidInputError, RefusedError
+from tests.record_forms import columns
 from tests.unit_arrays import UnitArrays, opened
 
 MEMORY = 4 * 2**30
@@ -89,8 +90,10 @@ def test_a_study_that_does_not_fit_is_refused_with_its_reason_and_the_trainer_en
     trainer: TrainerProcess, study: Prepare, parameters: bytes
 ) -> None:
     child = process_id(trainer)
-    with pytest.raises(InvalidInputError, match="9 features"):
-        trainer.prepare(study.model_copy(update={"feature_count": 9}), (parameters,), len(parameters), seconds=30)
+    with pytest.raises(InvalidInputError, match=r"float32 \[9\]"):
+        trainer.prepare(
+            study.model_copy(update={"record": columns(9, "float32")}), (parameters,), len(parameters), seconds=30
+        )
     assert not is_running(child)
 
 

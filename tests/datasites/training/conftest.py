@@ -81,6 +81,6 @@ def draw_units() -> Callable[..., UnitData]:
         mask = torch.arange(records)[None, :] < counts[:, None]
         features = torch.where(mask[..., None], normal(units, records, FEATURES), torch.nan)
         target = torch.where(mask, (normal(units, records) > 0).float(), torch.inf)
-        return UnitData(features, target, mask)
+        return UnitData((features, target), mask)
 
     return draw

@@ -16,7 +16,7 @@ from datasites.training.randomness import SecretStream
 def numbered(units: int) -> UnitData:
     """Unit u has the feature u + 1 and one record."""
     values = torch.arange(1.0, units + 1)
-    return UnitData(values.reshape(-1, 1, 1), values.reshape(-1, 1), torch.ones(units, 1, dtype=torch.bool))
+    return UnitData((values.reshape(-1, 1, 1), values.reshape(-1, 1)), torch.ones(units, 1, dtype=torch.bool))
 
 
 @settings(max_examples=60, deadline=None)

@@ -26,7 +26,7 @@ def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
 def units(first: list[list[float]], target: list[list[float]], mask: list[list[bool]]) -> UnitData:
     features = torch.zeros(len(first), len(first[0]), 3)
     features[..., 0] = torch.tensor(first)
-    return UnitData(features, torch.tensor(target), torch.tensor(mask))
+    return UnitData((features, torch.tensor(target)), torch.tensor(mask))
 
 
 @pytest.mark.usefixtures("without_noise")
@@ -66,13 +66,13 @@ def test_any_unit_moves_the_sums_by_at_most_the_root_of_the_number_of_metrics(
     everybody = local_evaluation(two_metrics, MODEL, data, TERMS, nominal_units=8)
     for gone in range(8):
         rest = [unit for unit in range(8) if unit != gone]
-        some = UnitData(data.features[rest], data.target[rest], data.mask[rest])
+        some = UnitData((data.features[rest], data.target[rest]), data.mask[rest])
         move = everybody - local_evaluation(two_metrics, MODEL, some, TERMS, nominal_units=8)
         assert np.linalg.norm(move) <= sqrt(2) * (1 + 1e-12)
 
 
 def test_the_noise_has_the_scale_that_is_charged(two_metrics: PreparedProgram) -> None:
-    nobody = UnitData(torch.zeros(0, 1, 3), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
+    nobody = UnitData((torch.zeros(0, 1, 3), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     draws = np.concatenate([local_evaluation(two_metrics, MODEL, nobody, TERMS, 2) for _ in range(1000)])
     scaled = draws / (2.0 * sqrt(2))
     assert stats.kstest(scaled, "norm").pvalue > 1e-7

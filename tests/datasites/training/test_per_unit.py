@@ -57,7 +57,7 @@ def test_a_unit_with_one_record_that_is_not_finite_contributes_zero_and_the_othe
 
 def test_records_that_overflow_only_in_their_sum_are_dropped(make_loss: Callable[..., PreparedProgram]) -> None:
     loss = make_loss([("select", [0], {"dim": 0, "index": 0}), ("mul", [4, 3], {})])
-    data = UnitData(torch.zeros(1, 2, 3), torch.full((1, 2), 3e38), torch.ones(1, 2, dtype=torch.bool))
+    data = UnitData((torch.zeros(1, 2, 3), torch.full((1, 2), 3e38)), torch.ones(1, 2, dtype=torch.bool))
     assert not flat(unit_gradients(loss, MODEL, data, 1.0)).any()
 
 
@@ -71,7 +71,7 @@ def test_a_unit_without_records_contributes_zero(
 
 def test_a_parameter_that_the_loss_ignores_has_gradient_zero(make_loss: Callable[..., PreparedProgram]) -> None:
     loss = make_loss([("sum", [2], {"dims": (), "keep": False})])
-    data = UnitData(torch.ones(2, 1, 3), torch.ones(2, 1), torch.ones(2, 1, dtype=torch.bool))
+    data = UnitData((torch.ones(2, 1, 3), torch.ones(2, 1)), torch.ones(2, 1, dtype=torch.bool))
     assert not flat(unit_gradients(loss, MODEL, data, 1.0)).any()
 
 

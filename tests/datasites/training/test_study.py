@@ -12,6 +12,7 @@ from datasites.training.study import prepare_study
 from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.record_forms import columns
 
 PARAMETERS = {"bias": torch.zeros(1), "weight": torch.zeros(1, 3)}
 
@@ -33,8 +34,7 @@ def message(logistic: PreparedProgram, two_metrics: PreparedProgram) -> Prepare:
         ),
         evaluation=Evaluation(models=(0,), metrics=("target", "first"), noise_multiplier=1.0),
         parameter_count=4,
-        feature_count=3,
-        target="float32",
+        record=columns(3, "float32"),
     )
 
 
@@ -47,8 +47,8 @@ def test_a_study_that_fits_is_prepared(message: Prepare) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"feature_count": 5}, "3 features"),
-        ({"target": "int64"}, "int64 target"),
+        ({"record": columns(5, "float32")}, "Export the plan"),
+        ({"record": columns(3, "int64")}, r"the data set has int64 \[\]"),
         ({"parameter_count": 5}, "terms say 5"),
         ({"evaluation": Evaluation(models=(), metrics=("first",), noise_multiplier=1.0)}, "other metrics"),
         ({"loss": "{}"}, "not valid"),

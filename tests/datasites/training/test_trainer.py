@@ -106,7 +106,7 @@ def test_without_noise_a_step_is_the_clipped_sum_itself(
 
 
 def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> None:
-    nobody = UnitData(torch.zeros(0, 1, 3), torch.zeros(0, 1), torch.zeros(0, 1, dtype=torch.bool))
+    nobody = UnitData((torch.zeros(0, 1, 3), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     training = settings(noise_multiplier=2.0, clipping_norm=3.0, learning_rate=1.0, sampling_rate=0.1)
     changes = np.concatenate([local_training(logistic, START, nobody, training, 100).numpy() for _ in range(400)])
     deviation = 2.0 * 3.0 / (0.1 * 100)
@@ -128,7 +128,7 @@ def test_the_divisor_does_not_depend_on_the_private_number_of_units(
 ) -> None:
     monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
     one, twin = draw_units(1), draw_units(1)
-    twins = UnitData(*(torch.cat([getattr(one, name), getattr(twin, name)]) for name in ("features", "target", "mask")))
+    twins = UnitData(tuple(map(torch.cat, zip(one.record, twin.record, strict=True))), torch.cat([one.mask, twin.mask]))
     training = settings(sampling_rate=1.0)
     once = local_training(logistic, START, one, training, 10)
     twice = local_training(logistic, START, twins, training, 10)
@@ -144,7 +144,7 @@ def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
     training = settings(sampling_rate=1.0, learning_rate=1.0, clipping_norm=0.6)
 
     def clipped_sum(units: list[int]) -> torch.Tensor:
-        some = UnitData(data.features[units], data.target[units], data.mask[units])
+        some = UnitData((data.features[units], data.target[units]), data.mask[units])
         return 12 * local_training(logistic, torch.zeros(4), some, training, 12).double()
 
     everybody = clipped_sum(list(range(12)))

@@ -124,9 +124,11 @@ FORBIDDEN: list[tuple[list[str | int], Any, str]] = [
     (["inputs", 1, "dtype"], "int64", "trained ones must be float32"),
     (["inputs", 1, "shape"], [7_000, 8_000], "at most 50000000"),
     (["inputs", 2, "shape"], [7_000, 8_000], "at most 50000000"),
-    (["inputs", 3, "shape"], [2, 2], "one dimension"),
-    (["inputs", 4, "shape"], [1], "scalar"),
-    (["inputs", 4, "dtype"], "bool", "scalar"),
+    (["inputs", 3, "shape"], [2, 2, 2, 2, 2], "at most 4 dimensions"),
+    (["inputs", 3, "shape"], [1001, 1000], "1000000 elements"),
+    (["inputs", 3, "dtype"], "bool", "features must be"),
+    (["inputs", 4, "shape"], [1, 1], "at most 1 dimensions"),
+    (["inputs", 4, "dtype"], "bool", "target must be"),
 ]
 
 

@@ -1,4 +1,6 @@
-"""What the owner of `tests.one_site` does to halt things: revoke an approval, stop the site, resume."""
+"""What the people of `tests.one_site` do to halt things: revoke an approval, stop the site, resume; else the owner."""
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.halts.revoke import Revoked
 from datasites.halts.revoke import revoke as revoke_request
@@ -14,14 +16,14 @@ def revoke(scene: Scene, request: Request | Job, reason: str = "Consent was with
         return revoke_request(connection, scene.site, request.number, reason, scene.owner_key)
 
 
-def stop(scene: Scene, reason: str = "We look into an incident.") -> Stop:
+def stop(scene: Scene, reason: str = "We look into an incident.", key: Ed25519PrivateKey | None = None) -> Stop:
     with scene.site.engine.begin() as connection:
-        return stop_site(connection, scene.site, reason, scene.owner_key)
+        return stop_site(connection, scene.site, reason, key or scene.owner_key)
 
 
-def resume(scene: Scene) -> Stop:
+def resume(scene: Scene, key: Ed25519PrivateKey | None = None) -> Stop:
     with scene.site.engine.begin() as connection:
-        return resume_site(connection, scene.site, scene.owner_key)
+        return resume_site(connection, scene.site, key or scene.owner_key)
 
 
 def reserved(scene: Scene) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from datasites.store.tables import rounds, stops
 from policies.errors import ConflictError
 from policies.log.journal import append
 from policies.log.stop_entries import SiteResumed, SiteStopped
-from policies.people.stop import Resumption, Stop, sign_resumption, sign_stop, verify_stop
+from policies.people.stop import Resumption, Stop, sign_resumption, sign_stop, verify_resumption, verify_stop
 from policies.statements.schema import as_text
 
 
@@ -54,7 +54,7 @@ def resume_site(connection: Connection, site: Site, key: Ed25519PrivateKey) -> S
     Raises:
         ConflictError: the site is not stopped.
         NotAuthenticError: the key is nobody's of this site, or nobody of it signed the stop that stands.
-        RefusedError: its holder was dismissed, or is an auditor.
+        RefusedError: its holder was dismissed, is an auditor, or is neither the owner nor who stopped the site.
     """
     holder = holder_of(connection, site, key)
     standing = standing_stop(connection, site)
@@ -66,6 +66,7 @@ def resume_site(connection: Connection, site: Site, key: Ed25519PrivateKey) -> S
         version="cloister-resumption/1", site=site.identity.party, stop=stop.digest(), resumed_at=now
     )
     signed = sign_resumption(holder.key, holder.appointment, resumption)
+    verify_resumption(signed, site.owner_key, standing)
     this_one = update(stops).where(stops.c.serial == stop.serial)
     connection.execute(this_one.values(resumption=signed.canonical().decode()))
     append(connection, SiteResumed(at=now, signed=signed))

@@ -20,7 +20,7 @@ SITE_STOPPED = (
 
 
 def standing_stop(connection: Connection, site: Site) -> SignedStop | None:
-    """The newest stop, unless a resumption that names this very stop, signed by a person of the site, ended it."""
+    """The newest stop, unless a resumption of this very stop, by the owner or who stopped the site, ended it."""
     row = connection.execute(select(stops).order_by(stops.c.serial.desc()).limit(1)).one_or_none()
     if row is None:
         return None
@@ -32,7 +32,7 @@ def standing_stop(connection: Connection, site: Site) -> SignedStop | None:
         resumption = parse_model(
             SignedResumption, row.resumption.encode(), maximum_bytes=maximum, what="A stored resumption"
         )
-        verify_resumption(resumption, site.owner_key, signed.stop)
+        verify_resumption(resumption, site.owner_key, signed)
     except CloisterError:  # a word that somebody put there, or an old one put there again, ends nothing
         return signed
     return None

@@ -9,7 +9,7 @@ from policies.log.rules_entries import ApprovedByRules
 from policies.log.stop_entries import SiteResumed, SiteStopped
 from policies.people.register import Register
 from policies.people.revocation import verify_revocation
-from policies.people.stop import Stop, verify_resumption, verify_stop
+from policies.people.stop import SignedStop, verify_resumption, verify_stop
 
 HaltEntry = ApprovalRevoked | SiteStopped | SiteResumed
 
@@ -25,7 +25,7 @@ class HaltReplay:
         self._approved: set[str] = set()
         self._revoked: set[str] = set()
         self._stops = 0
-        self.stop: Stop | None = None
+        self.stop: SignedStop | None = None
 
     def take(self, entry: HaltEntry) -> None:
         """Replay a revocation, stop or resumption.
@@ -66,13 +66,13 @@ class HaltReplay:
         require(not again, "the request is revoked a second time")
 
     def _stop(self, entry: SiteStopped) -> None:
-        stop, before = entry.signed.stop, self.stop
-        self.stop = stop
+        before, self.stop = self.stop, entry.signed
         self._stops += 1
         verify_stop(entry.signed, self._owner_key, self._site)
         self._people.require_in_role(entry.signed)
         require(before is None, "the site is stopped a second time without having been resumed")
-        require(stop.serial == self._stops, f"the stop has number {stop.serial}, and is the site's {self._stops}")
+        serial = entry.signed.stop.serial
+        require(serial == self._stops, f"the stop has number {serial}, and is the site's {self._stops}")
 
     def _resume(self, entry: SiteResumed) -> None:
         if self.stop is None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
-from policies.errors import NotAuthenticError
+from policies.errors import NotAuthenticError, RefusedError
 from policies.people.appointment import MAXIMUM_SIGNED_APPOINTMENT_BYTES, SignedAppointment
 from policies.people.signer import Person, person_signature, require_person, require_role
 from policies.statements.digests import digest
@@ -85,17 +85,20 @@ def sign_resumption(
     )
 
 
-def verify_resumption(signed: SignedResumption, owner_key: bytes, stop: Stop) -> Person:
-    """The person of the stopped site who ended this very `stop`; `owner_key` is the raw 32-byte key pinned for it.
+def verify_resumption(signed: SignedResumption, owner_key: bytes, standing: SignedStop) -> Person:
+    """Who ended this very `standing` stop: the owner, or who stopped the site; `owner_key` is the raw 32 bytes.
 
     Raises:
         NotAuthenticError: nobody of this site signed it, something was changed, or it ends another stop.
-        RefusedError: its signer's role lets them decide nothing.
+        RefusedError: its signer's role lets them decide nothing, or another person than they stopped the site.
     """
-    person = require_person(signed, signed.resumption, owner_key, stop.site, _RESUMPTION_DOMAIN, what="the resumption")
-    _require_decides(person, signed.resumption.site, stop.site, "resumption")
-    if signed.resumption.stop != stop.digest():
+    site = standing.stop.site
+    person = require_person(signed, signed.resumption, owner_key, site, _RESUMPTION_DOMAIN, what="the resumption")
+    _require_decides(person, signed.resumption.site, site, "resumption")
+    if signed.resumption.stop != standing.stop.digest():
         raise NotAuthenticError("The resumption ends another stop than the one that stands.")
+    if person.role != "owner" and signed.signer != standing.signer:
+        raise RefusedError(f"{person.title} did not stop the site; only the owner, or who did, may resume it.")
     return person
 
 

@@ -21,10 +21,12 @@ from policies.log.job_entries import JobStarted, OutputsReleased
 from policies.log.journal import entries
 from policies.people.revocation import Revocation, sign_revocation
 from policies.people.stop import Resumption, sign_resumption
+from tests.attacks.signed_by_people import genuine
 from tests.halting import resume, revoke, stop
 from tests.one_job import JobScene
 from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY
+from tests.site_people import Holder, hire
 
 STRANGER = Ed25519PrivateKey.generate()
 NOISE = {"training": {"noise_multiplier": 40.0}, "evaluation": {"noise_multiplier": 40.0}}
@@ -224,16 +226,22 @@ def test_an_old_resumption_ends_no_new_stop(scene: Scene) -> None:
     assert scene.audit().broken == []
 
 
-@pytest.mark.parametrize("word", ["a stranger's", "no statement"])
+@pytest.mark.parametrize("word", ["a stranger's", "no statement", "a reviewer's of the owner's stop"])
 def test_a_forged_resumption_ends_nothing(scene: Scene, word: str) -> None:
-    request = scene.ready()
+    bea, request = hire(scene, Holder("Bea")), scene.ready()
     scene.ask(request, 1)
     made = stop(scene)
     resumption = Resumption(
         version="cloister-resumption/1", site=scene.site.identity.party, stop=made.digest(), resumed_at=scene.now
     )
-    forged = sign_resumption(STRANGER, None, resumption).canonical().decode() if word == "a stranger's" else "yes"
-    scene.tamper("UPDATE stops SET resumption = :forged", forged=forged)
+    forged = {
+        "a stranger's": lambda: sign_resumption(STRANGER, None, resumption).canonical().decode(),
+        "no statement": lambda: "yes",
+        "a reviewer's of the owner's stop": lambda: (
+            sign_resumption(bea.key, genuine(scene, bea), resumption).canonical().decode()
+        ),
+    }
+    scene.tamper("UPDATE stops SET resumption = :forged", forged=forged[word]())
     assert stopped(scene)
     assert scene.charge() is None
     with pytest.raises(RefusedError, match="stopped"):

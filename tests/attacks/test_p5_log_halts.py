@@ -3,11 +3,14 @@
 import pytest
 
 from policies.log import entries as log
+from policies.log.people_entries import PersonAppointed
 from tests.attacks import honest_job_log as job
 from tests.attacks.honest_halts import a_stop, resumed, revoked, stopped
 from tests.attacks.honest_log import (
     APPROVED,
+    FACTS,
     HONEST,
+    OWNER,
     RECEIVED,
     RESERVED,
     RETURNED,
@@ -20,6 +23,7 @@ from tests.attacks.honest_log import (
     released,
     verify,
 )
+from tests.site_people import Holder, appointment
 
 
 def found(entries: Entries) -> list[tuple[int | None, str]]:
@@ -101,6 +105,20 @@ def test_a_word_that_is_forged_replayed_or_out_of_place_is_found(new: Entries, r
     broken = found(entries)
     assert [position for position, _ in broken] == [len(entries) - 1]
     assert reason in broken[0][1]
+
+
+def test_a_reviewer_who_ends_a_stop_that_is_not_theirs_is_found() -> None:
+    bea, cem = Holder("Bea"), Holder("Cem")
+    beas, cems = (appointment(OWNER, FACTS.site, it) for it in (bea, cem))
+    hired = [PersonAppointed(at=300, signed=it) for it in (beas, cems)]
+    by_bea = resumed(key=bea.key, appointment=beas)
+    assert found([*HONEST, *hired, stopped(key=bea.key, appointment=beas), by_bea]) == []
+    assert found([*HONEST, *hired, stopped(key=bea.key, appointment=beas), resumed()]) == []
+    for other in (stopped(), stopped(key=cem.key, appointment=cems)):
+        entries = [*HONEST, *hired, other, by_bea]
+        ((position, reason),) = found(entries)
+        assert position == len(entries) - 1
+        assert "Bea did not stop the site" in reason
 
 
 def test_a_changed_word_is_found() -> None:

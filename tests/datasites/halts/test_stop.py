@@ -21,6 +21,7 @@ from tests.one_job import JobScene
 from tests.one_site import Scene
 from tests.one_study import OTHER_STUDY, PARAMETERS
 from tests.site_folder import owner_key
+from tests.site_people import Holder, hire
 
 SLEEPS_ON_PRIVATE_FILES = """
 import time
@@ -175,6 +176,21 @@ def test_nobody_but_the_owner_stops_or_resumes(scene: Scene) -> None:
     scene.owner_key = Ed25519PrivateKey.generate()
     with pytest.raises(NotAuthenticError):
         resume(scene)
+
+
+def test_a_reviewer_ends_their_own_stop_and_no_other(scene: Scene) -> None:
+    bea, cem = hire(scene, Holder("Bea")), hire(scene, Holder("Cem"))
+    stop(scene)
+    with pytest.raises(RefusedError, match="Bea did not stop the site"):
+        resume(scene, bea.key)
+    resume(scene)
+    stop(scene, key=bea.key)
+    with pytest.raises(RefusedError, match="Cem did not stop the site"):
+        resume(scene, cem.key)
+    assert resume(scene, bea.key).serial == 2
+    stop(scene, key=bea.key)
+    assert resume(scene).serial == 3
+    assert scene.audit().broken == []
 
 
 # ---- jobs

@@ -9,7 +9,15 @@ from policies.errors import CloisterError, NotAuthenticError, RefusedError
 from policies.people.appointment import AppointedRole, Appointment, SignedAppointment, sign_appointment
 from policies.people.revocation import Revocation, sign_revocation, verify_revocation
 from policies.people.signer import Person
-from policies.people.stop import Resumption, Stop, sign_resumption, sign_stop, verify_resumption, verify_stop
+from policies.people.stop import (
+    Resumption,
+    SignedStop,
+    Stop,
+    sign_resumption,
+    sign_stop,
+    verify_resumption,
+    verify_stop,
+)
 
 SITE, OTHER_SITE = "a" * 64, "b" * 64
 OWNER, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -41,9 +49,16 @@ def stopped(key: Ed25519PrivateKey, appointment: SignedAppointment | None, site:
     return verify_stop(sign_stop(key, appointment, STOP.model_copy(update={"site": site})), OWNER_KEY, SITE)
 
 
-def resumed(key: Ed25519PrivateKey, appointment: SignedAppointment | None, site: str = SITE) -> Person:
+def resumed(
+    key: Ed25519PrivateKey,
+    appointment: SignedAppointment | None,
+    site: str = SITE,
+    standing: SignedStop | None = None,
+) -> Person:
+    """Whoever is appointed ends a stop of their own, if no other is `standing`."""
     word = Resumption(version="cloister-resumption/1", site=site, stop=STOP.digest(), resumed_at=9)
-    return verify_resumption(sign_resumption(key, appointment, word), OWNER_KEY, STOP)
+    standing = standing or sign_stop(key, appointment, STOP)
+    return verify_resumption(sign_resumption(key, appointment, word), OWNER_KEY, standing)
 
 
 Word = Callable[..., Person]
@@ -81,4 +96,12 @@ def test_a_resumption_ends_the_stop_that_it_names_alone() -> None:
     word = Resumption(version="cloister-resumption/1", site=SITE, stop=STOP.digest(), resumed_at=9)
     later = STOP.model_copy(update={"serial": 2})
     with pytest.raises(NotAuthenticError, match="another stop"):
-        verify_resumption(sign_resumption(OWNER, None, word), OWNER_KEY, later)
+        verify_resumption(sign_resumption(OWNER, None, word), OWNER_KEY, sign_stop(OWNER, None, later))
+
+
+def test_the_owner_ends_any_stop_and_a_reviewer_only_their_own() -> None:
+    owners, theirs = sign_stop(OWNER, None, STOP), sign_stop(OTHER, appointed("reviewer"), STOP)
+    assert resumed(OWNER, None, standing=theirs).role == "owner"
+    assert resumed(OTHER, appointed("reviewer"), standing=theirs).name == "Ada"
+    with pytest.raises(RefusedError, match="Ada did not stop the site; only the owner, or who did"):
+        resumed(OTHER, appointed("reviewer"), standing=owners)

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select, update
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import require_roster, stored_roster
 from datasites.execution.trainer_process import RoundResult
-from datasites.halts.revoked import is_revoked
+from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.messages import MaskedUpdateMessage
@@ -110,8 +110,8 @@ def store_answer(connection: Connection, site: Site, done: Assignment, answer: A
     now_stored = find_request(connection, request.digest)
     if now_stored is None or now_stored.status is not Status.RUNNING or now >= terms.expires_at:
         raise ConflictError("The study ended or expired while this round was computed; nothing was released.")
-    if is_stopped(connection, site) or is_revoked(connection, request.digest):
-        raise ConflictError("The site was stopped, or the study revoked, while this round was computed.")
+    if is_stopped(connection, site) or rests_on_revoked(connection, now_stored):
+        raise ConflictError("The site was stopped, or the study's approval revoked, while this round was computed.")
     this_round = (rounds.c.request == request.digest) & (rounds.c.round == done.round_number)
     stored = connection.execute(
         update(rounds)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, select, update
 
-from datasites.halts.revoked import is_revoked
+from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.protocol.messages import parse_message
 from datasites.requests.close import close_request
@@ -29,7 +29,7 @@ def release_witnessed(connection: Connection, site: Site, now: int) -> bool:
         request = find_request(connection, row.request)
         if request is None or request.status is not Status.RUNNING or now >= request.terms.expires_at:
             continue
-        if is_revoked(connection, row.request):
+        if rests_on_revoked(connection, request):
             continue
         if unconfirmed(connection, witnesses_of(request.terms, site.identity.party), row.awaited_size):
             continue

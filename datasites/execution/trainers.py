@@ -7,7 +7,7 @@ from datasites.execution.approval import required_parameters
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import Load, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
-from datasites.halts.revoked import is_revoked
+from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.requests.records import Request
 from datasites.site import Site
@@ -60,7 +60,7 @@ class Trainers:
         terms = request.terms
         trainer = self.start(request, data_set)
         if request.digest not in self._loaded:
-            self._load(request.digest, trainer, data_set, terms.deadlines.round_seconds)
+            self._load(request, trainer, data_set, terms.deadlines.round_seconds)
         result = trainer.round(
             self._site.contents.checked(assignment.model, MODEL_DOMAIN),
             trains=terms.trains_in(assignment.round_number),
@@ -70,7 +70,7 @@ class Trainers:
         self._loaded[request.digest].require_unchanged()
         return result
 
-    def _load(self, digest: str, trainer: TrainerProcess, data_set: DataSet, seconds: float) -> None:
+    def _load(self, request: Request, trainer: TrainerProcess, data_set: DataSet, seconds: float) -> None:
         """Check the snapshot, and hand the trainer the descriptor that was checked; it is kept for another look."""
         path = self._site.home.snapshots / data_set.snapshot_file
         snapshot = open_snapshot(path, data_set.snapshot_commitment, self._site.catalog_keys.commitment)
@@ -81,13 +81,13 @@ class Trainers:
                 nominal_training_units=data_set.manifest.training_units,
                 nominal_holdout_units=data_set.manifest.holdout_units,
             )
-            self._loaded[digest] = snapshot  # from here on a stop kills it; before, it found nothing to kill
+            self._loaded[request.digest] = snapshot  # from here on a stop kills it; before, it found nothing to kill
             with reading(self._site.engine) as connection:
-                if is_stopped(connection, self._site) or is_revoked(connection, digest):
+                if is_stopped(connection, self._site) or rests_on_revoked(connection, request):
                     raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
             trainer.load(snapshot.descriptor, nominal, seconds=seconds)
         except CloisterError:
-            self._loaded.pop(digest, None)
+            self._loaded.pop(request.digest, None)
             snapshot.close()
             raise
 

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, select
 
+from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.tables import revocations
 from policies.errors import NotAuthenticError, RefusedError
@@ -46,3 +47,9 @@ def is_revoked(connection: Connection, request: str) -> bool:
     """Whether a revocation of `request` is stored, by whomever: where one is, nothing of it is released."""
     found = select(revocations.c.request).where(revocations.c.request == request)
     return connection.execute(found).one_or_none() is not None
+
+
+def rests_on_revoked(connection: Connection, request: Request) -> bool:
+    """The same of a study, or of the one that people approved and that its approval by house rules rests on."""
+    precedent = None if request.ground is None else request.ground.approval.precedent
+    return any(is_revoked(connection, it) for it in (request.digest, precedent) if it is not None)

@@ -24,6 +24,7 @@ class HaltReplay:
         self._people = people
         self._approved: set[str] = set()
         self._revoked: set[str] = set()
+        self._precedents: dict[str, str] = {}
         self._stops = 0
         self.stop: SignedStop | None = None
 
@@ -51,9 +52,13 @@ class HaltReplay:
             self._approved.add(entry.request)
         elif isinstance(entry, jobs.JobDecided) and entry.signed.decision.verdict == "approve":
             self._approved.add(entry.signed.decision.request)
+        elif isinstance(entry, ApprovedByRules):
+            self._precedents[entry.approval.request] = entry.approval.precedent
         request = _acted_on(entry)
         if request is not None:
+            precedent = self._precedents.get(request)
             require(request not in self._revoked, "the approval of this request was revoked before")
+            require(precedent not in self._revoked, "the approval that this one rests on was revoked before")
             require(self.stop is None, "the site was stopped, and had not been resumed")
 
     def _revoke(self, entry: ApprovalRevoked) -> None:

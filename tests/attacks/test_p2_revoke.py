@@ -234,14 +234,9 @@ def test_a_forged_resumption_ends_nothing(scene: Scene, word: str) -> None:
     resumption = Resumption(
         version="cloister-resumption/1", site=scene.site.identity.party, stop=made.digest(), resumed_at=scene.now
     )
-    forged = {
-        "a stranger's": lambda: sign_resumption(STRANGER, None, resumption).canonical().decode(),
-        "no statement": lambda: "yes",
-        "a reviewer's of the owner's stop": lambda: (
-            sign_resumption(bea.key, genuine(scene, bea), resumption).canonical().decode()
-        ),
-    }
-    scene.tamper("UPDATE stops SET resumption = :forged", forged=forged[word]())
+    key, appointment = (bea.key, genuine(scene, bea)) if "reviewer" in word else (STRANGER, None)
+    signed = sign_resumption(key, appointment, resumption).canonical().decode()
+    scene.tamper("UPDATE stops SET resumption = :forged", forged="yes" if word == "no statement" else signed)
     assert stopped(scene)
     assert scene.charge() is None
     with pytest.raises(RefusedError, match="stopped"):

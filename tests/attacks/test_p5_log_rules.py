@@ -9,6 +9,7 @@ from policies.log.rules_entries import RulesAdopted
 from policies.rules.adoption import sign_adoption
 from policies.rules.house_rules import AutoApprovalRules, DataSetRules
 from policies.terms import Terms
+from tests.attacks.honest_halts import revoked
 from tests.attacks.honest_job_log import jobs_under
 from tests.attacks.honest_log import (
     ADOPTED,
@@ -212,6 +213,14 @@ def _job_rules(**changes: object) -> Entries:
     """The honest log of a job, whose site adopted other rules, and the data set of the people whom it is about."""
     entries = jobs_under(**changes)
     return [*entries[:4], HONEST[4], *entries[4:]]
+
+
+@pytest.mark.parametrize("act", ran(second()), ids=lambda it: it.kind)
+def test_whatever_is_done_after_the_precedent_was_revoked_is_found(act: log.LogEntry) -> None:
+    entries = ruled()
+    entries.insert(entries.index(act), revoked())
+    found = [(it.position, it.reason) for it in verify(entries).broken]
+    assert (entries.index(act), "the approval that this one rests on was revoked before") in found
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

@@ -1,4 +1,4 @@
-"""A researcher's newer job replaces an older one of theirs that no owner has decided on."""
+"""A researcher's newer job replaces an older one of theirs that waits for an owner's word, or failed."""
 
 from sqlalchemy import Connection
 
@@ -13,7 +13,8 @@ def supersede_job(connection: Connection, newer: Job, now: int) -> None:
     """End the job that the terms of `newer` replace, if its researcher has it here and it has not ended.
 
     One that was approved has to be cancelled: else the answer would tell whether it has begun, and so when another
-    job ended. One that ended, and whose end may not be told yet, is answered like it.
+    job ended. One that ended, and whose end may not be told yet, is answered like it. One that failed ends too, for
+    its owner could let it run once more.
 
     Raises:
         RefusedError: the older job was approved.
@@ -21,7 +22,8 @@ def supersede_job(connection: Connection, newer: Job, now: int) -> None:
     older = None if newer.terms.supersedes is None else find_job(connection, newer.terms.supersedes)
     if older is None or older.sender != newer.sender:
         return
-    if older.status in (Status.RECEIVED, Status.PENDING):
+    failed = older.status is Status.FAILED and older.tell_at is None and older.code_file is not None
+    if older.status in (Status.RECEIVED, Status.PENDING) or failed:
         append(connection, RequestSuperseded(at=now, request=older.digest, by=newer.digest))
         reason = f"It was superseded by its researcher's «{newer.terms.name}»."
         close_job(connection, older, Status.SUPERSEDED, reason, now)

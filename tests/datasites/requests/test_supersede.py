@@ -100,6 +100,26 @@ def test_a_job_that_waits_gives_way(jobs: JobScene) -> None:
     assert jobs.scene.audit().broken == []
 
 
+def test_a_job_that_failed_gives_way_and_is_not_approved_again(jobs: JobScene) -> None:
+    older = jobs.receive()
+    jobs.scene.tamper("UPDATE jobs SET status = 'failed'")
+    digest = jobs.shown(older).approval_digest
+    newer = jobs.receive(name="count better", supersedes=older.digest)
+    assert (jobs.job(older.digest).status, jobs.job(older.digest).code_file) == (JobState.SUPERSEDED, None)
+    with pytest.raises(RefusedError, match="No job that waits"):
+        jobs.approve(older, digest)
+    assert logged(jobs.scene) == [(older.digest, newer.digest)]
+    assert jobs.scene.audit().broken == []
+
+
+def test_a_job_that_failed_and_never_runs_again_is_left_alone(jobs: JobScene) -> None:
+    older = jobs.receive()
+    jobs.scene.tamper("UPDATE jobs SET status = 'failed', code_file = NULL")
+    jobs.receive(name="count better", supersedes=older.digest)
+    assert jobs.job(older.digest).status is JobState.FAILED
+    assert logged(jobs.scene) == []
+
+
 @pytest.mark.parametrize("status", ["approved", "running", "held"])
 def test_an_approved_job_is_answered_alike_whether_it_has_begun_or_not(jobs: JobScene, status: str) -> None:
     older = jobs.receive()

@@ -6,9 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.requests.jobs.records import Job, Status
-from policies.jobs.release import SignedReleases, sign_release
+from policies.jobs.release import SignedRelease, SignedReleases, sign_release
+from policies.log.job_entries import ReleaseDecided
+from policies.log.journal import append
 from tests.attacks.job_rows import columns, copy, edit, put
 from tests.one_job import COUNT, JobScene
+from tests.site_people import ask_for
 
 STEAL = COUNT.replace('"rows": len(rows)', '"rows": rows')
 CLEAN = 'import json\njson.dump({"mean age": 49.5}, open("outputs/result.json", "w"))'
@@ -87,6 +90,27 @@ def from_an_earlier_attempt(jobs: JobScene, job: Job) -> None:
     put("attempt", 2)(jobs)
 
 
+def _alone(jobs: JobScene, job: Job, **changes: object) -> None:
+    """The rules ask for two persons; the row and the log hold the word of one."""
+    ask_for(jobs.scene, releases=2)
+    jobs.release(job)
+    with jobs.scene.site.engine.begin() as connection:
+        text = connection.exec_driver_sql("SELECT statement FROM approvals").scalar_one()
+        release = SignedRelease.model_validate_json(text).release.model_copy(update=changes)
+        signed = sign_release(jobs.scene.owner_key, release)
+        append(connection, ReleaseDecided(at=release.decided_at, signed=signed))
+    put("release", SignedReleases(signed=(signed,)).canonical().decode())(jobs)
+    put("status", "released")(jobs)
+
+
+def one_word_of_two(jobs: JobScene, job: Job) -> None:
+    _alone(jobs, job)
+
+
+def one_who_says_that_one_is_enough(jobs: JobScene, job: Job) -> None:
+    _alone(jobs, job, approvals=1)
+
+
 RELEASES: dict[str, Callable[[JobScene, Job], None]] = {
     "other files": released_with_other_files,
     "a forged word": forged_release,
@@ -100,6 +124,8 @@ RELEASES: dict[str, Callable[[JobScene, Job], None]] = {
     "no outputs": gone_outputs,
     "a status alone": by_status_alone,
     "an earlier attempt": from_an_earlier_attempt,
+    "one person's word of two": one_word_of_two,
+    "one person's word that one is enough": one_who_says_that_one_is_enough,
 }
 
 

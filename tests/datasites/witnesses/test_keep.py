@@ -13,14 +13,16 @@ from datasites.protocol.identity import Identity
 from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.messages import parse_message
 from datasites.store.peers import pin
-from datasites.store.tables import metadata, outbox
+from datasites.store.tables import metadata, outbox, witnessed
 from datasites.witnesses.histories import is_accused
 from datasites.witnesses.keep import keep_checkpoint
 from policies.errors import NotAuthenticError, RefusedError
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.cosignature import cosigned_at
+from policies.log.journal import entries
 from policies.log.merkle import consistency_proof, leaf_hash, tree_head
 from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
+from policies.log.witness_entries import RecoveryTaken
 
 OWNER = Ed25519PrivateKey.generate()
 with TemporaryDirectory() as folder:
@@ -74,9 +76,9 @@ def plain(reply: WitnessReply) -> str:
     return "".join(reply.checkpoint.splitlines(keepends=True)[:-1])
 
 
-def recovery(watched: Identity, *lost: list[bytes], key: Ed25519PrivateKey = OWNER) -> SignedRecovery:
+def recovery(watched: Identity, *lost: list[bytes], key: Ed25519PrivateKey = OWNER, at: int = 1) -> SignedRecovery:
     heads = tuple(LostHead.of(tree_head(leaves)) for leaves in lost)
-    return sign_recovery(key, Recovery(version="cloister-recovery/1", site=watched.party, lost=heads, recovered_at=1))
+    return sign_recovery(key, Recovery(version="cloister-recovery/1", site=watched.party, lost=heads, recovered_at=at))
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,6 +115,18 @@ def test_a_fork_is_followed_only_if_the_owner_gave_up_exactly_what_is_kept(watch
     given_up = recovery(watched, LEAVES[:19], line)
     assert plain(keeper.ask(fork, recovery=given_up)) == note(watched, fork)
     assert plain(keeper.ask(line, recovery=given_up)) == note(watched, fork), "the same word replayed moves nothing"
+
+
+def test_an_older_recovery_that_is_replayed_takes_no_newer_ones_place(watched: Identity) -> None:
+    keeper, line, fork, newest = Keeper(watched), LEAVES[:20], FORK[:25], LEAVES[:30]
+    older, newer = recovery(watched, line), recovery(watched, line, fork, at=2)
+    for leaves, word in ((line, None), (fork, older), (newest, newer)):
+        assert plain(keeper.ask(leaves, recovery=word)) == note(watched, leaves)
+    assert plain(keeper.ask(fork, recovery=older)) == note(watched, newest)
+    stored = keeper.connection.execute(select(witnessed.c.recovery)).scalar_one()
+    assert stored == newer.canonical().decode()
+    taken = [it.signed for _, it in entries(keeper.connection) if isinstance(it, RecoveryTaken)]
+    assert taken == [older, newer]
 
 
 def test_a_recovery_of_another_site_or_changed_is_refused(watched: Identity) -> None:

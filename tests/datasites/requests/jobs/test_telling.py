@@ -11,6 +11,7 @@ from datasites.requests.jobs.records import Status
 from datasites.requests.jobs.tell import tell_time
 from datasites.serving.job_loops import JobLoops
 from policies.errors import UnavailableError
+from policies.log.job_entries import OutputsReleased
 from tests.one_job import JobScene
 
 FAILS = 'open("outputs/half.txt", "w").write("half")\nprint("secret of p001")\nraise KeyError("p001")'
@@ -38,6 +39,22 @@ def test_an_early_release_is_told_no_earlier(jobs: JobScene) -> None:
     jobs.scene.clock.seconds += 0.101
     jobs.worker.tell_next()
     assert len(jobs.outputs()) == 1
+
+
+def test_released_outputs_stay_while_the_site_is_set_back(jobs: JobScene) -> None:
+    job = jobs.release(jobs.ran())
+    jobs.scene.tamper(
+        "INSERT INTO set_backs (witness, checkpoint, balance, noticed_at) VALUES (:witness, '', '', 1)",
+        witness=jobs.scene.partners[0].party,
+    )
+    jobs.tell()
+    assert jobs.outputs() == []
+    assert jobs.job(job.digest).tell_at is not None
+    assert jobs.logged(OutputsReleased) == []
+    jobs.scene.tamper("DELETE FROM set_backs")
+    jobs.tell()
+    assert len(jobs.outputs()) == 1
+    assert jobs.scene.audit().broken == []
 
 
 def test_when_the_next_job_begins_is_not_told(jobs: JobScene) -> None:

@@ -1,10 +1,10 @@
 """Manifest: the public description of a data set, declared by its owner and never derived from the data."""
 
-import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from policies.columns import CategoryColumn, Column, Label, PlainColumn, TextColumn
 from policies.errors import InvalidInputError
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
@@ -14,68 +14,10 @@ from policies.statements.toml import parse_toml
 
 MAXIMUM_MANIFEST_BYTES = 256 * 1024
 MAXIMUM_FEATURES = 10_000
+MAXIMUM_UNIT_BYTES = 2**26
+"""Most bytes that the features of one privacy unit's records take where they are kept."""
+
 MINIMUM_UNITS = 50
-
-
-def _plain_label(value: str) -> str:
-    if value != value.strip() or not value.isprintable() or value != unicodedata.normalize("NFC", value):
-        raise ValueError("write it on one line, in Unicode NFC form, without spaces around it")
-    return value
-
-
-Label = Annotated[Text, StringConstraints(max_length=100), AfterValidator(_plain_label)]
-"""The name of a column, or one category, exactly as it is spelled in the file."""
-
-Bound = Annotated[float, Field(ge=-1e15, le=1e15)]
-IntegerBound = Annotated[int, Field(ge=-(10**15), le=10**15)]
-
-
-class NumberColumn(StrictModel):
-    """Real numbers between public bounds."""
-
-    type: Literal["number"]
-    name: Label
-    minimum: Bound
-    maximum: Bound
-    description: Text | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _require_order(self.minimum, self.maximum)
-        return self
-
-
-class IntegerColumn(StrictModel):
-    """Whole numbers between public bounds."""
-
-    type: Literal["integer"]
-    name: Label
-    minimum: IntegerBound
-    maximum: IntegerBound
-    description: Text | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _require_order(self.minimum, self.maximum)
-        return self
-
-
-class CategoryColumn(StrictModel):
-    """One of a public list of categories."""
-
-    type: Literal["category"]
-    name: Label
-    categories: Annotated[tuple[Label, ...], Field(min_length=2, max_length=1000)]
-    description: Text | None = None
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        if len(set(self.categories)) != len(self.categories):
-            raise ValueError("a category is listed twice; list each one once")
-        return self
-
-
-Column = Annotated[NumberColumn | IntegerColumn | CategoryColumn, Field(discriminator="type")]
 
 
 class PrivacyUnit(StrictModel):
@@ -113,10 +55,15 @@ class Manifest(StrictModel):
             raise ValueError("the privacy unit's column names people: take it out of columns, it is never a feature")
         if self.target not in names:
             raise ValueError("target is not one of the columns; declare it there")
+        if isinstance(self.target_column, TextColumn):
+            raise ValueError("target is a text, and models predict numbers or categories; name another column")
+        if len(self.feature_columns) > 1 and not all(isinstance(it, PlainColumn) for it in self.feature_columns):
+            raise ValueError("a text is a record's features alone: declare the target besides it, and nothing else")
         if self.holdout.fraction > 0 and self.holdout_units == 0:
             raise ValueError("holdout.fraction is less than one of the nominal units; raise it, or set it to 0")
-        if self.feature_count > MAXIMUM_FEATURES:
-            raise ValueError(f"the columns make {self.feature_count} features; at most {MAXIMUM_FEATURES} are accepted")
+        features = self.feature_shape[0]
+        if self.whole_column is None and features > MAXIMUM_FEATURES:
+            raise ValueError(f"the columns make {features} features; at most {MAXIMUM_FEATURES} are accepted")
         return self
 
     def digest(self) -> str:
@@ -139,19 +86,47 @@ class Manifest(StrictModel):
         return tuple(column for column in self.columns if column.name != self.target)
 
     @property
-    def feature_count(self) -> int:
-        """Length of one record's feature vector: 1 for a number or integer, one-hot for a category."""
-        return sum(
-            len(column.categories) if isinstance(column, CategoryColumn) else 1 for column in self.feature_columns
-        )
+    def whole_column(self) -> TextColumn | None:
+        """The text that is a record's features alone, where there is one."""
+        first = self.feature_columns[0]
+        return None if isinstance(first, PlainColumn) else first
 
     @property
-    def record_form(self) -> RecordForm:
-        """What programs take of one record."""
+    def plain_columns(self) -> tuple[PlainColumn, ...]:
+        """All columns but `whole_column`, the target's too."""
+        return tuple(column for column in self.columns if isinstance(column, PlainColumn))
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one record's features as they are kept: columns [d], or a text [maximum_bytes].
+
+        A number or integer makes one feature, a category one for each of its categories.
+        """
+        whole = self.whole_column
+        if whole is not None:
+            return (whole.maximum_bytes,)
+        plain = [it for it in self.plain_columns if it.name != self.target]
+        return (sum(len(it.categories) if isinstance(it, CategoryColumn) else 1 for it in plain),)
+
+    def record_form(self, tokens: TensorForm | None = None) -> RecordForm:
+        """What programs take of one record.
+
+        Args:
+            tokens: what a study's tokeniser makes of one text; given for a data set of texts, and for no other.
+
+        Raises:
+            InvalidInputError: the data set holds texts and the study has no tokeniser, or the other way round.
+        """
+        if tokens is None and self.whole_column is not None:
+            raise InvalidInputError(
+                f"The data set «{self.name}» holds texts, and the study brings no tokeniser; name one with the plan."
+            )
+        if tokens is not None and self.whole_column is None:
+            raise InvalidInputError(f"The data set «{self.name}» holds no texts; leave the study's tokeniser out.")
         target = self.target_column
         choices = len(target.categories) if isinstance(target, CategoryColumn) else None
         return RecordForm(
-            features=TensorForm(shape=(self.feature_count,), dtype="float32", choices=None),
+            features=tokens or TensorForm(shape=self.feature_shape, dtype="float32", choices=None),
             target=TensorForm(shape=(), dtype=self.target_dtype, choices=choices),
         )
 
@@ -194,8 +169,3 @@ def parse_published_manifest(data: bytes) -> Manifest:
         InvalidInputError: it is not canonical, too long, or a field is wrong; naming the field.
     """
     return parse_model(Manifest, data, maximum_bytes=MAXIMUM_MANIFEST_BYTES, what="The published manifest")
-
-
-def _require_order(minimum: float, maximum: float) -> None:
-    if minimum >= maximum:
-        raise ValueError("minimum must be below maximum")

@@ -31,7 +31,7 @@ class DataSet:
         """One line: where it is, what it is, and how much of its budget this researcher may still ask for."""
         budget = "" if self.allowance is None else f", {_budget(self.allowance)}"
         return (
-            f"{self.site.name} / {self.name}: {self.manifest.title}, {self.manifest.feature_count} features, about "
+            f"{self.site.name} / {self.name}: {self.manifest.title}, {_features(self.manifest)}, about "
             f"{self.manifest.privacy_unit.nominal_units} units{budget}"
         )
 
@@ -78,6 +78,12 @@ def require_same_columns(data_sets: list[DataSet]) -> Manifest:
                 "columns, bounds or target; a study needs data sets of one shape."
             )
     return first
+
+
+def _features(manifest: Manifest) -> str:
+    if manifest.whole_column is not None:
+        return f"texts of at most {manifest.whole_column.maximum_bytes} bytes"
+    return f"{manifest.feature_shape[0]} features"
 
 
 def _budget(allowance: Allowance) -> str:

@@ -81,7 +81,7 @@ class Federation:
             UnavailableError: the relay cannot be reached.
         """
         shape = require_same_columns(list(data_sets))
-        exported = export(plan, shape.record_form)
+        exported = export(plan, shape.record_form())
         terms = draft_terms(self.identity.party, exported, data_sets, ask)
         keep_study(self.correspondence.state, terms, exported)
         study = open_study(self.correspondence, terms.study, plan)

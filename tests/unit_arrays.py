@@ -20,9 +20,9 @@ from policies.manifest import Manifest
 
 @dataclass(frozen=True, eq=False, repr=False)
 class UnitArrays:
-    """One side of the split: (n, k, d) float32 features, (n, k) target and (n, k) bool mask."""
+    """One side of the split: (n, k, d) float32 or (n, k, bytes) uint8 features, (n, k) target, (n, k) bool mask."""
 
-    features: NDArray[np.float32]
+    features: NDArray[np.float32 | np.uint8]
     target: NDArray[np.float32 | np.int64]
     mask: NDArray[np.bool_]
 
@@ -70,7 +70,8 @@ def write_units(path: Path, training: UnitArrays, holdout: UnitArrays) -> Path:
     layout = SnapshotLayout(
         manifest="00" * 32,
         records=training.features.shape[1],
-        features=training.features.shape[2],
+        features="columns" if training.features.dtype == np.float32 else "text",
+        shape=training.features.shape[2:],
         target=str(training.target.dtype),
         training_units=len(training.mask),
         holdout_units=len(holdout.mask),

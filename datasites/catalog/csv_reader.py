@@ -23,7 +23,9 @@ from datasites.catalog.table_checks import (
     unit_problems,
     value_problems,
 )
-from policies.manifest import CategoryColumn, Column, Manifest
+from datasites.catalog.texts import text_fault, text_values
+from policies.columns import CategoryColumn, Column, TextColumn
+from policies.manifest import Manifest
 
 _LONGEST_LINE = 2**19
 _CHARACTERS_A_BATCH = 2**23
@@ -68,7 +70,7 @@ def _parts(lines: _Lines, manifest: Manifest) -> Iterator[tuple[Batch, list[Prob
     places = column_places(header[0], expected, row=1)
     first_row = 2
     while True:
-        rows, broken = _take(reader, lines, rows_a_batch(len(expected)))
+        rows, broken = _take(reader, lines, rows_a_batch(manifest))
         if not rows and broken is None:
             break
         numbers = np.arange(first_row, first_row + len(rows))
@@ -117,6 +119,8 @@ def _column(column: Column, cells: tuple[str, ...], numbers: NDArray[np.int64]) 
     if isinstance(column, CategoryColumn):
         index = {category: position for position, category in enumerate(column.categories)}
         values = np.fromiter(map(index.get, cells, repeat(-1)), np.int64, len(cells))
+    elif isinstance(column, TextColumn):
+        values = text_values(column, cells)
     else:
         values = _numbers(cells)
     return values, value_problems(column, values, numbers, lambda place: _unreadable(column, cells[place]))
@@ -139,6 +143,8 @@ def _numbers(cells: tuple[str, ...]) -> NDArray[np.float64]:
 def _unreadable(column: Column, cell: str) -> str | None:
     if not cell.strip():
         return "is empty"
+    if isinstance(column, TextColumn):
+        return text_fault(column, cell)
     if not isinstance(column, CategoryColumn) and not _NUMBER.fullmatch(cell):
         return "is not a decimal number"
     return None

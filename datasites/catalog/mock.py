@@ -5,13 +5,16 @@ import io
 
 import numpy as np
 
-from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest
+from policies.columns import CategoryColumn, Column, IntegerColumn, TextColumn
+from policies.manifest import Manifest
 
 MAXIMUM_MOCK_ROWS = 100_000
+_LONGEST_TEXT = 200
+_LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz      ", np.uint8)
 
 
 def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
-    """Draw `rows` records as CSV, each value uniform within its declared bounds or categories.
+    """Draw `rows` records as CSV, each value uniform within its bounds or categories, texts of random letters.
 
     A function of the public manifest and nothing else: whoever has the manifest can draw the same bytes (with the same
     NumPy), which shows that no private record had a part in them. Units are called mock-0001, mock-0002 … and have 1 to
@@ -36,7 +39,17 @@ def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
 def _draw(column: Column, rows: int, generator: np.random.Generator) -> list[str]:
     if isinstance(column, CategoryColumn):
         return [column.categories[place] for place in generator.integers(len(column.categories), size=rows)]
+    if isinstance(column, TextColumn):
+        longest = min(column.maximum_bytes, _LONGEST_TEXT)
+        return [_words(generator, size) for size in generator.integers(1, longest, size=rows, endpoint=True)]
     if isinstance(column, IntegerColumn):
         return [str(value) for value in generator.integers(column.minimum, column.maximum, size=rows, endpoint=True)]
     values = generator.uniform(column.minimum, column.maximum, size=rows)
     return [repr(min(max(float(f"{value:.6g}"), column.minimum), column.maximum)) for value in values]
+
+
+def _words(generator: np.random.Generator, size: int) -> str:
+    """`size` letters and spaces, a letter first and last."""
+    letters = generator.choice(_LETTERS, size)
+    letters[[0, -1]] = generator.choice(_LETTERS[:26], 2)
+    return letters.tobytes().decode()

@@ -1,6 +1,7 @@
 """The process that decodes a Parquet file: locked down, for a file can be made to crash a decoder or fill the memory.
 
-It knows neither manifest nor key. It has the file as its input, and its output is a pipe to the datasite.
+It knows neither manifest nor key, but how many rows to read at a time. It has the file as its input, and its output is
+a pipe to the datasite.
 """
 
 import io
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from datasites.catalog.parquet_messages import Decoded, FileColumn, Kind
-from datasites.catalog.table_checks import rows_a_batch
 from datasites.sandbox.frames import Frame, write_frame
 from datasites.sandbox.lockdown import lock_down
 from policies.errors import RefusedError
@@ -26,8 +26,8 @@ _PAGE_BUFFER = 2**16
 _MOST_COLUMNS, _LONGEST_NAME = 2000, 1000
 
 
-def main(memory_bytes: int) -> None:
-    """Decode the file that is this process's input; write frames of `Decoded` to its output."""
+def main(memory_bytes: int, rows: int) -> None:
+    """Decode the file that is this process's input, so many rows at a time; write frames of `Decoded` to its output."""
     output = os.dup(1)
     os.dup2(2, 1)
 
@@ -41,19 +41,19 @@ def main(memory_bytes: int) -> None:
         say(Decoded(end="lockdown"))
         return
     with os.fdopen(_INPUT, "rb", buffering=0) as file:
-        say(_decode_safely(file, say))
+        say(_decode_safely(file, say, rows))
 
 
-def _decode_safely(file: Any, say: Callable[..., object]) -> Decoded:
+def _decode_safely(file: Any, say: Callable[..., object], rows: int) -> Decoded:
     try:
-        return _decode(file, say)
+        return _decode(file, say, rows)
     except (MemoryError, pa.ArrowMemoryError):
         return Decoded(end="memory")
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError):
         return Decoded(end="damaged")
 
 
-def _decode(file: Any, say: Callable[..., object]) -> Decoded:
+def _decode(file: Any, say: Callable[..., object], rows: int) -> Decoded:
     table = parquet.ParquetFile(file, memory_map=False, buffer_size=_PAGE_BUFFER, pre_buffer=False)
     schema = table.schema_arrow
     if len(schema) > _MOST_COLUMNS or any(len(name) > _LONGEST_NAME for name in schema.names):
@@ -62,7 +62,7 @@ def _decode(file: Any, say: Callable[..., object]) -> Decoded:
     columns = tuple(FileColumn(name=name, kind=kind) for name, kind in zip(schema.names, kinds, strict=True))
     say(Decoded(columns=columns))
     if set(kinds) <= {"text", "whole", "floating"}:
-        for batch in table.iter_batches(batch_size=rows_a_batch(max(1, len(kinds))), use_threads=False):
+        for batch in table.iter_batches(batch_size=rows, use_threads=False):
             if batch.num_rows:
                 batch.validate(full=True)
                 say(Decoded(rows=batch.num_rows), save(dict(_arrays(batch, kinds))))
@@ -106,4 +106,4 @@ def _rehearse() -> None:
     parquet.write_table(table, sink)
     content = sink.getvalue().to_pybytes()
     for attempt in (content, content[: len(content) // 2], content[:8] + bytes(8) + content[16:]):
-        _decode_safely(io.BytesIO(attempt), lambda message, body=b"": message.canonical()).canonical()
+        _decode_safely(io.BytesIO(attempt), lambda message, body=b"": message.canonical(), 2).canonical()

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,12 +22,15 @@ from datasites.catalog.table_checks import (
     column_places,
     expected_columns,
     refusal,
+    rows_a_batch,
     unit_problems,
     value_problems,
 )
+from datasites.catalog.texts import text_fault, text_values
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, read_frame
+from policies.columns import Column, IntegerColumn, NumberColumn, TextColumn
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
-from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest, NumberColumn
+from policies.manifest import Manifest
 from policies.statements.schema import parse_model
 
 DECODER_BYTES = 2**30
@@ -36,7 +38,7 @@ DECODER_BYTES = 2**30
 
 _START = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from datasites.catalog.parquet_decoder import main; main(int(sys.argv[2]))"
+    "from datasites.catalog.parquet_decoder import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _PACKAGES = Path(__file__).resolve().parents[2]
 # Only a process with one thread can be locked down, and Arrow's allocators would start more.
@@ -73,7 +75,7 @@ def parquet_parts(file: BinaryIO, manifest: Manifest) -> Iterator[tuple[Batch, l
         RefusedError: this machine cannot lock the decoder down.
     """
     with subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(DECODER_BYTES)],
+        [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(DECODER_BYTES), str(rows_a_batch(manifest))],
         stdin=file.fileno(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -110,21 +112,11 @@ def _parts(pipe: int, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]
         problems = unit_problems(bad[indices], numbers)
         values = {}
         for column in manifest.columns:
-            values[column.name], nulls = _column(column, columns)
-            problems += value_problems(column, values[column.name], numbers, _Faults(nulls).at)
+            values[column.name], fault_at = _column(column, columns)
+            problems += value_problems(column, values[column.name], numbers, fault_at)
         yield Batch(names[indices], values), problems
     if first_row == 1:
         raise refusal([(0, "the table has no rows")])
-
-
-@dataclass(frozen=True)
-class _Faults:
-    """What to say of a cell that holds no value of its column's type."""
-
-    nulls: NDArray[np.bool_]
-
-    def at(self, place: int) -> str | None:
-        return "is empty" if self.nulls[place] else None
 
 
 def _check_kinds(kinds: Mapping[str, Kind], manifest: Manifest) -> None:
@@ -135,24 +127,27 @@ def _check_kinds(kinds: Mapping[str, Kind], manifest: Manifest) -> None:
         if kind in _REFUSED_KINDS:
             problems.append((0, f"column {name!r} {_REFUSED_KINDS[kind]}"))
         elif kind == "floating" and is_text:
-            problems.append((0, f"column {name!r} is floating-point and names units or categories; write it as text"))
+            problems.append((0, f"column {name!r} is floating-point and not declared as a number; write it as text"))
         elif kind == "text" and not is_text:
             problems.append((0, f"column {name!r} is text and declared as a number; write it as a number"))
     if problems:
         raise refusal(problems)
 
 
-def _column(column: Column, columns: "_Columns") -> tuple[Values, NDArray[np.bool_]]:
-    """The column's values and which are null: these get the code −1, or NaN."""
-    if isinstance(column, CategoryColumn):
-        texts, indices = columns.texts(column.name)
-        index = {category: position for position, category in enumerate(column.categories)}
-        codes = np.array([*(index.get(text, -1) for text in texts), -1], np.int64)
-        return codes[indices], indices < 0
-    numbers, nulls = columns.numbers(column.name)
-    values = numbers.astype(np.float64)
-    values[nulls] = np.nan
-    return values, nulls
+def _column(column: Column, columns: "_Columns") -> tuple[Values, Callable[[int], str | None]]:
+    """The column's values, where null −1, NaN or zeros; and what is wrong with a cell that is no value of its type."""
+    if isinstance(column, NumberColumn | IntegerColumn):
+        numbers, nulls = columns.numbers(column.name)
+        values = numbers.astype(np.float64)
+        values[nulls] = np.nan
+        return values, lambda place: "is empty" if nulls[place] else None
+    texts, indices = columns.texts(column.name)
+    if isinstance(column, TextColumn):
+        texts = [*texts, ""]  # the last place, −1, is null
+        return text_values(column, texts)[indices], lambda place: text_fault(column, texts[indices[place]])
+    index = {category: position for position, category in enumerate(column.categories)}
+    codes = np.array([*(index.get(text, -1) for text in texts), -1], np.int64)
+    return codes[indices], lambda place: "is empty" if indices[place] < 0 else None
 
 
 class _Columns:

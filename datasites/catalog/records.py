@@ -1,29 +1,49 @@
-"""A record between the table and the snapshot: one float32 a column, scaled; and the arrays that a trainer takes."""
+"""A record between the table and the snapshot: scaled float32 cells, a text's bytes; and what is kept of them."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasites.catalog.table_checks import Batch, Values
-from policies.manifest import CategoryColumn, Manifest
+from policies.columns import CategoryColumn
+from policies.manifest import Manifest
 
 
-def record_cells(batch: Batch, manifest: Manifest) -> NDArray[np.float32]:
-    """(rows, columns): numbers scaled to [−1, 1] by their bounds, categories as their index (below 1000, so exact)."""
-    cells = np.empty((len(batch.units), len(manifest.columns)), np.float32)
-    for place, column in enumerate(manifest.columns):
-        values = batch.values[column.name]
+def record_type(manifest: Manifest) -> np.dtype[Any]:
+    """A record while it is sorted: `key`, its unit; `place`, its number there; `cells`, one for each plain column:
+    numbers scaled to [−1, 1] by their bounds, categories as their index (below 1000, so exact); and `whole`, the bytes
+    of the column that fills the features alone, if there is one.
+    """
+    fields: list[tuple[Any, ...]] = [("key", "<u8"), ("place", "<u4"), ("cells", "<f4", (len(manifest.plain_columns),))]
+    if manifest.whole_column is not None:
+        fields.append(("whole", "u1", manifest.feature_shape))
+    return np.dtype(fields)
+
+
+def fill_records(records: NDArray[Any], batch: Batch, rows: NDArray[np.bool_], manifest: Manifest) -> None:
+    """Put the chosen rows of `batch` into `records`, of `record_type`: all but `key` and `place`."""
+    for place, column in enumerate(manifest.plain_columns):
+        values = batch.values[column.name][rows]
         if isinstance(column, CategoryColumn):
-            cells[:, place] = values
+            records["cells"][:, place] = values
         else:
-            cells[:, place] = _scaled(values, column.minimum, column.maximum)
-    return cells
+            records["cells"][:, place] = _scaled(values, column.minimum, column.maximum)
+    if manifest.whole_column is not None:
+        records["whole"] = batch.values[manifest.whole_column.name][rows]
 
 
-def record_features(cells: NDArray[np.float32], manifest: Manifest) -> NDArray[np.float32]:
-    """(rows, feature_count): numbers as they are, categories one-hot, in the manifest's order without the target."""
-    features = np.zeros((len(cells), manifest.feature_count), np.float32)
+def record_features(records: NDArray[Any], manifest: Manifest) -> NDArray[np.float32 | np.uint8]:
+    """(rows, *feature_shape): the whole column's bytes; or float32, numbers as they are, categories one-hot, in the
+    manifest's order without the target.
+    """
+    if manifest.whole_column is not None:
+        whole: NDArray[np.uint8] = records["whole"]
+        return whole
+    cells = records["cells"]
+    features = np.zeros((len(cells), *manifest.feature_shape), np.float32)
     start = 0
-    for place, column in enumerate(manifest.columns):
+    for place, column in enumerate(manifest.plain_columns):
         if column.name == manifest.target:
             continue
         if isinstance(column, CategoryColumn):
@@ -35,9 +55,11 @@ def record_features(cells: NDArray[np.float32], manifest: Manifest) -> NDArray[n
     return features
 
 
-def record_target(cells: NDArray[np.float32], manifest: Manifest) -> NDArray[np.float32]:
+def record_target(records: NDArray[Any], manifest: Manifest) -> NDArray[np.float32]:
     """(rows,): the target's scaled number, or the index of its category."""
-    return cells[:, manifest.columns.index(manifest.target_column)]
+    names = [column.name for column in manifest.plain_columns]
+    target: NDArray[np.float32] = records["cells"][:, names.index(manifest.target)]
+    return target
 
 
 def _scaled(values: Values, minimum: float, maximum: float) -> NDArray[np.float32]:

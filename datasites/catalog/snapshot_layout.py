@@ -1,17 +1,19 @@
 """How a snapshot file is laid out: a header of fixed size, then one row of fixed size for each unit."""
 
-from typing import Annotated, Any, Literal
+from math import prod
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from policies.errors import NotAuthenticError
-from policies.manifest import MAXIMUM_FEATURES, Manifest
+from policies.manifest import MAXIMUM_UNIT_BYTES, Manifest
 from policies.statements.schema import Digest, StrictModel, parse_model
 
 HEADER_BYTES = 512
 
 Count = Annotated[int, Field(ge=0, le=2**40)]
+Dimension = Annotated[int, Field(ge=1, le=MAXIMUM_UNIT_BYTES)]
 
 
 class SnapshotLayout(StrictModel):
@@ -20,19 +22,30 @@ class SnapshotLayout(StrictModel):
     version: Literal["cloister-snapshot/2"] = "cloister-snapshot/2"
     manifest: Digest
     records: Annotated[int, Field(ge=1, le=1000)]
-    features: Annotated[int, Field(ge=1, le=MAXIMUM_FEATURES)]
+    features: Literal["columns", "text"]
+    shape: Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=1)]
     target: Literal["float32", "int64"]
     training_units: Count
     holdout_units: Count
 
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        width = 4 if self.features == "columns" else 1
+        if self.records * prod(self.shape) * width > MAXIMUM_UNIT_BYTES:
+            raise ValueError(f"the features of a unit take more than {MAXIMUM_UNIT_BYTES} bytes")
+        return self
+
     @property
     def unit_type(self) -> np.dtype[Any]:
-        """A unit's row: k records of d features, float32 in [−1, 1], one-hot categories in {0, 1}; their targets,
-        float32 in [−1, 1] or int64; and a mask, 1 where there is a record. Where there is none, all is 0.
+        """A unit's row: the features, targets and mask of k records; where there is no record, all is 0.
+
+        Features: columns, float32 [d] in [−1, 1], one-hot categories in {0, 1}; or a text, uint8 [maximum_bytes], UTF-8
+        padded with zeros. Targets: float32 in [−1, 1], or int64. The mask is 1 where there is a record.
         """
         k = self.records
+        features = "<f4" if self.features == "columns" else "u1"
         target = {"float32": "<f4", "int64": "<i8"}[self.target]
-        return np.dtype([("features", "<f4", (k, self.features)), ("target", target, (k,)), ("mask", "?", (k,))])
+        return np.dtype([("features", features, (k, *self.shape)), ("target", target, (k,)), ("mask", "?", (k,))])
 
     @property
     def units(self) -> int:
@@ -54,7 +67,8 @@ def layout_of(manifest: Manifest, training_units: int, holdout_units: int) -> Sn
     return SnapshotLayout(
         manifest=manifest.digest(),
         records=manifest.privacy_unit.maximum_records,
-        features=manifest.feature_count,
+        features="columns" if manifest.whole_column is None else manifest.whole_column.type,
+        shape=manifest.feature_shape,
         target=manifest.target_dtype,
         training_units=training_units,
         holdout_units=holdout_units,

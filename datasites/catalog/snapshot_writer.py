@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datasites.catalog.external_sort import UNFINISHED, ExternalSort, write_all
 from datasites.catalog.keys import CatalogKeys
-from datasites.catalog.records import record_cells, record_features, record_target
+from datasites.catalog.records import fill_records, record_features, record_target, record_type
 from datasites.catalog.snapshot import snapshot_commitment
 from datasites.catalog.snapshot_layout import SnapshotLayout, layout_of
 from datasites.catalog.table import read_batches
@@ -39,7 +39,7 @@ def write_snapshot(
         InvalidInputError: the disk is too small, or the table is not the one that `index` was made of.
     """
     layout = layout_of(manifest, index.training_units, index.holdout_units)
-    record = _record_type(manifest)
+    record = record_type(manifest)
     _require_room(folder, layout.file_bytes + index.kept_records * record.itemsize)
     descriptor, name = tempfile.mkstemp(dir=folder, prefix=UNFINISHED)
     partial, hasher = Path(name), sha256()
@@ -60,16 +60,12 @@ def write_snapshot(
     return commitment, path
 
 
-def _record_type(manifest: Manifest) -> np.dtype[Any]:
-    return np.dtype([("key", "<u8"), ("place", "<u4"), ("cells", "<f4", (len(manifest.columns),))])
-
-
 def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InvalidInputError(
             f"Freezing this table needs {needed / 2**30:.1f} GiB in {folder}, where {free / 2**30:.1f} GiB are free; "
-            "make room, lower privacy_unit.maximum_records, or declare fewer columns or categories."
+            "make room, lower privacy_unit.maximum_records, or declare fewer columns, categories or bytes."
         )
 
 
@@ -84,9 +80,9 @@ def _sort_records(records: ExternalSort, table: BinaryIO, index: UnitIndex, mani
         place = placed["before"][whose] + _rank(whose)
         kept = place < manifest.privacy_unit.maximum_records
         units = placed["unit"] + np.where(placed["held_out"], index.training_units, 0).astype(np.uint64)
-        found = np.zeros(int(kept.sum()), _record_type(manifest))
+        found = np.zeros(int(kept.sum()), record_type(manifest))
         found["key"], found["place"] = units[whose[kept]], place[kept]
-        found["cells"] = record_cells(batch, manifest)[kept]
+        fill_records(found, batch, kept, manifest)
         records.add(found)
     if hasher.digest() != index.names_digest:
         raise InvalidInputError(_CHANGED)
@@ -129,7 +125,7 @@ def _parts(records: ExternalSort, layout: SnapshotLayout, manifest: Manifest) ->
             some = block[np.searchsorted(keys, first) : np.searchsorted(keys, end)]
             units = np.zeros(end - first, layout.unit_type)
             at = ((some["key"] - np.uint64(first)).astype(np.int64), some["place"])
-            units["features"][at] = record_features(some["cells"], manifest)
-            units["target"][at] = record_target(some["cells"], manifest)
+            units["features"][at] = record_features(some, manifest)
+            units["target"][at] = record_target(some, manifest)
             units["mask"][at] = True
             yield units.view(np.uint8)

@@ -3,19 +3,22 @@
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.columns import CategoryColumn, Column, IntegerColumn, TextColumn
 from policies.errors import InvalidInputError
-from policies.manifest import CategoryColumn, Column, IntegerColumn, Manifest
+from policies.manifest import Manifest
 
 MAXIMUM_PROBLEMS = 20
 MAXIMUM_UNIT_LENGTH = 200
 _CELLS_A_BATCH = 2**19
 _ROWS_A_BATCH = 2**15
+_BYTES_A_BATCH = 2**23
 
-Values = NDArray[np.float64 | np.int64]
+Values = NDArray[np.float64 | np.int64 | np.uint8]
 Problem = tuple[int, str]
 """A row of the file, 0 for its columns as such, and what is wrong there."""
 
@@ -25,16 +28,17 @@ class Batch:
     """Some checked rows in file order: for each its unit, and for each column of the manifest its values.
 
     `values[name]` has one entry a row: float64 within the bounds for numbers and integers, the int64 index into
-    `categories` for categories.
+    `categories` for categories, uint8 [maximum_bytes] for a text: UTF-8 padded with zeros.
     """
 
     units: NDArray[np.str_]
     values: Mapping[str, Values]
 
 
-def rows_a_batch(columns: int) -> int:
-    """How many rows of so many columns are read at a time, so that a batch has a bounded size."""
-    return max(1, min(_ROWS_A_BATCH, _CELLS_A_BATCH // columns))
+def rows_a_batch(manifest: Manifest) -> int:
+    """How many rows are read at a time, so that a batch has a bounded size."""
+    whole = 1 if manifest.whole_column is None else prod(manifest.feature_shape)
+    return max(1, min(_ROWS_A_BATCH, _CELLS_A_BATCH // len(expected_columns(manifest)), _BYTES_A_BATCH // whole))
 
 
 def expected_columns(manifest: Manifest) -> tuple[str, ...]:
@@ -107,13 +111,15 @@ def unit_problems(bad: NDArray[np.bool_], numbers: NDArray[np.int64]) -> list[Pr
 def value_problems(
     column: Column, values: Values, numbers: NDArray[np.int64], unreadable: Callable[[int], str | None]
 ) -> list[Problem]:
-    """What is wrong in a column's values: codes below 0, numbers outside the bounds, and integers that are not whole.
+    """What is wrong in a column's values: codes below 0, texts of zeros, numbers out of bounds, integers not whole.
 
     Args:
         unreadable: what is wrong with the cell at a place if it is no value of the column's type at all.
     """
     if isinstance(column, CategoryColumn):
         bad, fault = values < 0, "is not one of the declared categories"
+    elif isinstance(column, TextColumn):
+        bad, fault = values[:, 0] == 0, "is empty"
     else:
         bad = ~((values >= column.minimum) & (values <= column.maximum))
         fault = f"is outside the declared bounds {column.minimum} to {column.maximum}"

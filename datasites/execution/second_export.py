@@ -55,7 +55,7 @@ def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> Secon
         files={
             "/job/main.py": _SCRIPT,
             "/job/source.py": request.source.encode(),
-            "/job/record.json": manifest.record_form.canonical(),
+            "/job/record.json": manifest.record_form().canonical(),
         },
         shown=(),
         working_folder="/job",

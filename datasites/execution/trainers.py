@@ -125,7 +125,7 @@ class Trainers:
             training=terms.training,
             evaluation=terms.evaluation,
             parameter_count=terms.programs.parameter_count,
-            record=manifest.record_form,
+            record=manifest.record_form(),
         )
         size, parameters = required_parameters(self._site, request)
         trainer.prepare(study, parameters, size, seconds=terms.deadlines.setup_seconds)

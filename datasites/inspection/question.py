@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from policies.columns import Bound
 from policies.disclosure.finding_parts import OutputName
 from policies.disclosure.findings import MAXIMUM_INSPECTED
 from policies.disclosure.rules import DisclosureRules
-from policies.manifest import Bound
 from policies.statements.schema import StrictModel, Text, parse_model
 
 MAXIMUM_QUESTION_BYTES = 4 * 1024 * 1024

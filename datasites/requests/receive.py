@@ -152,4 +152,4 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFil
     check_pair(loss, metrics)
     if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
         raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
-    check_record(loss, data_set.manifest.record_form)
+    check_record(loss, data_set.manifest.record_form())

@@ -143,7 +143,7 @@ def _prepare(choice: Choice, epsilon: float | None, manifest_json: bytes) -> _Pr
 def _programs(plan: str, manifest_json: bytes) -> tuple[PreparedProgram, PreparedProgram, Tensor, ExportedPlan]:
     """Both programs, ready as at a site, and the initial parameters; once for all salts."""
     manifest = Manifest.model_validate_json(manifest_json)
-    exported = export(PLANS[plan](), columns(manifest.feature_count, "int64", _categories(manifest)))
+    exported = export(PLANS[plan](), columns(manifest.feature_shape[0], "int64", _categories(manifest)))
     values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MEMORY_BYTES)
     return (
         prepare_program(exported.loss, kind="loss", values=values, memory_bytes=_MEMORY_BYTES),

@@ -3,12 +3,13 @@
 import pytest
 
 from policies.errors import InvalidInputError
-from policies.manifest import MAXIMUM_MANIFEST_BYTES, parse_manifest, parse_published_manifest
+from policies.manifest import MAXIMUM_MANIFEST_BYTES, Manifest, parse_manifest, parse_published_manifest
+from policies.record_form import TensorForm
 
 
 def test_reads_the_public_facts(manifest):
     assert [column.name for column in manifest.feature_columns] == ["age", "pressure", "blood"]
-    assert manifest.feature_count == 1 + 1 + 4
+    assert manifest.feature_shape == (1 + 1 + 4,)
     assert (manifest.training_units, manifest.holdout_units) == (75, 25)
     assert manifest.target_dtype == "int64"
 
@@ -16,7 +17,43 @@ def test_reads_the_public_facts(manifest):
 def test_a_numeric_target_is_a_number(clinic_toml):
     manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "age"').encode())
     assert manifest.target_dtype == "float32"
-    assert manifest.feature_count == 1 + 4 + 2
+    assert manifest.feature_shape == (1 + 4 + 2,)
+
+
+def with_text(toml: str, **changes: object) -> Manifest:
+    """The clinic with a letter as its only feature."""
+    start, end = toml.index("[[columns]]"), toml.rindex("[[columns]]")
+    letter = '[[columns]]\nname = "letter"\ntype = "text"\nmaximum_bytes = 500\n'
+    text = toml[:start] + letter + toml[end:]
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, str(new), 1)
+    return parse_manifest(text.encode())
+
+
+def test_programs_take_a_text_as_the_study_s_tokens(clinic_toml, manifest):
+    letters, tokens = with_text(clinic_toml), TensorForm(shape=(64,), dtype="int64", choices=30_000)
+    assert letters.feature_shape == (500,)
+    assert letters.record_form(tokens).features == tokens
+    assert letters.record_form(tokens).target == manifest.record_form().target
+    with pytest.raises(InvalidInputError, match="holds texts, and the study brings no tokeniser"):
+        letters.record_form()
+    with pytest.raises(InvalidInputError, match="holds no texts"):
+        manifest.record_form(tokens)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"500": 65_537}, "maximum_bytes"),
+        ({"500": 0}, "maximum_bytes"),
+        ({'target = "ill"': 'target = "letter"'}, "target is a text"),
+        ({"[[columns]]": '[[columns]]\nname = "a"\ntype = "text"\nmaximum_bytes = 9\n[[columns]]'}, "features alone"),
+    ],
+)  # fmt: skip
+def test_a_text_stands_alone(clinic_toml, changes, said):
+    with pytest.raises(InvalidInputError, match=said):
+        with_text(clinic_toml, **changes)
 
 
 def test_survives_publication(manifest):
@@ -65,7 +102,11 @@ def test_nominal_counts_add_up_at_both_ends(clinic_toml):
         ('title = "Clinic A"', 'title = "Clinic \\u202e A"', "title"),
         ('title = "Clinic A"', 'title = "Clinic A"\nsecret = 1', "secret"),
         ('title = "Clinic A"', "", "title"),
-        ('type = "number"', 'type = "image"', "columns.1: it must be one of the kinds 'number', 'integer', 'category'"),
+        (
+            'type = "number"',
+            'type = "sound"',
+            "columns.1: it must be one of the kinds 'number', 'integer', 'category', 'text'",
+        ),
         ('name = "clinic-a"', 'name = "clinic-a"\nname = "b"', "TOML"),
     ],
 )

@@ -20,6 +20,7 @@ from datasites.store.data_sets import all_data_sets
 from datasites.store.engine import reading
 from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
+from policies.columns import IntegerColumn, NumberColumn
 from policies.disclosure.file_findings import TooLarge
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES, Findings, believed, collect
 from policies.disclosure.rules import DisclosureRules
@@ -27,7 +28,6 @@ from policies.errors import CloisterError, NotAuthenticError
 from policies.log.entries import LogEntry
 from policies.log.job_entries import OutputsInspected
 from policies.log.journal import append
-from policies.manifest import CategoryColumn
 from policies.statements.schema import as_text
 
 _HELD = "It ended; its outputs wait for the owner."
@@ -121,7 +121,7 @@ def _private_data(connection: Connection, file_set: FileSet) -> PrivateData:
     columns = tuple(
         BoundedColumn(name=it.name, minimum=float(it.minimum), maximum=float(it.maximum))
         for it in manifest.columns
-        if not isinstance(it, CategoryColumn)
+        if isinstance(it, NumberColumn | IntegerColumn)
     )
     return PrivateData(data_set=file_set.name, files=files, unit_column=manifest.privacy_unit.column, columns=columns)
 

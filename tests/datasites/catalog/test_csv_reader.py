@@ -132,7 +132,7 @@ def test_shows_the_first_problems_in_the_order_of_rows(manifest, write_table):
 
 
 def test_numbers_rows_across_chunks(manifest, write_table):
-    good = [GOOD] * (rows_a_batch(5) + 5)
+    good = [GOOD] * (rows_a_batch(manifest) + 5)
     assert len(read_table(write_table(good), manifest).units) == len(good)
     message = refusal(write_table([*good, "p1,40,120,Q,yes", "p1"]), manifest)
     assert f"row {len(good) + 2}: column 'blood'" in message
@@ -140,7 +140,7 @@ def test_numbers_rows_across_chunks(manifest, write_table):
 
 
 def test_numbers_rows_after_ragged_ones_in_earlier_chunks(manifest, write_table, monkeypatch):
-    monkeypatch.setattr("datasites.catalog.csv_reader.rows_a_batch", lambda columns: 2)
+    monkeypatch.setattr("datasites.catalog.csv_reader.rows_a_batch", lambda manifest: 2)
     message = refusal(write_table(["p1", GOOD, GOOD, "p1", GOOD, "p1,40,120,Q,yes"]), manifest)
     assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["row 2", "row 5", "row 7"]
 

@@ -102,7 +102,7 @@ def test_text_that_is_not_utf_8_is_refused(manifest, write):
 
 
 def test_numbers_rows_across_batches_and_row_groups(manifest, tmp_path):
-    many = rows_a_batch(5) + 7
+    many = rows_a_batch(manifest) + 7
     table = pa.table({name: (values * many)[:many] for name, values in GOOD.items()})
     ages = [40] * many
     ages[-2] = 200
@@ -141,7 +141,7 @@ def test_the_decoder_ends_with_an_answer_whatever_bytes_are_flipped(flips):
     damaged = bytearray(CONTENT)
     for place, change in flips:
         damaged[place] ^= change
-    assert _decode_safely(io.BytesIO(damaged), lambda message, body=b"": message.canonical()).end is not None
+    assert _decode_safely(io.BytesIO(damaged), lambda message, body=b"": message.canonical(), 2).end is not None
 
 
 @settings(max_examples=3, deadline=None)

@@ -74,8 +74,8 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
     run = interpret(program)
     trained = [entry.name for entry in program.parameters]
 
-    def outputs(values: dict[str, Tensor], feature: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        results = run(values, feature, target)
+    def outputs(values: dict[str, Tensor], record: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        results = run(values, *record)
         for name, result in zip(program.output_names, results, strict=True):
             if result.shape != () or result.dtype != torch.float32:
                 raise InvalidInputError(
@@ -84,21 +84,22 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
                 )
         return results
 
-    def loss(parameters: dict[str, Tensor], constants: dict[str, Tensor], feature: Tensor, target: Tensor) -> Tensor:
-        return outputs({**parameters, **constants}, feature, target)[0]
+    def loss(parameters: dict[str, Tensor], constants: dict[str, Tensor], record: Sequence[Tensor]) -> Tensor:
+        return outputs({**parameters, **constants}, record)[0]
 
     # Outermost is the meter, then the fake tensors: transforms are taken apart before either sees an operation.
     with FakeTensorMode(), _Meter() as meter:
         values = {entry.name: _empty(entry) for entry in (*program.parameters, *program.constants)}
-        features, targets = _empty(program.feature, _RECORDS), _empty(program.target, _RECORDS)
+        records = [_empty(program.feature, _RECORDS), _empty(program.target, _RECORDS)]
         constants = {name: value for name, value in values.items() if name not in trained}
         before = Cost(meter.bytes, meter.operations)
         try:
+            records += [torch.empty((_RECORDS, *draw.shape)) for draw in program.draws]
             if kind == "loss":
                 parameters = {name: values[name] for name in trained}
-                vmap(grad(loss), in_dims=(None, None, 0, 0))(parameters, constants, features, targets)
+                vmap(grad(loss), in_dims=(None, None, 0))(parameters, constants, records)
             else:
-                vmap(outputs, in_dims=(None, 0, 0))(values, features, targets)
+                vmap(outputs, in_dims=(None, 0))(values, records)
         except _TooCostlyError as error:
             raise InvalidInputError(
                 f"One record needs more than {MAXIMUM_BYTES} bytes or {MAXIMUM_OPERATIONS} operations in the {kind} "

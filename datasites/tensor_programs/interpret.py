@@ -9,7 +9,8 @@ from policies.programs.check import check_nodes
 from policies.programs.format import Program
 
 Interpreted = Callable[..., tuple[Tensor, ...]]
-"""(parameters and constants by name, one record's features, its target) → the outputs in the program's order."""
+"""(parameters and constants by name, one record's features, its target, the values of the program's random nodes in
+their order) → the outputs in the program's order."""
 
 
 def interpret(program: Program) -> Interpreted:
@@ -23,13 +24,18 @@ def interpret(program: Program) -> Interpreted:
     """
     check_nodes(program)
     names = [entry.name for entry in (*program.parameters, *program.constants)]
-    steps = [(OPERATIONS[node.op], node.args, node.kwargs) for node in program.nodes]
+    steps = [(OPERATIONS.get(node.op), node.args, node.kwargs) for node in program.nodes]
     results = [output.ref for output in program.outputs]
+    inputs = len(program.inputs) - len(names)
 
     def run(values: Mapping[str, Tensor], *record: Tensor) -> tuple[Tensor, ...]:
-        known = [*(values[name] for name in names), *record]
+        known = [*(values[name] for name in names), *record[:inputs]]
+        drawn = iter(record[inputs:])
         for operation, references, options in steps:
-            known.append(operation(*[known[reference] for reference in references], **options))
+            if operation is None:  # one of `policies.programs.format.RANDOM`
+                known.append(next(drawn))
+            else:
+                known.append(operation(*[known[reference] for reference in references], **options))
         return tuple(known[reference] for reference in results)
 
     return run

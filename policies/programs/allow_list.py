@@ -13,7 +13,7 @@ from math import prod
 from policies.programs.format import MAXIMUM_ELEMENTS, Option
 
 _MAXIMUM_RANK = 8
-_LARGEST_NUMBER = 3.4e38
+_LARGEST_NUMBER = 3.4028234663852886e38  # of float32
 _LARGEST_WINDOW = 256
 _MOST_GROUPS = 65_536
 
@@ -172,6 +172,9 @@ ALLOWED: Mapping[str, Operation] = {
     "select": Operation(1, 1, {"dim": DIM, "index": INDEX}),
     "slice": Operation(1, 1, {"dim": DIM, "start": INDEX, "end": INDEX, "step": SIZE}),
     "stack": Operation(1, 64, {"dim": DIM}),
+    # drawn for each record outside the program; in loss programs only
+    "normal": Operation(0, 0, {"shape": SHAPE}),
+    "uniform": Operation(0, 0, {"shape": SHAPE}),
     # matrices, normalisation, positions
     "linear": Operation(2, 3),
     "matmul": _BINARY,

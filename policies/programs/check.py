@@ -4,7 +4,7 @@ from typing import Literal
 
 from policies.errors import InvalidInputError
 from policies.programs.allow_list import ALLOWED
-from policies.programs.format import MAXIMUM_ELEMENTS, Node, Program
+from policies.programs.format import MAXIMUM_ELEMENTS, RANDOM, Node, Program
 from policies.record_form import MAXIMUM_RECORD_ELEMENTS, RecordForm
 
 Purpose = Literal["loss", "metrics"]
@@ -25,6 +25,12 @@ def check_program(program: Program, *, kind: Purpose) -> None:
         )
     _check_inputs(program)
     check_nodes(program)
+    for number, node in enumerate(program.nodes):
+        if kind == "metrics" and node.op in RANDOM:
+            raise InvalidInputError(
+                f"Node {number} ({node.op}) of the metrics program draws random numbers; only a loss may: leave them out "
+                "where the model is in eval mode."
+            )
 
 
 def check_pair(loss: Program, metrics: Program) -> None:

@@ -2,9 +2,11 @@
 
 A program computes on one record. Its values are numbered: first the inputs in their order, then one value a node. A
 node names an operation of the allow-list (`policies.programs.allow_list`), refers to earlier values by number, and
-carries static options. Literals are `full` nodes, so an operand is never anything but a tensor.
+carries static options. Literals are `full` nodes, so an operand is never anything but a tensor. Random numbers are
+values of `RANDOM` nodes; whoever runs the program draws them outside it and hands them in beside the record.
 """
 
+from dataclasses import dataclass
 from math import prod
 from typing import Annotated, Literal, Self
 
@@ -18,6 +20,9 @@ MAXIMUM_NODES = 20_000
 MAXIMUM_INPUTS = 4_000
 MAXIMUM_ELEMENTS = 50_000_000
 """Most elements of all parameters together, of all constants together, and of any one value."""
+
+RANDOM = frozenset({"normal", "uniform"})
+"""Operations without operands whose values are drawn anew for each record: standard normal, or even in [0, 1)."""
 
 WORD = r"^[a-z][a-z0-9_]{0,62}$"
 """What names of operations, options and outputs look like."""
@@ -54,6 +59,19 @@ class Node(StrictModel):
     op: _Word
     args: Annotated[tuple[_Reference, ...], Field(max_length=64)]
     kwargs: Annotated[dict[_Word, Option], Field(max_length=8)]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The value of a random node: which of `RANDOM`, and its shape for one record."""
+
+    op: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
 
 
 class Output(StrictModel):
@@ -113,6 +131,15 @@ class Program(StrictModel):
     def target(self) -> Input:
         """The record's target: a float32 number or an int64 category index, or several [t]."""
         return self.inputs[-1]
+
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """What is drawn for each record, in the order in which a run takes it."""
+        return tuple(
+            Draw(node.op, shape)
+            for node in self.nodes
+            if node.op in RANDOM and isinstance(shape := node.kwargs.get("shape"), tuple)
+        )
 
     @property
     def parameter_count(self) -> int:

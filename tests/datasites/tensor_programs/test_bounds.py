@@ -100,10 +100,11 @@ def test_what_passes_the_bounds_raises_on_no_data(candidate: Program) -> None:
         parameters = {"bias": torch.tensor([1.0, -2.0, 0.0]), "weight": torch.eye(3)}
         run = interpret(candidate)
 
-        def loss(values: dict[str, Tensor], feature: Tensor, target: Tensor) -> Tensor:
-            return run(values, feature, target)[0]
+        def loss(values: dict[str, Tensor], record: list[Tensor]) -> Tensor:
+            return run(values, *record)[0]
 
-        gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, HOSTILE, TARGETS)
+        record = [HOSTILE, TARGETS, *[torch.rand((len(TARGETS), *draw.shape)) for draw in candidate.draws]]
+        gradients = vmap(grad(loss), in_dims=(None, 0))(parameters, record)
     assert gradients["weight"].shape == (4, 3, 3)
 
 
@@ -146,6 +147,14 @@ def test_an_expansion_beyond_memory_is_refused() -> None:
 def test_what_does_not_fit_together_is_refused(node: Node, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
         check_bounds(program(node), kind="loss")
+
+
+def test_what_is_drawn_counts_as_memory_and_a_metrics_program_may_not_draw() -> None:
+    drawn = [Node(op="uniform", args=(), kwargs={"shape": (1_000_000,)})]
+    drawn.append(Node(op="sum", args=(4,), kwargs={"dims": (), "keep": False}))
+    assert check_bounds(program(*drawn), kind="loss").bytes >= 4_000_000
+    with pytest.raises(InvalidInputError, match="draws random numbers"):
+        check_bounds(program(*drawn), kind="metrics")
 
 
 def test_the_cost_grows_with_the_model() -> None:

@@ -12,7 +12,7 @@ from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.interpret import interpret
 from datasites.tensor_programs.operations import OPERATIONS
 from policies.programs.allow_list import ALLOWED
-from policies.programs.format import Input, Node, Option, Output, Program
+from policies.programs.format import RANDOM, Input, Node, Option, Output, Program
 
 WIDTH = 6
 HOSTILE = torch.tensor(
@@ -38,8 +38,10 @@ SPECIAL: dict[str, dict[str, Option]] = {
     "full": {"shape": (1, WIDTH), "value": 1.5, "dtype": "float32"},
     "layer_norm": {"shape": (WIDTH,), "epsilon": 1e-5},
     "max_pool2d": {"kernel": (2, 2), "stride": (2, 1), "padding": (1, 1), "dilation": (1, 2)},
+    "normal": {"shape": (1, WIDTH)},
     "permute": {"dims": (1, 0)},
     "reshape": {"shape": (2, 3)},
+    "uniform": {"shape": (1, WIDTH)},
 }
 # Which values an operation is tried on: the hostile row [1, 6] as "x" or "image", the hostile index [1] as "i".
 OPERANDS: dict[str, list[str]] = {
@@ -61,8 +63,10 @@ OPERANDS: dict[str, list[str]] = {
     "matmul": ["x", "square"],
     "max_pool2d": ["image"],
     "nll_loss": ["x", "i"],
+    "normal": [],
     "one_hot": ["xi"],
     "prelu": ["x", "one"],
+    "uniform": [],
     "where": ["b", "x", "w"],
 }
 
@@ -110,8 +114,14 @@ def parameters_of(program: Program) -> dict[str, Tensor]:
     return {entry.name: torch.randn(entry.shape, generator=generator) for entry in program.parameters}
 
 
+def drawn(program: Program, *leading: int) -> list[Tensor]:
+    """Values for the program's random nodes."""
+    return [torch.rand((*leading, *draw.shape)) for draw in program.draws]
+
+
 def test_the_interpreter_knows_exactly_the_allow_list() -> None:
-    assert OPERATIONS.keys() == ALLOWED.keys()
+    assert OPERATIONS.keys() | RANDOM == ALLOWED.keys()
+    assert not OPERATIONS.keys() & RANDOM
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
@@ -122,8 +132,9 @@ def test_hostile_values_never_raise_in_value_or_gradient(name: str) -> None:
     parameters = parameters_of(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values = vmap(lambda x, t: run(parameters, x, t)[0])(HOSTILE, TARGETS)
-        gradients = vmap(grad(lambda p, x, t: run(p, x, t)[0]), in_dims=(None, 0, 0))(parameters, HOSTILE, TARGETS)
+        record = (HOSTILE, TARGETS, *drawn(program, len(TARGETS)))
+        values = vmap(lambda *record: run(parameters, *record)[0])(*record)
+        gradients = vmap(grad(lambda p, record: run(p, *record)[0]), in_dims=(None, 0))(parameters, record)
     assert values.shape == (len(TARGETS),)
     assert {key: value.shape[1:] for key, value in gradients.items()} == {k: v.shape for k, v in parameters.items()}
 
@@ -133,9 +144,10 @@ def test_a_records_result_does_not_depend_on_the_others(name: str) -> None:
     program = program_for(name)
     run, parameters = interpret(program), parameters_of(program)
     features, targets = torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(2)), torch.arange(5)
-    together = vmap(lambda x, t: run(parameters, x, t)[0])(features, targets)
+    random = drawn(program, 5)
+    together = vmap(lambda *record: run(parameters, *record)[0])(features, targets, *random)
     features[1:], targets[1:] = HOSTILE[:4], TARGETS[:4]
-    among_hostile = vmap(lambda x, t: run(parameters, x, t)[0])(features, targets)
+    among_hostile = vmap(lambda *record: run(parameters, *record)[0])(features, targets, *random)
     assert torch.equal(together[:1], among_hostile[:1]) or bool(
         torch.isnan(together[0]) & torch.isnan(among_hostile[0])
     )
@@ -164,6 +176,6 @@ def test_no_operation_writes_to_its_operands() -> None:
         parameters = parameters_of(program)
         before = {key: value.clone() for key, value in parameters.items()}
         feature = HOSTILE[0].clone()
-        interpret(program)(parameters, feature, TARGETS[0])
+        interpret(program)(parameters, feature, TARGETS[0], *drawn(program))
         assert torch.equal(feature, HOSTILE[0]), name
         assert all(torch.equal(parameters[key], before[key]) for key in before), name

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
 from datasites.training.data import Units, capacity, padded_chunks, sample
+from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram
@@ -32,9 +33,10 @@ def local_training(loss: PreparedProgram, model: Tensor, data: Units, training: 
     sampling = SecretStream()
     values = {name: parameter.detach() for name, parameter in trained.items()}
     places = capacity(nominal_units, training.sampling_rate)
+    drawing = DrawingUnits(data, loss.program)
     for _ in range(training.local_steps):
         units = sample(sampling, len(data), training.sampling_rate)
-        for chunk in padded_chunks(data, units, places, loss.chunk):
+        for chunk in padded_chunks(drawing, units, places, loss.chunk):
             _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))
         _finish_step(optimizer, trained)
     return torch.nan_to_num(flatten(values, loss.program) - model)

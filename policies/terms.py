@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
+from policies.training_choices import Optimizer, Schedule
 
 MAXIMUM_TERMS_BYTES = 256 * 1024
 _MOST_MASK_KEYS = 14_000
@@ -39,7 +40,8 @@ class Training(StrictModel):
 
     The divisor of a step is `sampling_rate` × the manifest's public number of training units. `retries` is how many
     rounds a site may compute once more, with fresh noise and another charge, because it stopped in the middle of them.
-    Without a privacy guarantee the noise multiplier is 0; units are sampled and clipped all the same.
+    Without a privacy guarantee the noise multiplier is 0; units are sampled and clipped all the same. The optimiser
+    sees noised gradients only; its `learning_rate` follows the `schedule` over all rounds × local steps.
     """
 
     strategy: Literal["fedavg"]
@@ -50,6 +52,19 @@ class Training(StrictModel):
     noise_multiplier: NoiseMultiplier
     clipping_norm: Annotated[float, Field(gt=0, le=1e6)]
     learning_rate: Annotated[float, Field(gt=0, le=1e3)]
+    optimizer: Optimizer
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def _warms_up_within_the_study(self) -> Self:
+        if self.schedule.warm_up_steps >= self.rounds * self.local_steps:
+            raise ValueError("schedule.warm_up_steps must be less than rounds × local_steps")
+        return self
+
+    def learning_rates(self, round_number: int) -> tuple[float, ...]:
+        """The learning rate of each local step of round `round_number` (from 1)."""
+        first, steps = (round_number - 1) * self.local_steps, self.rounds * self.local_steps
+        return tuple(self.learning_rate * self.schedule.factor(first + it, steps) for it in range(self.local_steps))
 
 
 class Evaluation(StrictModel):

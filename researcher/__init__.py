@@ -10,6 +10,7 @@ from policies.errors import (
     UnavailableError,
 )
 from policies.terms import Deadlines, Privacy, SecureAveraging
+from policies.training_choices import Adam, AdamW, Schedule, Sgd
 from researcher.catalog import DataSet
 from researcher.federation import Federation, connect
 from researcher.plan import TrainingPlan
@@ -20,6 +21,8 @@ from researcher.study import SiteStatus, Study
 from researcher.submission import Ask
 
 __all__ = [
+    "Adam",
+    "AdamW",
     "Ask",
     "CloisterError",
     "ConflictError",
@@ -34,7 +37,9 @@ __all__ = [
     "RefusedError",
     "Result",
     "RoundRecord",
+    "Schedule",
     "SecureAveraging",
+    "Sgd",
     "SiteStatus",
     "Study",
     "TrainingPlan",

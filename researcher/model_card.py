@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from policies.budget.costs import request_epsilon
+from policies.review.words import steps_in_words
 from policies.statements.schema import Digest, PartyName, StrictModel
 from policies.terms import Terms
 from researcher.approvals import Approval, day, told
@@ -56,6 +57,7 @@ class ModelCard(StrictModel):
             f"A model of {terms.programs.parameter_count} trained parameters, made at {len(self.sites)} sites by "
             f"{terms.training.strategy} in {min(self.rounds, terms.training.rounds)} of {terms.training.rounds} rounds "
             "of secure averaging: the records stayed where they were, and only sums over all sites were opened. "
+            f"Local steps: {terms.training.local_steps} a round, by {steps_in_words(terms.training)}. "
             f"`model.safetensors` holds it; its digest is `{self.model}`."
         )
 

@@ -22,12 +22,15 @@ from policies.terms import (
     Terms,
     Training,
 )
+from policies.training_choices import Optimizer, Schedule, Sgd
 from researcher.catalog import DataSet
 from researcher.export import ExportedPlan
 from researcher.state import State
 
 _MAXIMUM_PARAMETER_BYTES = 256 << 20
 _SECURE_AVERAGING = SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=4.0)
+_OPTIMIZER = Sgd(momentum=0.0)
+_SCHEDULE = Schedule(type="constant", warm_up_steps=0)
 _DEADLINES = Deadlines(setup_seconds=120, round_seconds=300)
 
 
@@ -38,6 +41,8 @@ class Ask:
     `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
     are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
     `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
+    `schedule` says how the learning rate goes over all `rounds` × `local_steps` of a site; `optimizer` starts anew in
+    each round.
     `supersedes` is the `terms.digest()` of an earlier study of one's own that this one replaces, before it runs.
     Without `privacy` no noise is added and no guarantee is given: only sites whose owners allow that approve it.
     """
@@ -54,6 +59,8 @@ class Ask:
     retries: int = 1
     sampling_rate: float = 0.5
     learning_rate: float = 0.5
+    optimizer: Optimizer = _OPTIMIZER
+    schedule: Schedule = _SCHEDULE
     clipping_norm: float = 1.0
     secure_averaging: SecureAveraging = _SECURE_AVERAGING
     deadlines: Deadlines = _DEADLINES
@@ -97,6 +104,8 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
                 noise_multiplier=_noise_multiplier(ask.privacy, ask.sampling_rate, steps),
                 clipping_norm=ask.clipping_norm,
                 learning_rate=ask.learning_rate,
+                optimizer=ask.optimizer,
+                schedule=ask.schedule,
             ),
             evaluation=Evaluation(
                 models=ask.evaluate,

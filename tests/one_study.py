@@ -14,6 +14,7 @@ from policies.programs.digests import parameters_digest, source_digest
 from policies.programs.format import parse_program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Terms
+from tests.plain_steps import PLAIN_STEPS_AS_JSON
 
 STUDY, OTHER_STUDY = "1" * 32, "2" * 32
 RUN, OTHER_RUN = "a" * 32, "b" * 32
@@ -89,6 +90,7 @@ def make_terms(
             "noise_multiplier": 8.0,
             "clipping_norm": 1.0,
             "learning_rate": 0.1,
+            **PLAIN_STEPS_AS_JSON,
         },
         "evaluation": {"models": [0, 3], "metrics": ["probability"], "noise_multiplier": 8.0},
         "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 20, "update_range": 4.0},

@@ -16,6 +16,7 @@ from datasites.requests.records import Status
 from datasites.requests.review import Review
 from policies.budget.balance import Balance
 from policies.budget.costs import PARTITIONS, Cost, Partition
+from policies.review.words import steps_in_words
 
 
 def partition_shares(left: Balance, partition: Partition) -> dict[str, float]:
@@ -98,7 +99,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         "Terms",
         {
             "Training": f"{training.strategy}, {training.rounds} rounds × {training.local_steps} steps, at most "
-            f"{training.retries} rounds repeated after a stop, learning rate {training.learning_rate:g}",
+            f"{training.retries} rounds repeated after a stop; {steps_in_words(training)}",
             "Privacy": f"{_promise(shown)}; sampling rate {training.sampling_rate:g}, noise multiplier "
             f"{training.noise_multiplier:g}, clipping norm {training.clipping_norm:g}",
             "Holdout metrics": f"{', '.join(evaluation.metrics)} of models {', '.join(map(str, evaluation.models))}, "

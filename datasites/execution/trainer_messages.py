@@ -39,9 +39,11 @@ class Load(StrictModel):
 
 
 class Round(StrictModel):
-    """One round: body = the global model, float32 [P], little-endian and nothing else. Answered by `Result`."""
+    """Round `number` (from 1): body = the global model, float32 [P], little-endian and nothing else. Answered by
+    `Result`."""
 
     type: Literal["round"] = "round"
+    number: Annotated[int, Field(ge=1, le=10_001)]
     trains: bool
     evaluates: bool
 

@@ -170,8 +170,10 @@ class TrainerProcess:
                 raise self._failed("ended, or did not answer in time") from error
         self._ask(nominal.canonical(), 0, (), Loaded, seconds)
 
-    def round(self, model: Iterable[Piece], *, trains: bool, evaluates: bool, seconds: float) -> RoundResult:
-        """Compute one round from the global `model`; its charge must stand already.
+    def round(
+        self, model: Iterable[Piece], *, number: int, trains: bool, evaluates: bool, seconds: float
+    ) -> RoundResult:
+        """Compute round `number` (from 1) from the global `model`; its charge must stand already.
 
         Args:
             model: float32 [parameter_count], little-endian, in pieces of any size, each sent before the next is taken.
@@ -190,7 +192,7 @@ class TrainerProcess:
         with self._expecting_an_answer():
             self._require_silence()
             to_child, from_child = self._pipes()
-            header = Round(trains=trains, evaluates=evaluates).canonical()
+            header = Round(number=number, trains=trains, evaluates=evaluates).canonical()
             write_stream(to_child, header, 4 * self._study.parameter_count, model, deadline)
             answer, length = read_header(from_child, maximum_body=size, deadline=deadline)
             if length != size or parse_message(Result, Frame(answer)) != due:

@@ -63,6 +63,7 @@ class Trainers:
             self._load(request, trainer, data_set, terms.deadlines.round_seconds)
         result = trainer.round(
             self._site.contents.checked(assignment.model, MODEL_DOMAIN),
+            number=assignment.round_number,
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
             seconds=terms.deadlines.round_seconds,

@@ -114,7 +114,8 @@ def _round(output: int, study: Study, load: Load, training: UnitFile, holdout: U
     model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))
     update, metrics = np.empty(0, "<f4"), np.empty(0, "<f8")
     if asked.trains:
-        update = local_training(study.loss, model, training, study.training, load.nominal_training_units).numpy()
+        nominal = load.nominal_training_units
+        update = local_training(study.loss, model, training, study.training, nominal, asked.number).numpy()
     if asked.evaluates:
         metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units)
     header = Result(metrics=metrics.size, update=update.size).canonical()

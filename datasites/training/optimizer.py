@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import SGD
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from datasites.training.opacus_optimizer import OPACUS, DPOptimizer
 from datasites.training.randomness import SecretStream
+from policies import training_choices as choices
 from policies.terms import Training
 
 
@@ -19,7 +20,7 @@ class TrainedParameter(Parameter):
 
 
 class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
-    """Clips per unit, sums, adds noise of standard deviation noise multiplier × clipping norm, divides, steps by SGD.
+    """Clips per unit, sums, adds noise of standard deviation noise multiplier × clipping norm, divides, steps.
 
     Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. It is added in float64
     and rounded once, so that the float32 values a result can take do not depend on the data (Mironov 2012).
@@ -29,12 +30,17 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         self, parameters: Sequence[TrainedParameter], training: Training, divisor: float, stream: SecretStream
     ) -> None:
         super().__init__(
-            SGD(parameters, lr=training.learning_rate),
+            _optimizer(parameters, training),
             noise_multiplier=training.noise_multiplier,
             max_grad_norm=training.clipping_norm,
             expected_batch_size=divisor,
         )
         self._stream = stream
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Take the next steps at `learning_rate`."""
+        for group in self.param_groups:
+            group["lr"] = learning_rate
 
     def add_noise(self) -> None:
         """Set each parameter's gradient to its clipped sum plus noise."""
@@ -44,3 +50,13 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
             deviation = self.noise_multiplier * self.max_grad_norm
             parameter.grad = (parameter.summed_grad.double() + deviation * noise).to(parameter.dtype)
             OPACUS._mark_as_processed(parameter.summed_grad)
+
+
+def _optimizer(parameters: Sequence[TrainedParameter], training: Training) -> Optimizer:
+    match training.optimizer:
+        case choices.Sgd() as sgd:
+            return SGD(parameters, training.learning_rate, momentum=sgd.momentum)
+        case choices.Adam() as adam:
+            return Adam(parameters, training.learning_rate, adam.decays, adam.epsilon)
+        case choices.AdamW() as adam:
+            return AdamW(parameters, training.learning_rate, adam.decays, adam.epsilon, adam.weight_decay)

@@ -13,6 +13,7 @@ from datasites.training.trainer import local_training
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from policies.training_choices import AdamW, Schedule
 
 _MEMORY_BYTES = 2**24
 
@@ -31,6 +32,8 @@ def rehearse() -> None:
             noise_multiplier=1.0,
             clipping_norm=1.0,
             learning_rate=1.0,
+            optimizer=AdamW(decays=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01),
+            schedule=Schedule(type="cosine", warm_up_steps=0),
         ),
         evaluation=Evaluation(models=(0,), metrics=("hit",), noise_multiplier=1.0),
         parameter_count=2,
@@ -41,7 +44,7 @@ def rehearse() -> None:
     )
     study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES)
     nobody = UnitData((torch.zeros(0, 1, 2), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
-    local_training(study.loss, torch.zeros(2), nobody, study.training, 2)
+    local_training(study.loss, torch.zeros(2), nobody, study.training, 2, 1)
     local_evaluation(study.metrics, torch.zeros(2), nobody, study.evaluation, 2)
 
 

@@ -15,16 +15,22 @@ from datasites.training.randomness import SecretStream
 from policies.terms import Training
 
 
-def local_training(loss: PreparedProgram, model: Tensor, data: Units, training: Training, nominal_units: int) -> Tensor:
-    """Take `training.local_steps` noised steps from `model`; the change: float32 [parameter_count], finite.
+def local_training(
+    loss: PreparedProgram, model: Tensor, data: Units, training: Training, nominal_units: int, round_number: int
+) -> Tensor:
+    """Take the `training.local_steps` noised steps of a round from `model`; the change: float32 [parameter_count],
+    finite.
 
     Each step samples every unit with probability `sampling_rate`, sums gradients clipped to `clipping_norm`, adds
     noise, and divides by `sampling_rate` × `nominal_units`: public numbers, whatever the sample was. Padded places
-    hide its size in the time.
+    hide its size in the time. The optimiser forgets its momenta between rounds: they would be those of this site's own
+    steps while the model has become everybody's, and a site that was restarted, or computes a round again, would
+    otherwise release something of another distribution than one that was not.
 
     Args:
         model: the global model, float32 [parameter_count], parameters by name in C order.
         nominal_units: the manifest's public number of training units.
+        round_number: from 1; the learning rate depends on it.
     """
     trained = {name: TrainedParameter(value.clone()) for name, value in unflatten(model, loss.program).items()}
     optimizer = SecretNoiseOptimizer(
@@ -34,7 +40,8 @@ def local_training(loss: PreparedProgram, model: Tensor, data: Units, training: 
     values = {name: parameter.detach() for name, parameter in trained.items()}
     places = capacity(nominal_units, training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
-    for _ in range(training.local_steps):
+    for learning_rate in training.learning_rates(round_number):
+        optimizer.set_learning_rate(learning_rate)
         units = sample(sampling, len(data), training.sampling_rate)
         for chunk in padded_chunks(drawing, units, places, loss.chunk):
             _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))

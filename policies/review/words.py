@@ -1,6 +1,9 @@
-"""How summaries quote what a researcher wrote, and say what a privacy loss means to people."""
+"""How summaries quote what a researcher wrote, and say what a privacy loss means to people, and how a model learns."""
 
 import math
+
+from policies.terms import Training
+from policies.training_choices import Adam, AdamW, Schedule, Sgd
 
 
 def as_sentence(text: str) -> str:
@@ -21,3 +24,22 @@ def right_of_hundred(epsilon: float, delta: float) -> float:
     """
     wrong = (1 - delta) / (math.exp(epsilon) + 1)
     return min(100.0, math.ceil(1000 * (1 - wrong)) / 10)
+
+
+def steps_in_words(training: Training) -> str:
+    """By which optimiser and at which learning rate a study's steps are taken."""
+    match training.optimizer:
+        case Sgd(momentum=momentum):
+            steps = "SGD without momentum" if momentum == 0 else f"SGD with momentum {momentum:g}"
+        case Adam(decays=(first, second), epsilon=epsilon):
+            steps = f"Adam (β₁={first:g}, β₂={second:g}, ε={epsilon:g} in its root)"
+        case AdamW(decays=(first, second), epsilon=epsilon, weight_decay=decay):
+            steps = f"AdamW (β₁={first:g}, β₂={second:g}, ε={epsilon:g} in its root, weight decay {decay:g})"
+    return f"{steps}, learning rate {training.learning_rate:g}{_course(training.schedule)}"
+
+
+def _course(schedule: Schedule) -> str:
+    warm_up = f" after {schedule.warm_up_steps} steps of warm-up" if schedule.warm_up_steps else ""
+    if schedule.type == "constant":
+        return warm_up
+    return f"{warm_up}, falling to 0 over all steps {'in a line' if schedule.type == 'linear' else 'as a cosine'}"

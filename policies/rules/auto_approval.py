@@ -16,6 +16,12 @@ _FREE = frozenset(
         "training.noise_multiplier",
         "training.clipping_norm",
         "training.learning_rate",
+        "training.optimizer.momentum",
+        "training.optimizer.decays",
+        "training.optimizer.epsilon",
+        "training.optimizer.weight_decay",
+        "training.schedule.type",
+        "training.schedule.warm_up_steps",
         "evaluation.models",
         "evaluation.noise_multiplier",
     }

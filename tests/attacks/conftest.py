@@ -12,6 +12,7 @@ from datasites.secure_averaging.advertisement import Advertisement, create, veri
 from datasites.secure_averaging.contexts import round_context, setup_context
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.whole_vectors import MaskedUpdate, mask_update
 
 PARAMETERS = 1 << 16
@@ -77,6 +78,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,
                     "learning_rate": 0.1,
+                    **PLAIN_STEPS_AS_JSON,
                 },
                 "evaluation": {"models": [], "metrics": ["accuracy"], "noise_multiplier": 1.0},
                 "secure_averaging": {

@@ -15,6 +15,7 @@ from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
@@ -57,6 +58,7 @@ def training(**changes: float) -> Training:
         "noise_multiplier": 1.0,
         "clipping_norm": 1.0,
         "learning_rate": 1.0,
+        **PLAIN_STEPS,
     }
     return Training.model_validate({**values, **changes})
 

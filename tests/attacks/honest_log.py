@@ -19,6 +19,7 @@ from policies.rules.adoption import Adoption, sign_adoption
 from policies.rules.house_rules import HouseRules
 from policies.rules.job_rules import JobRules
 from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
+from tests.plain_steps import PLAIN_STEPS
 
 LOG, OWNER, STRANGER, SITE, ADA, PARTNER = (Ed25519PrivateKey.generate() for _ in range(6))
 FACTS = SiteFacts(
@@ -59,6 +60,7 @@ TERMS = Terms(
         noise_multiplier=TRAINING.noise_multiplier,
         clipping_norm=1.0,
         learning_rate=0.1,
+        **PLAIN_STEPS,
     ),
     evaluation=Evaluation(models=(0,), metrics=("accuracy",), noise_multiplier=EVALUATION.noise_multiplier),
     secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),

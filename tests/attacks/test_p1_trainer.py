@@ -48,11 +48,13 @@ def test_a_program_cannot_turn_the_release_into_nan_when_a_certain_person_is_the
     ]
     with_target, data = prepared(nodes), people(8)
     data.features[3, 0, 0] = 0.5
-    change = local_training(with_target, torch.ones(3), data, training(), 8)
+    change = local_training(with_target, torch.ones(3), data, training(), 8, 1)
     assert torch.isfinite(change).all()
     rest = [0, 1, 2, 4, 5, 6, 7]
     without = UnitData((data.features[rest], data.target[rest]), data.mask[rest])
-    assert float((change - local_training(with_target, torch.ones(3), without, training(), 8)).norm()) <= 1 / 8 + 1e-6
+    assert (
+        float((change - local_training(with_target, torch.ones(3), without, training(), 8, 1)).norm()) <= 1 / 8 + 1e-6
+    )
 
 
 def test_a_program_cannot_multiply_one_persons_share_beyond_the_bound() -> None:
@@ -134,7 +136,7 @@ def test_the_trainer_flushes_denormal_numbers_to_zero(tmp_path: Path) -> None:
         ):
             trainer.prepare(exact, (weights(),), len(weights()), seconds=30)
             trainer.load(snapshot, nominal, seconds=30)
-            result = collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
+            result = collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=30))
         return float(np.linalg.norm(result))
 
     assert update(1e-37) > 0.3  # smallest normal numbers are 1.2·10⁻³⁸: 400 units × 10⁻³
@@ -147,7 +149,7 @@ def test_no_seed_makes_two_rounds_alike() -> None:
     def round_after_seeding() -> Tensor:
         torch.manual_seed(0)
         np.random.seed(0)
-        return local_training(loss, torch.zeros(3), data, training(), 4)
+        return local_training(loss, torch.zeros(3), data, training(), 4, 1)
 
     assert not torch.equal(round_after_seeding(), round_after_seeding())
 

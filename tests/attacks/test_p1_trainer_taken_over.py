@@ -157,7 +157,7 @@ def test_nothing_but_the_declared_result_is_taken_from_a_trainer_that_was_taken_
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=10)
         with pytest.raises(TrainerFailedError) as caught:
-            collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=2))
+            collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=2))
     assert "patient" not in str(caught.value)
 
 
@@ -166,7 +166,7 @@ def test_the_declared_result_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path:
     taken_over(monkeypatch, tmp_path, READY, PREPARED, frame(RESULT, bytes(12)))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=10)
-        assert np.array_equal(collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=5)), ZEROS)
+        assert np.array_equal(collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=5)), ZEROS)
 
 
 def test_a_trainer_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(
         trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=30)
         trainer.load(snapshot, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
         with pytest.raises(TrainerFailedError) as caught:
-            collected(trainer.round(MODEL, trains=True, evaluates=False, seconds=30))
+            collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=30))
     assert str(caught.value) == (
         "The trainer ended, or did not answer in time; it was stopped, and what was charged for stays spent."
     )

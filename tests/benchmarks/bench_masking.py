@@ -29,6 +29,7 @@ from policies.masked_vector import running_vector_digest, sign_vector
 from policies.statements.digests import digest
 from policies.terms import Terms
 from researcher.strategies.fedavg import federated_average
+from tests.plain_steps import PLAIN_STEPS_AS_JSON
 
 _FLOOR = "floor: keystreams and additions"
 _BLOCK = 32 * 1024
@@ -64,6 +65,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,
                     "learning_rate": 0.1,
+                    **PLAIN_STEPS_AS_JSON,
                 },
                 "evaluation": {"models": [], "metrics": ["accuracy"], "noise_multiplier": 1.0},
                 "secure_averaging": {

@@ -19,6 +19,7 @@ from researcher.export import export
 from tests.benchmarks.plan import FEATURES, WidePlan
 from tests.benchmarks.scene import SMALLEST_SAMPLING_RATE, UNITS, ask
 from tests.demo.commands import environment
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns
 
 _MEMORY_BYTES = 2 << 30
@@ -75,6 +76,7 @@ def main(parameters: int, repeats: int) -> None:
         ),
         clipping_norm=asked.clipping_norm,
         learning_rate=asked.learning_rate,
+        **PLAIN_STEPS,
     )
     message = Prepare(
         loss=exported.loss.canonical().decode(),
@@ -87,10 +89,10 @@ def main(parameters: int, repeats: int) -> None:
     study = prepare_study(message, exported.parameters, _MEMORY_BYTES)
     units = UnitData((torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1)), torch.ones(UNITS, 1, dtype=torch.bool))
     model = torch.zeros(exported.parameter_count)
-    local_training(study.loss, model, units, training, UNITS)
+    local_training(study.loss, model, units, training, UNITS, 1)
     print("ready", flush=True)
     for _ in sys.stdin:
-        local_training(study.loss, model, units, training, UNITS)
+        local_training(study.loss, model, units, training, UNITS, 1)
         print("done", flush=True)
 
 

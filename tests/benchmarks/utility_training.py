@@ -82,8 +82,8 @@ def accuracy(split: Split, setting: Setting, choice: Choice, epsilon: float | No
 
 def _at_one_place(prepared: _Prepared, site: Site, choice: Choice, epsilon: float | None) -> Tensor:
     model = prepared.initial
-    for _ in range(choice.rounds):
-        model = model + _update(prepared, model, site, choice, epsilon)
+    for number in range(1, choice.rounds + 1):
+        model = model + _update(prepared, model, number, site, choice, epsilon)
     return model
 
 
@@ -93,7 +93,7 @@ def _federated(prepared: _Prepared, sites: Mapping[str, Site], choice: Choice, e
     for number in range(1, choice.rounds + 1):
         total = np.zeros(len(model), np.uint32)
         for site in sites.values():
-            update = _update(prepared, torch.from_numpy(model), site, choice, epsilon).numpy()
+            update = _update(prepared, torch.from_numpy(model), number, site, choice, epsilon).numpy()
             total += _vector(prepared.terms, number, update)
         opened = decode(prepared.terms, number, total).update
         assert opened is not None
@@ -105,10 +105,12 @@ def _vector(terms: Terms, number: int, update: NDArray[np.float32]) -> NDArray[n
     return np.concatenate([block.copy() for block in quantised_blocks(terms, number, [update], None, 1)])
 
 
-def _update(prepared: _Prepared, model: Tensor, site: Site, choice: Choice, epsilon: float | None) -> Tensor:
+def _update(
+    prepared: _Prepared, model: Tensor, number: int, site: Site, choice: Choice, epsilon: float | None
+) -> Tensor:
     if epsilon is None:
         return _without_privacy(prepared.loss, model, site, choice)
-    return local_training(prepared.loss, model, site.units, prepared.terms.training, site.nominal_units)
+    return local_training(prepared.loss, model, site.units, prepared.terms.training, site.nominal_units, number)
 
 
 def _without_privacy(loss: PreparedProgram, model: Tensor, site: Site, choice: Choice) -> Tensor:

@@ -191,7 +191,7 @@ TRAINER: tuple[StrictModel, ...] = (
         record=columns(6, "int64"),
     ),
     Load(nominal_training_units=75, nominal_holdout_units=25),
-    Round(trains=True, evaluates=False),
+    Round(number=1, trains=True, evaluates=False),
     Ready(layers=("seccomp", "landlock"), refusal=None),
     Prepared(refusal="The loss is not allowed."),
     Loaded(),

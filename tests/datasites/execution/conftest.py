@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from datasites.execution.trainer_messages import Load, Prepare
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns
 from tests.unit_arrays import UnitArrays, opened
 
@@ -52,6 +53,7 @@ def study() -> Prepare:
             noise_multiplier=0.5,
             clipping_norm=1.0,
             learning_rate=0.5,
+            **PLAIN_STEPS,
         ),
         evaluation=Evaluation(models=(0,), metrics=("probability",), noise_multiplier=1.0),
         parameter_count=3,

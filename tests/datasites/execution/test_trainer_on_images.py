@@ -10,6 +10,7 @@ from datasites.execution.trainer_process import TrainerProcess
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.terms import Evaluation, Training
 from researcher.export import export
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns
 from tests.researcher.convolution_plans import PIXELS, LeNetPlan
 from tests.unit_arrays import UnitArrays, opened
@@ -24,6 +25,7 @@ TRAINING = Training(
     noise_multiplier=2.0,
     clipping_norm=1.0,
     learning_rate=2.5,
+    **PLAIN_STEPS,
 )
 DELTA = 1e-4
 
@@ -62,7 +64,9 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         trainer.load(snapshot, nominal, seconds=30)
         for number in range(TRAINING.rounds + 1):
             trains = number < TRAINING.rounds
-            result = trainer.round((model.astype("<f4").tobytes(),), trains=trains, evaluates=True, seconds=120)
+            result = trainer.round(
+                (model.astype("<f4").tobytes(),), number=number + 1, trains=trains, evaluates=True, seconds=120
+            )
             assert result.metrics is not None
             accuracies.append(result.metrics[0] / result.metrics.sum())
             blocks = [block.copy() for block in result.update]

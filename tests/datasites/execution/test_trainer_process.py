@@ -52,11 +52,11 @@ def test_a_study_from_its_first_round_to_its_last(
 ) -> None:
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
     with pytest.raises(ConflictError, match="prepare"):
-        trainer.round(ZEROS, trains=True, evaluates=False, seconds=1)
+        trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=1)
     trainer.prepare(study, (parameters,), len(parameters), seconds=30)
     trainer.load(snapshot, nominal, seconds=30)
 
-    first = trainer.round(ZEROS, trains=True, evaluates=False, seconds=30)
+    first = trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=30)
     assert first.metrics is None
     update = np.concatenate([block.copy() for block in first.update])
     assert update.shape == (3,)
@@ -64,13 +64,13 @@ def test_a_study_from_its_first_round_to_its_last(
     assert np.abs(update[1:]).max() < 0.5 * update[0]
 
     model = update.tobytes()
-    both = trainer.round((model[:1], model[1:7], b"", model[7:]), trains=True, evaluates=True, seconds=30)
+    both = trainer.round((model[:1], model[1:7], b"", model[7:]), number=1, trains=True, evaluates=True, seconds=30)
     assert both.metrics is not None
     assert sum(block.size for block in both.update) == 3
     assert both.layers == trainer.layers
     np.testing.assert_allclose(both.metrics, [50, 50], atol=8)  # σ(0) = ½ on each of 100 units, noise 1
 
-    last = trainer.round(ZEROS, trains=False, evaluates=True, seconds=30)
+    last = trainer.round(ZEROS, number=2, trains=False, evaluates=True, seconds=30)
     assert list(last.update) == []
     assert last.metrics is not None
     assert not np.array_equal(last.metrics, both.metrics)
@@ -131,7 +131,7 @@ def test_a_round_past_its_deadline_is_stopped(
     trainer.load(snapshot, nominal, seconds=30)
     child, start = process_id(trainer), time.monotonic()
     with pytest.raises(TrainerFailedError, match="in time"):
-        trainer.round(ZEROS, trains=True, evaluates=False, seconds=0.5)
+        trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=0.5)
     assert time.monotonic() - start < 5
     assert not is_running(child)
 
@@ -160,7 +160,7 @@ trainer.prepare(study, ((folder / "parameters").read_bytes(),), len((folder / "p
 with (folder / "units.snapshot").open("rb") as file:
     trainer.load(file.fileno(), Load(nominal_training_units=400, nominal_holdout_units=100), seconds=30)
 print(trainer._process.pid, flush=True)
-trainer.round((bytes(12),), trains=True, evaluates=False, seconds=300)
+trainer.round((bytes(12),), number=1, trains=True, evaluates=False, seconds=300)
 """
     datasite = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert datasite.stdout is not None
@@ -214,7 +214,7 @@ def test_a_file_cut_off_while_it_is_used_ends_the_trainer(
     trainer.load(snapshot, nominal, seconds=30)
     os.truncate(tmp_path / "units.snapshot", 1000)
     with pytest.raises(TrainerFailedError, match="ended"):
-        trainer.round(np.zeros(3, np.float32), trains=True, evaluates=False, seconds=30)
+        trainer.round(np.zeros(3, np.float32), number=1, trains=True, evaluates=False, seconds=30)
 
 
 def peak_bytes(process: int) -> int:
@@ -236,7 +236,7 @@ def test_a_trainer_needs_far_less_memory_than_its_data_have(
         before = peak_bytes(process_id(trainer))
         nominal = Load(nominal_training_units=units, nominal_holdout_units=100)
         trainer.load(descriptor, nominal, seconds=30)
-        done = trainer.round(np.zeros(3, np.float32), trains=True, evaluates=True, seconds=120)
+        done = trainer.round(np.zeros(3, np.float32), number=1, trains=True, evaluates=True, seconds=120)
         grown = peak_bytes(process_id(trainer)) - before
     assert done.update is not None
     assert size > 600 * 2**20

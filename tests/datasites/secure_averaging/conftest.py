@@ -13,6 +13,7 @@ from datasites.secure_averaging.advertisement import Advertisement, create, rost
 from datasites.secure_averaging.contexts import round_context, setup_context
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.whole_vectors import MaskedUpdate, mask_update
 
 RUN = "ab" * 16
@@ -100,6 +101,7 @@ def make_cohort(
                     "noise_multiplier": 1.0,
                     "clipping_norm": 1.0,
                     "learning_rate": 0.1,
+                    **PLAIN_STEPS_AS_JSON,
                 },
                 "evaluation": {"models": models, "metrics": metrics, "noise_multiplier": 1.0},
                 "secure_averaging": {

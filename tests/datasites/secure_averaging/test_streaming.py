@@ -47,7 +47,7 @@ def coordinates_taken(study, monkeypatch, say: str, seconds: float = 20) -> int:
         model = (bytes(2**16) for _ in range(4 * PARAMETERS // 2**16))
         rest = (bytes(4 * PARAMETERS % 2**16),)
         try:
-            result = trainer.round((*model, *rest), trains=True, evaluates=True, seconds=seconds)
+            result = trainer.round((*model, *rest), number=1, trains=True, evaluates=True, seconds=seconds)
             key, context = study.private_keys[own][0], study.context()
             for block in masked_blocks(study.terms, 1, result.update, result.metrics, key, study.roster, own, context):
                 taken += block.size
@@ -103,10 +103,10 @@ def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monk
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         model = (bytes(4 * PARAMETERS),)
-        result = trainer.round(model, trains=True, evaluates=True, seconds=20)
+        result = trainer.round(model, number=1, trains=True, evaluates=True, seconds=20)
         assert next(result.update).size == BLOCK_NUMBERS
         with pytest.raises(TrainerFailedError):
-            trainer.round(model, trains=True, evaluates=True, seconds=20)
+            trainer.round(model, number=1, trains=True, evaluates=True, seconds=20)
         with pytest.raises(ConflictError, match="not running"):
             next(result.update)
 
@@ -117,9 +117,9 @@ def test_a_model_of_another_length_ends_the_trainer(study, monkeypatch, size):
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         with pytest.raises(TrainerFailedError):
-            trainer.round((bytes(size),), trains=True, evaluates=True, seconds=20)
+            trainer.round((bytes(size),), number=1, trains=True, evaluates=True, seconds=20)
         with pytest.raises(ConflictError, match="not running"):
-            trainer.round((bytes(4 * PARAMETERS),), trains=True, evaluates=True, seconds=20)
+            trainer.round((bytes(4 * PARAMETERS),), number=1, trains=True, evaluates=True, seconds=20)
 
 
 @settings(max_examples=40, deadline=None)
@@ -179,7 +179,7 @@ with trainer_process.TrainerProcess(memory_bytes=2**31, start_seconds=30) as tra
     tracemalloc.start()
     piece = bytes(2**18)
     model = (memoryview(piece)[:min(2**18, 4 * size - start)] for start in range(0, 4 * size, 2**18))
-    result = trainer.round(model, trains=True, evaluates=False, seconds=60)
+    result = trainer.round(model, number=1, trains=True, evaluates=False, seconds=60)
     digest, taken = running_vector_digest(size), 0
     for block in masked_blocks(
         entry.terms, 1, result.update, None, entry.key, entry.roster, entry.party, entry.context

@@ -12,6 +12,7 @@ from datasites.training.study import prepare_study
 from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns
 
 PARAMETERS = {"bias": torch.zeros(1), "weight": torch.zeros(1, 3)}
@@ -31,6 +32,7 @@ def message(logistic: PreparedProgram, two_metrics: PreparedProgram) -> Prepare:
             noise_multiplier=1.0,
             clipping_norm=1.0,
             learning_rate=1.0,
+            **PLAIN_STEPS,
         ),
         evaluation=Evaluation(models=(0,), metrics=("target", "first"), noise_multiplier=1.0),
         parameter_count=4,

@@ -16,6 +16,7 @@ from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.terms import Training
+from tests.plain_steps import PLAIN_STEPS
 
 NEVER = 1e-7
 START = torch.tensor([0.1, -0.2, 0.3, 0.4])  # bias, then weight: by name
@@ -31,6 +32,7 @@ def settings(**changes: float) -> Training:
         "noise_multiplier": 1.5,
         "clipping_norm": 0.6,
         "learning_rate": 0.25,
+        **PLAIN_STEPS,
     }
     return Training.model_validate({**values, **changes})
 
@@ -90,7 +92,7 @@ def test_every_step_agrees_with_the_reference(
 ) -> None:
     data, training = draw_units(24), settings(local_steps=6)
     loss = PreparedProgram(logistic.program, logistic.run, logistic.constants, chunk)
-    change = local_training(loss, START, data, training, nominal_units=20)
+    change = local_training(loss, START, data, training, nominal_units=20, round_number=1)
     assert change.dtype == torch.float32
     np.testing.assert_allclose(change.numpy(), reference(data, training, 20, streams), atol=2e-5)
     assert {len(stream.coins) for stream in streams} == {0, 6}  # sampling and noise never share a stream
@@ -100,7 +102,7 @@ def test_without_noise_a_step_is_the_clipped_sum_itself(
     logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
 ) -> None:
     data, training = draw_units(24), settings(sampling_rate=1.0, noise_multiplier=0.0)
-    first, again = (local_training(logistic, START, data, training, 20) for _ in range(2))
+    first, again = (local_training(logistic, START, data, training, 20, 1) for _ in range(2))
     assert torch.equal(first, again)
     np.testing.assert_allclose(first.numpy(), reference(data, training, 20, streams), atol=2e-5)
 
@@ -108,7 +110,7 @@ def test_without_noise_a_step_is_the_clipped_sum_itself(
 def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> None:
     nobody = UnitData((torch.zeros(0, 1, 3), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     training = settings(noise_multiplier=2.0, clipping_norm=3.0, learning_rate=1.0, sampling_rate=0.1)
-    changes = np.concatenate([local_training(logistic, START, nobody, training, 100).numpy() for _ in range(400)])
+    changes = np.concatenate([local_training(logistic, START, nobody, training, 100, 1).numpy() for _ in range(400)])
     deviation = 2.0 * 3.0 / (0.1 * 100)
     assert stats.kstest(changes / deviation, "norm").pvalue > NEVER
     square = np.sum((changes / deviation) ** 2)
@@ -118,7 +120,7 @@ def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> N
 def test_every_step_is_noised_even_if_nobody_was_sampled(
     logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
 ) -> None:
-    local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-6), 1000)
+    local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-6), 1000, 1)
     assert sum(draw.sum() for stream in streams for draw in stream.coins) == 0
     assert sum(len(draw) for stream in streams for draw in stream.noise) == 9 * 4
 
@@ -130,8 +132,8 @@ def test_the_divisor_does_not_depend_on_the_private_number_of_units(
     one, twin = draw_units(1), draw_units(1)
     twins = UnitData(tuple(map(torch.cat, zip(one.record, twin.record, strict=True))), torch.cat([one.mask, twin.mask]))
     training = settings(sampling_rate=1.0)
-    once = local_training(logistic, START, one, training, 10)
-    twice = local_training(logistic, START, twins, training, 10)
+    once = local_training(logistic, START, one, training, 10, 1)
+    twice = local_training(logistic, START, twins, training, 10, 1)
     torch.testing.assert_close(twice, 2 * once)
 
 
@@ -145,7 +147,7 @@ def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
 
     def clipped_sum(units: list[int]) -> torch.Tensor:
         some = UnitData((data.features[units], data.target[units]), data.mask[units])
-        return 12 * local_training(logistic, torch.zeros(4), some, training, 12).double()
+        return 12 * local_training(logistic, torch.zeros(4), some, training, 12, 1).double()
 
     everybody = clipped_sum(list(range(12)))
     moves = [float((everybody - clipped_sum([u for u in range(12) if u != gone])).norm()) for gone in range(12)]
@@ -156,7 +158,7 @@ def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
 def test_a_global_model_without_finite_gradients_gives_a_finite_change(
     logistic: PreparedProgram, draw_units: Callable[..., UnitData]
 ) -> None:
-    change = local_training(logistic, torch.full((4,), 3e38), draw_units(10), settings(), 10)
+    change = local_training(logistic, torch.full((4,), 3e38), draw_units(10), settings(), 10, 1)
     assert torch.isfinite(change).all()
 
 
@@ -168,7 +170,7 @@ def test_opacus_own_noise_is_never_drawn(
 
     monkeypatch.setattr(OPACUS, "_generate_noise", forbidden)
     monkeypatch.setattr(torch, "normal", forbidden)
-    local_training(logistic, START, draw_units(10), settings(), 10)
+    local_training(logistic, START, draw_units(10), settings(), 10, 1)
 
 
 def test_units_already_shortened_pass_opacus_clipping_all_but_unchanged(
@@ -179,4 +181,4 @@ def test_units_already_shortened_pass_opacus_clipping_all_but_unchanged(
     model = {"bias": START[:1], "weight": START[1:].reshape(1, 3)}
     gradients = unit_gradients(logistic, model, data, 0.3)
     expected = -torch.cat([gradients["bias"].sum(0), gradients["weight"].sum((0, 1))]) / 20
-    torch.testing.assert_close(local_training(logistic, START, data, training, 20), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(local_training(logistic, START, data, training, 20, 1), expected, rtol=1e-4, atol=1e-6)

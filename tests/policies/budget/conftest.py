@@ -12,6 +12,7 @@ from policies.budget.tables import charges, populations, reservations
 from policies.database import metadata
 from policies.terms import Terms
 from tests.databases import DATABASES, SQLITE, empty_database
+from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.postgresql_server import new_database
 
 
@@ -61,6 +62,7 @@ def terms() -> Terms:
             "noise_multiplier": 2.0,
             "clipping_norm": 1.0,
             "learning_rate": 0.1,
+            **PLAIN_STEPS_AS_JSON,
         },
         "evaluation": {"models": [0, 4], "metrics": ["accuracy"], "noise_multiplier": 20.0},
         "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 16, "update_range": 1.0},

@@ -53,6 +53,7 @@ from tests.attacks.honest_job_log import (
 from tests.attacks.honest_log import ADOPTED
 from tests.attacks.honest_rules_log import APPROVED_BY_RULES
 from tests.attacks.honest_sum import SUM_OPENED
+from tests.plain_steps import PLAIN_STEPS
 from tests.site_people import Holder, appointment
 
 HEX = "0f" * 32
@@ -100,6 +101,7 @@ TERMS = Terms(
         noise_multiplier=1.0,
         clipping_norm=1e-7,
         learning_rate=0.3,
+        **PLAIN_STEPS,
     ),
     evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=30.0),
     secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),

@@ -32,9 +32,9 @@ def steps_in_words(training: Training) -> str:
         case Sgd(momentum=momentum):
             steps = "SGD without momentum" if momentum == 0 else f"SGD with momentum {momentum:g}"
         case Adam(decays=(first, second), epsilon=epsilon):
-            steps = f"Adam (β₁={first:g}, β₂={second:g}, ε={epsilon:g} in its root)"
+            steps = f"Adam (β₁={first:g}, β₂={second:g}, {epsilon:g} added to its root)"
         case AdamW(decays=(first, second), epsilon=epsilon, weight_decay=decay):
-            steps = f"AdamW (β₁={first:g}, β₂={second:g}, ε={epsilon:g} in its root, weight decay {decay:g})"
+            steps = f"AdamW (β₁={first:g}, β₂={second:g}, {epsilon:g} added to its root, weight decay {decay:g})"
     return f"{steps}, learning rate {training.learning_rate:g}{_course(training.schedule)}"
 
 

@@ -25,6 +25,7 @@ def test_a_card_says_what_was_approved_and_by_whom(tmp_path: Path) -> None:
     assert "2027-01-15 08:00 UTC" in text
     assert "| 3 | 0.900 |" in text
     assert "3 of 3 rounds" in text
+    assert "Local steps: 2 a round, by SGD without momentum, learning rate 0.1." in text
 
 
 def test_a_card_without_noise_promises_nothing(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def make_loss() -> Callable[..., PreparedProgram]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def logistic() -> PreparedProgram:
     """Logistic regression on one record: BCE of w·x + b against the target, reported as a scalar."""
     nodes: list[tuple[str, list[int], dict[str, Any]]] = [
@@ -67,7 +67,7 @@ def two_metrics() -> PreparedProgram:
     return prepared(program(nodes, {"first": 4, "target": 5}, "float32"), "metrics")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def draw_units() -> Callable[..., UnitData]:
     """Draw units with 1 to `records` records each, the other places masked and filled with rubbish."""
 

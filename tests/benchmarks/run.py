@@ -1,6 +1,6 @@
 """`make bench`: every row on this machine in one run, interleaved with Flower where it is installed.
 
-usage: python -m tests.benchmarks.run [--rows round-1e3,start,…] [--repeats 3] [--rounds 5] [--quick] [--output FILE]
+usage: python -m tests.benchmarks.run [--rows round-1e3,trainer,…] [--repeats 3] [--rounds 5] [--quick] [--output FILE]
 """
 
 import argparse
@@ -20,11 +20,12 @@ from typing import Any
 from rich.console import Console
 
 from tests.benchmarks import peers
+from tests.benchmarks.bench_trainer import PREFIX, measure_trainer_row
 from tests.benchmarks.job_rows import JOB_ROWS, measure_job_rows
 from tests.benchmarks.memory import demo_peak
 from tests.benchmarks.rounds import federation, measure_block
 from tests.benchmarks.startup import PARAMETERS, approval_to_first_sum, nothing_to_first_sum
-from tests.benchmarks.table import ROWS, Measured, as_json, as_table, headline, median
+from tests.benchmarks.table import ROWS, Measured, as_json, as_table, chosen_rows, headline, median
 
 _SIZES = {"round-1e3": 1_000, "round-1e6": 1_000_000, "round-1e7": 10_000_000}
 _SCENE_ROWS = {*_SIZES, "approval", "start"}
@@ -56,6 +57,11 @@ def run(rows: set[str], repeats: int, rounds: int, *, quick: bool) -> Measured:
     if rows & JOB_ROWS:
         console.print("jobs at one site, and a private file of 2 GB")
         measure_job_rows(rows, 6 if quick else 15 * repeats, measured)
+    for key in [row.key for row in ROWS if row.key in rows and row.key.startswith(PREFIX)]:
+        console.print(key)
+        measure_trainer_row(key, rounds * repeats, measured)
+        if key in measured.missing:
+            console.print(f"{key} failed: {measured.missing[key]}", style="bold red")
     return measured
 
 
@@ -170,16 +176,18 @@ def facts() -> dict[str, Any]:
 def main(arguments: Iterable[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure Cloister beside its peers.")
-    parser.add_argument("--rows", default=",".join(row.key for row in ROWS), help="keys, with commas between")
+    parser.add_argument(
+        "--rows", default=",".join(row.key for row in ROWS), help="keys, or their first words, with commas"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="passes over all rows")
     parser.add_argument("--rounds", type=int, default=5, help="rounds a pass and size")
     parser.add_argument("--quick", action="store_true", help="one pass, and no SecAgg+, which takes minutes a round")
     parser.add_argument("--output", type=Path, default=Path("bench-output/bench.json"))
     given = parser.parse_args(None if arguments is None else list(arguments))
-    wanted = set(given.rows.split(","))
-    unknown = wanted - {row.key for row in ROWS}
-    if unknown:
-        parser.error(f"no such rows: {', '.join(sorted(unknown))}")
+    try:
+        wanted = chosen_rows(given.rows)
+    except ValueError as error:
+        parser.error(str(error))
     about = facts()
     # Whatever ends the benchmark ends the processes that it started, which only unwinding does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

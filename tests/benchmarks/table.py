@@ -90,7 +90,48 @@ ROWS = (
         (Recorded("PySyft 0.10", 10_000, 10_000),),
     ),
     Row("file-memory", "the same: most memory added", "MB", 10, "lower", (Recorded("PySyft 0.10", 3900, 3900),)),
+    # One step's clipped sum, one thread, one record a unit.
+    Row(
+        "trainer-mlp", "private step: perceptron 30-64-1, 256 records", "× plain", 2.5, "lower",
+        (Recorded("Opacus hooks", 5.9, 5.9), Recorded("Opacus ghost", 4.1, 4.1)),
+    ),
+    Row(
+        "trainer-cnn", "the same: convolutions, 256 of 28 × 28", "× plain", 1.6, "lower",
+        (Recorded("Opacus hooks", 3.1, 3.1), Recorded("Opacus ghost", 2.2, 2.2)),
+    ),
+    Row(
+        "trainer-resnet", "ResNet-18 with group norms, 16 of 64 × 64", "× plain", 2.0, "lower",
+        (Recorded("Opacus hooks", 7.1, 7.1), Recorded("Opacus ghost", 9.1, 9.1)),
+    ),
+    Row(
+        "trainer-transformer", "transformer encoder of two layers, 64 of 32 tokens", "× plain", 1.8, "lower",
+        (Recorded("Opacus hooks", 7.2, 7.2), Recorded("Opacus ghost", 8.3, 8.3)),
+    ),
+    Row(
+        "trainer-lora", "MiniLM by LoRA, 16 of 64 tokens", "× plain", 1.1, "lower",
+        (Recorded("Opacus hooks", 1.1, 1.1), Recorded("Opacus ghost", 1.7, 1.7)),
+    ),
+    Row("trainer-head", "MiniLM's head, its frozen body computed once", "× plain", 0.05, "lower"),
+    Row(
+        "trainer-recommender", "recommender, two tables of 8192 vectors, 256 pairs", "× plain", 2.0, "lower",
+        (Recorded("Opacus hooks", 262, 262), Recorded("Opacus ghost", 10, 10)),
+    ),
 )  # fmt: skip
+
+
+def chosen_rows(named: str) -> set[str]:
+    """The rows whose keys are named, with commas between; «trainer» names every row whose key begins with `trainer-`.
+
+    Raises:
+        ValueError: a name is no row's.
+    """
+    chosen: set[str] = set()
+    for name in named.split(","):
+        found = {row.key for row in ROWS if row.key == name or row.key.startswith(f"{name}-")}
+        if not found:
+            raise ValueError(f"no such row: {name}")
+        chosen |= found
+    return chosen
 
 
 def median(samples: Sequence[float]) -> float:

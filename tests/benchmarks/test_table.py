@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from tests.benchmarks.table import ROWS, Measured, Recorded, Row, as_json, as_table, headline
+from tests.benchmarks.table import ROWS, Measured, Recorded, Row, as_json, as_table, chosen_rows, headline
 
 SECONDS = Row("round", "a round", "s", 0.5, "lower", (Recorded("Flower", 6.0, 6.0), Recorded("Other", 2.0, 3.0)))
 SPEED = Row("relay", "a blob", "MB/s", 150.0, "higher")
@@ -72,10 +72,20 @@ def test_parts_stand_beside_the_figure_and_the_json_is_plain():
 
 
 def test_every_goal_has_one_row_and_only_recorded_figures_as_defaults():
-    assert len({row.key for row in ROWS}) == len(ROWS) == 14
+    assert len({row.key for row in ROWS}) == len(ROWS) == 21
     goals = {"round-1e3": 0.15, "round-1e6": 0.35, "round-1e7": 2, "approval": 1, "start": 12, "memory": 1.5}
     jobs = {"job-warm": 25, "job-cold": 2, "job-whole": 0.5, "file-sync": 1, "file-memory": 10}
-    assert {row.key: row.goal for row in ROWS} == {**goals, "relay": 150, "masking": 2, "log": 5, **jobs}
+    steps = {"mlp": 2.5, "cnn": 1.6, "resnet": 2, "transformer": 1.8, "lora": 1.1, "head": 0.05, "recommender": 2}
+    trainer = {f"trainer-{model}": goal for model, goal in steps.items()}
+    assert {row.key: row.goal for row in ROWS} == {**goals, "relay": 150, "masking": 2, "log": 5, **jobs, **trainer}
+
+
+def test_rows_are_named_one_by_one_or_by_their_first_word():
+    assert chosen_rows("start,job-warm") == {"start", "job-warm"}
+    assert chosen_rows("round") == {"round-1e3", "round-1e6", "round-1e7"}
+    assert len(chosen_rows("trainer")) == 7
+    with pytest.raises(ValueError, match="no such row: trainers"):
+        chosen_rows("start,trainers")
 
 
 def test_the_slower_direction_and_quantising_with_masking_are_what_goals_are_about():

@@ -12,7 +12,7 @@ from tests.benchmarks.utility import SALTS, accuracies
 from tests.benchmarks.utility_choices import CHOICES
 from tests.benchmarks.utility_data import DATA_SETS, Split
 from tests.benchmarks.utility_search import FIRST_SALTS, OTHER_SALTS
-from tests.benchmarks.utility_table import RECORDED, Cell, CellKey, as_json, as_markdown, as_table, goal_line
+from tests.benchmarks.utility_table import RECORDED, Cell, CellKey, as_json, as_markdown, as_table, gap_line, goal_line
 from tests.benchmarks.utility_training import DELTA, Choice, accuracy, terms_of
 
 TUMOURS = Choice("logistic regression", rounds=8, local_steps=1, sampling_rate=1.0, learning_rate=2.0)
@@ -101,3 +101,19 @@ def test_table_markdown_and_json_say_the_same():
 def test_the_goal_is_met_or_not(values, verdict):
     assert verdict in goal_line({("breast cancer", "federated", 3.0): Cell(TUMOURS, values)})
     assert "Not measured." in goal_line({})
+
+
+def test_federated_is_within_a_point_of_pooled_or_is_named():
+    def pair(data_set: str, epsilon: float | None, federated: float, pooled: float) -> dict[CellKey, Cell]:
+        return {
+            (data_set, "federated", epsilon): Cell(TUMOURS, [federated]),
+            (data_set, "pooled", epsilon): Cell(TUMOURS, [pooled]),
+        }
+
+    near = pair("breast cancer", 3.0, 0.95, 0.9599) | pair("digits", 3.0, 0.91, 0.90)
+    far = pair("digits", 1.0, 0.80, 0.8111) | pair("digits", None, 0.9, 0.95)
+    assert gap_line(near).endswith("ε. Met.")
+    assert gap_line(near | far).endswith("Not met for digits, ε = 1; digits, no privacy.")
+    assert gap_line({("digits", "alone", 1.0): Cell(TUMOURS, [0.5])}).endswith("Not measured.")
+    assert "| 1.1, not met |" in as_markdown(far)
+    assert [it["met"] for it in as_json(near | far, {})["behind_pooled"]] == [True, True, False, False]

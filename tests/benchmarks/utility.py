@@ -18,7 +18,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from tests.benchmarks.run import facts
 from tests.benchmarks.utility_choices import CHOICES
 from tests.benchmarks.utility_data import DATA_SETS
-from tests.benchmarks.utility_table import Cell, CellKey, as_json, as_markdown, as_table, goal_line
+from tests.benchmarks.utility_table import Cell, CellKey, as_json, as_markdown, as_table, gap_line, goal_line
 from tests.benchmarks.utility_training import Choice, accuracy
 
 SALTS = tuple(range(1, 11))
@@ -79,12 +79,13 @@ def main(arguments: Iterable[str] | None = None) -> None:
     seconds = time.monotonic() - began
     console.print(as_table(cells))
     console.print(goal_line(cells))
+    console.print(gap_line(cells))
     console.print(f"{given.salts} salts, {seconds:.0f} s, commit {about['commit']}.")
     given.output.parent.mkdir(parents=True, exist_ok=True)
     report = as_json(cells, {**about, "seconds": seconds, "salts": list(SALTS[: given.salts])})
     given.output.write_text(json.dumps(report, indent=2, ensure_ascii=False))
     markdown = given.output.with_suffix(".md")
-    markdown.write_text(f"{as_markdown(cells)}\n\n{goal_line(cells)}\n")
+    markdown.write_text(f"{as_markdown(cells)}\n\n{goal_line(cells)}\n{gap_line(cells)}\n")
     console.print(f"Every accuracy: {given.output}; the table for the README: {markdown}")
 
 

@@ -153,7 +153,7 @@ class _Encoder(nn.Module):
         self.head = nn.Linear(128, 2)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        places = torch.arange(32).repeat(len(tokens), 1)
+        places = torch.arange(32).expand_as(tokens).clone()
         return self.head(self.layers(self.words(tokens) + self.places(places)).mean(1))
 
 

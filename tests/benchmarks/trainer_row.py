@@ -35,8 +35,8 @@ def seconds(model: Model, rounds: int) -> dict[str, list[float]]:
     Raises:
         ValueError: a side's sum is not what plain torch gives record by record.
     """
-    expected = one_by_one(model)
     steps = {name: _STEPS[name](model) for name in SIDES}
+    expected = one_by_one(model)
     for name in steps.keys() - {PLAIN}:
         require_agreement(name, steps[name](), expected)
     calls = {name: max(1, round(_LEAST_SECONDS / _timed(step, 1))) for name, step in steps.items()}

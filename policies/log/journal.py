@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, func, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from policies.database import metadata
@@ -20,6 +20,7 @@ log_entries = Table(
     Column("entry", LargeBinary, nullable=False, comment="canonical JSON"),
     Column("leaf_hash", LargeBinary, nullable=False, comment="RFC 6962"),
     Column("latest", BigInteger, nullable=False, comment="the latest moment that an entry up to this one names"),
+    Index(None, "leaf_hash", "position"),
 )
 
 _LAST = select(log_entries.c.position, log_entries.c.latest).order_by(log_entries.c.position.desc()).limit(1)

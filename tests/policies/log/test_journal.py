@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, delete, false
+from sqlalchemy import Engine, delete, false, text
 
 from datasites.store.engine import open_engine
 from policies.errors import ConflictError, NotAuthenticError
@@ -15,7 +15,7 @@ from policies.log import journal, merkle
 from policies.log.bundle import SiteFacts, read_bundle
 from policies.log.checkpoint import log_origin, open_checkpoint
 from policies.log.entries import RequestClosed
-from tests.databases import DATABASES, empty_database
+from tests.databases import DATABASES, SQLITE, empty_database
 
 HEX = "0f" * 32
 WRITER = """
@@ -56,6 +56,21 @@ def test_entries_come_back_in_order_with_their_tree(engine: Engine) -> None:
         assert list(journal.entries(connection)) == list(enumerate(written))
         expected = merkle.tree_head(merkle.leaf_hash(entry.canonical()) for entry in written)
         assert journal.tree_head(connection) == expected
+
+
+def test_an_entry_is_found_by_its_hash_without_a_walk_through_the_log(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for number in range(300):
+            journal.append(connection, closing(str(number % 200)))
+        assert journal.position_of(connection, closing("7")) == 7
+        assert journal.position_of(connection, closing("none of them")) is None
+        on_sqlite = connection.dialect.name == SQLITE
+        if not on_sqlite:
+            connection.execute(text("ANALYZE log_entries"))
+        query = "SELECT min(position) FROM log_entries WHERE leaf_hash = :hash"
+        explained = text(f"EXPLAIN {'QUERY PLAN' if on_sqlite else ''} {query}")
+        plan = connection.execute(explained, {"hash": bytes(32)}).all()
+    assert "ix_log_entries_leaf_hash" in str(plan)
 
 
 def test_an_entry_disappears_with_the_change_that_failed(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from policies.record_form import MAXIMUM_RECORD_ELEMENTS
 from policies.statements.schema import StrictModel, Text
 
 MAXIMUM_TEXT_BYTES = 65_536
@@ -77,10 +78,34 @@ class TextColumn(StrictModel):
     description: Text | None = None
 
 
+class ImageColumn(StrictModel):
+    """Images of one declared size, of 8 bits a channel: grey (1 channel), or red, green and blue (3)."""
+
+    type: Literal["image"]
+    name: Label
+    channels: Literal[1, 3]
+    height: Annotated[int, Field(ge=1, le=MAXIMUM_RECORD_ELEMENTS)]
+    width: Annotated[int, Field(ge=1, le=MAXIMUM_RECORD_ELEMENTS)]
+    description: Text | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.channels * self.height * self.width > MAXIMUM_RECORD_ELEMENTS:
+            raise ValueError(f"an image has at most {MAXIMUM_RECORD_ELEMENTS} values; scale it down")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.channels, self.height, self.width
+
+
 PlainColumn = NumberColumn | IntegerColumn | CategoryColumn
 """A column of a table, one value a cell; the others fill a record's features alone."""
 
-Column = Annotated[PlainColumn | TextColumn, Field(discriminator="type")]
+WholeColumn = TextColumn | ImageColumn
+
+Column = Annotated[PlainColumn | WholeColumn, Field(discriminator="type")]
 
 
 def _require_order(minimum: float, maximum: float) -> None:

@@ -1,10 +1,11 @@
 """Manifest: the public description of a data set, declared by its owner and never derived from the data."""
 
+from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from policies.columns import CategoryColumn, Column, Label, PlainColumn, TextColumn
+from policies.columns import CategoryColumn, Column, ImageColumn, Label, PlainColumn, TextColumn, WholeColumn
 from policies.errors import InvalidInputError
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
@@ -55,15 +56,22 @@ class Manifest(StrictModel):
             raise ValueError("the privacy unit's column names people: take it out of columns, it is never a feature")
         if self.target not in names:
             raise ValueError("target is not one of the columns; declare it there")
-        if isinstance(self.target_column, TextColumn):
-            raise ValueError("target is a text, and models predict numbers or categories; name another column")
+        if isinstance(self.target_column, WholeColumn):
+            raise ValueError(
+                f"target is of type {self.target_column.type}, and models predict numbers or categories; name another"
+            )
         if len(self.feature_columns) > 1 and not all(isinstance(it, PlainColumn) for it in self.feature_columns):
-            raise ValueError("a text is a record's features alone: declare the target besides it, and nothing else")
+            raise ValueError("a text or image is a record's features alone: declare the target besides, nothing else")
         if self.holdout.fraction > 0 and self.holdout_units == 0:
             raise ValueError("holdout.fraction is less than one of the nominal units; raise it, or set it to 0")
         features = self.feature_shape[0]
         if self.whole_column is None and features > MAXIMUM_FEATURES:
             raise ValueError(f"the columns make {features} features; at most {MAXIMUM_FEATURES} are accepted")
+        width = 4 if self.whole_column is None else 1
+        if self.privacy_unit.maximum_records * prod(self.feature_shape) * width > MAXIMUM_UNIT_BYTES:
+            raise ValueError(
+                f"the features of one unit's records take more than {MAXIMUM_UNIT_BYTES} bytes; lower maximum_records"
+            )
         return self
 
     def digest(self) -> str:
@@ -86,8 +94,8 @@ class Manifest(StrictModel):
         return tuple(column for column in self.columns if column.name != self.target)
 
     @property
-    def whole_column(self) -> TextColumn | None:
-        """The text that is a record's features alone, where there is one."""
+    def whole_column(self) -> WholeColumn | None:
+        """The text or image that is a record's features alone, where there is one."""
         first = self.feature_columns[0]
         return None if isinstance(first, PlainColumn) else first
 
@@ -98,11 +106,13 @@ class Manifest(StrictModel):
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """Shape of one record's features as they are kept: columns [d], or a text [maximum_bytes].
+        """Shape of one record's features as they are kept: columns [d], an image [c, h, w], a text [maximum_bytes].
 
         A number or integer makes one feature, a category one for each of its categories.
         """
         whole = self.whole_column
+        if isinstance(whole, ImageColumn):
+            return whole.shape
         if whole is not None:
             return (whole.maximum_bytes,)
         plain = [it for it in self.plain_columns if it.name != self.target]
@@ -117,11 +127,12 @@ class Manifest(StrictModel):
         Raises:
             InvalidInputError: the data set holds texts and the study has no tokeniser, or the other way round.
         """
-        if tokens is None and self.whole_column is not None:
+        is_text = isinstance(self.whole_column, TextColumn)
+        if is_text and tokens is None:
             raise InvalidInputError(
                 f"The data set «{self.name}» holds texts, and the study brings no tokeniser; name one with the plan."
             )
-        if tokens is not None and self.whole_column is None:
+        if tokens is not None and not is_text:
             raise InvalidInputError(f"The data set «{self.name}» holds no texts; leave the study's tokeniser out.")
         target = self.target_column
         choices = len(target.categories) if isinstance(target, CategoryColumn) else None

@@ -1,12 +1,17 @@
 """What a researcher sees of a data set: its manifest, rows of mock data, and an allowance; never a private value."""
 
 import io
+from base64 import b64decode
 from dataclasses import dataclass, field
+from math import prod
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import Allowance, CatalogReply, CatalogRequest, DataSetOffer
+from policies.columns import ImageColumn
 from policies.errors import InvalidInputError, UnavailableError
 from policies.manifest import Manifest, parse_published_manifest
 from researcher.correspondence import Correspondence, Received
@@ -81,8 +86,11 @@ def require_same_columns(data_sets: list[DataSet]) -> Manifest:
 
 
 def _features(manifest: Manifest) -> str:
-    if manifest.whole_column is not None:
-        return f"texts of at most {manifest.whole_column.maximum_bytes} bytes"
+    whole = manifest.whole_column
+    if isinstance(whole, ImageColumn):
+        return f"images of {whole.channels} × {whole.height} × {whole.width}"
+    if whole is not None:
+        return f"texts of at most {whole.maximum_bytes} bytes"
     return f"{manifest.feature_shape[0]} features"
 
 
@@ -107,7 +115,7 @@ def _data_set(correspondence: Correspondence, card: IdentityCard, offer: DataSet
 
 
 def read_mock(content: bytes, manifest: Manifest) -> pd.DataFrame:
-    """The rows of mock data that a site sent: CSV with exactly the manifest's columns.
+    """The rows of mock data that a site sent: CSV with exactly the manifest's columns. An image is an array of uint8.
 
     Raises:
         InvalidInputError: it is something else.
@@ -119,4 +127,18 @@ def read_mock(content: bytes, manifest: Manifest) -> pd.DataFrame:
         raise InvalidInputError(f"The mock data of «{manifest.name}» is not CSV in UTF-8.") from error
     if list(rows.columns) != expected:
         raise InvalidInputError(f"The mock data of «{manifest.name}» has other columns than its manifest.")
+    whole = manifest.whole_column
+    if isinstance(whole, ImageColumn):
+        rows[whole.name] = pd.Series([_image(cell, whole) for cell in rows[whole.name]], dtype=object)
     return rows
+
+
+def _image(cell: object, column: ImageColumn) -> NDArray[np.uint8]:
+    """uint8 [channels, height, width] of its bytes in base64."""
+    try:
+        pixels = b64decode(str(cell), validate=True)
+    except ValueError:
+        pixels = b""
+    if len(pixels) != prod(column.shape):
+        raise InvalidInputError(f"The mock data's {column.name!r} holds something else than images of {column.shape}.")
+    return np.frombuffer(pixels, np.uint8).reshape(column.shape)

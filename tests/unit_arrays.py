@@ -67,10 +67,11 @@ def build_snapshot(path: Path, manifest: Manifest, keys: CatalogKeys) -> Snapsho
 
 def write_units(path: Path, training: UnitArrays, holdout: UnitArrays) -> Path:
     """Write a snapshot file of these arrays."""
+    of_bytes = "text" if training.features.ndim == 3 else "image"
     layout = SnapshotLayout(
         manifest="00" * 32,
         records=training.features.shape[1],
-        features="columns" if training.features.dtype == np.float32 else "text",
+        features="columns" if training.features.dtype == np.float32 else of_bytes,
         shape=training.features.shape[2:],
         target=str(training.target.dtype),
         training_units=len(training.mask),

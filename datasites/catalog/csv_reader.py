@@ -14,6 +14,7 @@ from datasites.catalog.table_checks import (
     MAXIMUM_PROBLEMS,
     Batch,
     Problem,
+    ReadWhole,
     Values,
     check_units,
     column_places,
@@ -22,9 +23,9 @@ from datasites.catalog.table_checks import (
     rows_a_batch,
     unit_problems,
     value_problems,
+    whole_problems,
 )
-from datasites.catalog.texts import text_fault, text_values
-from policies.columns import CategoryColumn, Column, TextColumn
+from policies.columns import CategoryColumn, PlainColumn
 from policies.manifest import Manifest
 
 _LONGEST_LINE = 2**19
@@ -48,7 +49,7 @@ class _Lines:
             yield line
 
 
-def csv_parts(file: BinaryIO, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+def csv_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
     """Read the table in `file` from its place: UTF-8, comma-separated, a header row, the columns in any order.
 
     Raises:
@@ -56,12 +57,12 @@ def csv_parts(file: BinaryIO, manifest: Manifest) -> Iterator[tuple[Batch, list[
     """
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        yield from _parts(_Lines(text), manifest)
+        yield from _parts(_Lines(text), manifest, read_whole)
     finally:
         text.detach()
 
 
-def _parts(lines: _Lines, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+def _parts(lines: _Lines, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
     reader = csv.reader(lines, strict=True)
     expected = expected_columns(manifest)
     header, broken = _take(reader, lines, 1)
@@ -85,10 +86,14 @@ def _parts(lines: _Lines, manifest: Manifest) -> Iterator[tuple[Batch, list[Prob
         cells = list(zip(*rows, strict=True)) if rows else [()] * len(expected)
         units, bad = check_units(cells[places[expected[0]]])
         problems.extend(unit_problems(bad, numbers))
-        values = {}
-        for column in manifest.columns:
+        values: dict[str, Values] = {}
+        for column in manifest.plain_columns:
             values[column.name], found = _column(column, cells[places[column.name]], numbers)
             problems.extend(found)
+        if manifest.whole_column is not None:
+            name = manifest.whole_column.name
+            values[name], faults = read_whole(cells[places[name]])
+            problems.extend(whole_problems(name, faults, numbers))
         if broken:
             problems.append((first_row, broken))
         yield Batch(units, values), problems
@@ -114,13 +119,11 @@ def _take(reader: Iterator[list[str]], lines: _Lines, count: int) -> tuple[list[
     return rows, None
 
 
-def _column(column: Column, cells: tuple[str, ...], numbers: NDArray[np.int64]) -> tuple[Values, list[Problem]]:
+def _column(column: PlainColumn, cells: tuple[str, ...], numbers: NDArray[np.int64]) -> tuple[Values, list[Problem]]:
     values: Values
     if isinstance(column, CategoryColumn):
         index = {category: position for position, category in enumerate(column.categories)}
         values = np.fromiter(map(index.get, cells, repeat(-1)), np.int64, len(cells))
-    elif isinstance(column, TextColumn):
-        values = text_values(column, cells)
     else:
         values = _numbers(cells)
     return values, value_problems(column, values, numbers, lambda place: _unreadable(column, cells[place]))
@@ -140,11 +143,9 @@ def _numbers(cells: tuple[str, ...]) -> NDArray[np.float64]:
     return np.fromiter((float(cell) if _NUMBER.fullmatch(cell) else np.nan for cell in cells), np.float64, len(cells))
 
 
-def _unreadable(column: Column, cell: str) -> str | None:
+def _unreadable(column: PlainColumn, cell: str) -> str | None:
     if not cell.strip():
         return "is empty"
-    if isinstance(column, TextColumn):
-        return text_fault(column, cell)
     if not isinstance(column, CategoryColumn) and not _NUMBER.fullmatch(cell):
         return "is not a decimal number"
     return None

@@ -2,14 +2,17 @@
 
 import csv
 import io
+from base64 import b64encode
+from math import prod
 
 import numpy as np
 
-from policies.columns import CategoryColumn, Column, IntegerColumn, TextColumn
+from policies.columns import CategoryColumn, Column, ImageColumn, IntegerColumn, TextColumn
 from policies.manifest import Manifest
 
 MAXIMUM_MOCK_ROWS = 100_000
 _LONGEST_TEXT = 200
+_IMAGE_BYTES = 2**21
 _LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz      ", np.uint8)
 
 
@@ -25,6 +28,8 @@ def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
     """
     if not 1 <= rows <= MAXIMUM_MOCK_ROWS:
         raise ValueError(f"mock data has 1 to {MAXIMUM_MOCK_ROWS} rows, {rows} were asked for")
+    if isinstance(manifest.whole_column, ImageColumn):
+        rows = max(1, min(rows, _IMAGE_BYTES // prod(manifest.feature_shape)))
     generator = np.random.default_rng(int(manifest.digest(), 16))
     records = generator.integers(1, manifest.privacy_unit.maximum_records, size=rows, endpoint=True)
     units = np.repeat(np.arange(1, rows + 1), records)[:rows]
@@ -39,6 +44,9 @@ def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
 def _draw(column: Column, rows: int, generator: np.random.Generator) -> list[str]:
     if isinstance(column, CategoryColumn):
         return [column.categories[place] for place in generator.integers(len(column.categories), size=rows)]
+    if isinstance(column, ImageColumn):
+        pixels = generator.integers(256, size=(rows, prod(column.shape)), dtype=np.uint8)
+        return [b64encode(image.tobytes()).decode() for image in pixels]
     if isinstance(column, TextColumn):
         longest = min(column.maximum_bytes, _LONGEST_TEXT)
         return [_words(generator, size) for size in generator.integers(1, longest, size=rows, endpoint=True)]

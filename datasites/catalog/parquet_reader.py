@@ -17,6 +17,7 @@ from datasites.catalog.parquet_messages import MAXIMUM_BATCH_BYTES, Decoded, Kin
 from datasites.catalog.table_checks import (
     Batch,
     Problem,
+    ReadWhole,
     Values,
     check_units,
     column_places,
@@ -25,10 +26,10 @@ from datasites.catalog.table_checks import (
     rows_a_batch,
     unit_problems,
     value_problems,
+    whole_problems,
 )
-from datasites.catalog.texts import text_fault, text_values
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, read_frame
-from policies.columns import Column, IntegerColumn, NumberColumn, TextColumn
+from policies.columns import IntegerColumn, NumberColumn, PlainColumn
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
 from policies.manifest import Manifest
 from policies.statements.schema import parse_model
@@ -64,7 +65,7 @@ _REFUSED_KINDS: Mapping[Kind, str] = {
 }
 
 
-def parquet_parts(file: BinaryIO, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+def parquet_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
     """Read the table in `file`, whose first record is row 1.
 
     Units and categories are text; whole numbers stand for their decimal digits. Numbers and integers are whole or
@@ -86,13 +87,13 @@ def parquet_parts(file: BinaryIO, manifest: Manifest) -> Iterator[tuple[Batch, l
     ) as decoder:
         try:
             assert decoder.stdout is not None  # noqa: S101 – it is a pipe
-            yield from _parts(decoder.stdout.fileno(), manifest)
+            yield from _parts(decoder.stdout.fileno(), manifest, read_whole)
         finally:
             if decoder.poll() is None:
                 os.killpg(decoder.pid, signal.SIGKILL)
 
 
-def _parts(pipe: int, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+def _parts(pipe: int, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
     found = _next(pipe)[0].columns or ()
     expected = expected_columns(manifest)
     places = column_places([column.name for column in found], expected, row=0)
@@ -110,10 +111,16 @@ def _parts(pipe: int, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]
         texts, indices = columns.texts(expected[0])
         names, bad = check_units([*texts, ""])  # the last place, −1, is null
         problems = unit_problems(bad[indices], numbers)
-        values = {}
-        for column in manifest.columns:
+        values: dict[str, Values] = {}
+        for column in manifest.plain_columns:
             values[column.name], fault_at = _column(column, columns)
             problems += value_problems(column, values[column.name], numbers, fault_at)
+        if manifest.whole_column is not None:
+            name = manifest.whole_column.name
+            different, which = columns.texts(name)
+            different.append("")  # the last place, −1, is null
+            values[name], faults = read_whole([different[place] for place in which])
+            problems += whole_problems(name, faults, numbers)
         yield Batch(names[indices], values), problems
     if first_row == 1:
         raise refusal([(0, "the table has no rows")])
@@ -134,17 +141,14 @@ def _check_kinds(kinds: Mapping[str, Kind], manifest: Manifest) -> None:
         raise refusal(problems)
 
 
-def _column(column: Column, columns: "_Columns") -> tuple[Values, Callable[[int], str | None]]:
-    """The column's values, where null −1, NaN or zeros; and what is wrong with a cell that is no value of its type."""
+def _column(column: PlainColumn, columns: "_Columns") -> tuple[Values, Callable[[int], str | None]]:
+    """The column's values, where null −1 or NaN; and what is wrong with a cell that is no value of its type."""
     if isinstance(column, NumberColumn | IntegerColumn):
         numbers, nulls = columns.numbers(column.name)
         values = numbers.astype(np.float64)
         values[nulls] = np.nan
         return values, lambda place: "is empty" if nulls[place] else None
     texts, indices = columns.texts(column.name)
-    if isinstance(column, TextColumn):
-        texts = [*texts, ""]  # the last place, −1, is null
-        return text_values(column, texts)[indices], lambda place: text_fault(column, texts[indices[place]])
     index = {category: position for position, category in enumerate(column.categories)}
     codes = np.array([*(index.get(text, -1) for text in texts), -1], np.int64)
     return codes[indices], lambda place: "is empty" if indices[place] < 0 else None

@@ -22,8 +22,8 @@ class SnapshotLayout(StrictModel):
     version: Literal["cloister-snapshot/2"] = "cloister-snapshot/2"
     manifest: Digest
     records: Annotated[int, Field(ge=1, le=1000)]
-    features: Literal["columns", "text"]
-    shape: Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=1)]
+    features: Literal["columns", "image", "text"]
+    shape: Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=3)]
     target: Literal["float32", "int64"]
     training_units: Count
     holdout_units: Count
@@ -39,8 +39,9 @@ class SnapshotLayout(StrictModel):
     def unit_type(self) -> np.dtype[Any]:
         """A unit's row: the features, targets and mask of k records; where there is no record, all is 0.
 
-        Features: columns, float32 [d] in [−1, 1], one-hot categories in {0, 1}; or a text, uint8 [maximum_bytes], UTF-8
-        padded with zeros. Targets: float32 in [−1, 1], or int64. The mask is 1 where there is a record.
+        Features: columns, float32 [d] in [−1, 1], one-hot categories in {0, 1}; an image, uint8 [c, h, w]; or a text,
+        uint8 [maximum_bytes], UTF-8 padded with zeros. Targets: float32 in [−1, 1], or int64. The mask is 1 where there
+        is a record.
         """
         k = self.records
         features = "<f4" if self.features == "columns" else "u1"

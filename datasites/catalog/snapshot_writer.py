@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from datasites.catalog.keys import CatalogKeys
 from datasites.catalog.records import fill_records, record_features, record_target, record_type
 from datasites.catalog.snapshot import snapshot_commitment
 from datasites.catalog.snapshot_layout import SnapshotLayout, layout_of
-from datasites.catalog.table import read_batches
+from datasites.catalog.table import Table, read_batches
 from datasites.catalog.unit_index import UnitIndex, distinct_units, update_names_digest
 from datasites.protocol.private_files import sync_folder
 from policies.errors import InvalidInputError
@@ -27,7 +27,7 @@ _CHANGED = "The table changed while it was read; nothing was kept. Register it a
 
 
 def write_snapshot(
-    folder: Path, table: BinaryIO, index: UnitIndex, manifest: Manifest, keys: CatalogKeys
+    folder: Path, table: Table, index: UnitIndex, manifest: Manifest, keys: CatalogKeys
 ) -> tuple[str, Path]:
     """Freeze `table` into the private `folder`; gives the keyed commitment and the file, mode 0400.
 
@@ -69,7 +69,7 @@ def _require_room(folder: Path, needed: int) -> None:
         )
 
 
-def _sort_records(records: ExternalSort, table: BinaryIO, index: UnitIndex, manifest: Manifest) -> None:
+def _sort_records(records: ExternalSort, table: Table, index: UnitIndex, manifest: Manifest) -> None:
     """Add every record that is kept, by its unit's place in the file."""
     hasher = sha256()
     places = _Taker(index.places())

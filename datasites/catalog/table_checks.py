@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.columns import CategoryColumn, Column, IntegerColumn, TextColumn
+from policies.columns import CategoryColumn, IntegerColumn, PlainColumn
 from policies.errors import InvalidInputError
 from policies.manifest import Manifest
 
@@ -19,6 +19,9 @@ _ROWS_A_BATCH = 2**15
 _BYTES_A_BATCH = 2**23
 
 Values = NDArray[np.float64 | np.int64 | np.uint8]
+ReadWhole = Callable[[Sequence[str]], tuple[NDArray[np.uint8], Mapping[int, str]]]
+"""Makes of the cells of a text or image column its values, and says at which places a cell is wrong, and why."""
+
 Problem = tuple[int, str]
 """A row of the file, 0 for its columns as such, and what is wrong there."""
 
@@ -28,7 +31,8 @@ class Batch:
     """Some checked rows in file order: for each its unit, and for each column of the manifest its values.
 
     `values[name]` has one entry a row: float64 within the bounds for numbers and integers, the int64 index into
-    `categories` for categories, uint8 [maximum_bytes] for a text: UTF-8 padded with zeros.
+    `categories` for categories, uint8 [c, h, w] for an image, uint8 [maximum_bytes] for a text:
+    UTF-8 padded with zeros.
     """
 
     units: NDArray[np.str_]
@@ -108,18 +112,21 @@ def unit_problems(bad: NDArray[np.bool_], numbers: NDArray[np.int64]) -> list[Pr
     return [(int(number), fault) for number in numbers[bad][:MAXIMUM_PROBLEMS]]
 
 
+def whole_problems(name: str, faults: Mapping[int, str], numbers: NDArray[np.int64]) -> list[Problem]:
+    """What to say of the cells of a text or image column that are wrong."""
+    return [(int(numbers[place]), f"column {name!r} {faults[place]}") for place in sorted(faults)[:MAXIMUM_PROBLEMS]]
+
+
 def value_problems(
-    column: Column, values: Values, numbers: NDArray[np.int64], unreadable: Callable[[int], str | None]
+    column: PlainColumn, values: Values, numbers: NDArray[np.int64], unreadable: Callable[[int], str | None]
 ) -> list[Problem]:
-    """What is wrong in a column's values: codes below 0, texts of zeros, numbers out of bounds, integers not whole.
+    """What is wrong in a column's values: codes below 0, numbers outside the bounds, and integers that are not whole.
 
     Args:
         unreadable: what is wrong with the cell at a place if it is no value of the column's type at all.
     """
     if isinstance(column, CategoryColumn):
         bad, fault = values < 0, "is not one of the declared categories"
-    elif isinstance(column, TextColumn):
-        bad, fault = values[:, 0] == 0, "is empty"
     else:
         bad = ~((values >= column.minimum) & (values <= column.maximum))
         fault = f"is outside the declared bounds {column.minimum} to {column.maximum}"

@@ -1,6 +1,6 @@
 """Texts of a table as the bytes that a snapshot keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +8,20 @@ from numpy.typing import NDArray
 from policies.columns import TextColumn
 
 
-def text_values(column: TextColumn, texts: Sequence[str]) -> NDArray[np.uint8]:
-    """(texts, maximum_bytes): each text in UTF-8, padded with zeros; all zeros where `text_fault` finds one."""
-    values = np.zeros((len(texts), column.maximum_bytes), np.uint8)
+def text_values(column: TextColumn, texts: Sequence[str]) -> tuple[NDArray[np.uint8], Mapping[int, str]]:
+    """(texts, maximum_bytes): each text in UTF-8, padded with zeros; and where a text cannot be kept, why not."""
+    values, faults = np.zeros((len(texts), column.maximum_bytes), np.uint8), {}
     for place, text in enumerate(texts):
-        if text_fault(column, text) is None:
-            encoded = text.encode()
-            values[place, : len(encoded)] = np.frombuffer(encoded, np.uint8)
-    return values
+        fault = _fault(column, text)
+        if fault is not None:
+            faults[place] = fault
+            continue
+        encoded = text.encode()
+        values[place, : len(encoded)] = np.frombuffer(encoded, np.uint8)
+    return values, faults
 
 
-def text_fault(column: TextColumn, text: str) -> str | None:
-    """Why the column cannot hold this text, if it cannot."""
+def _fault(column: TextColumn, text: str) -> str | None:
     if not text.strip():
         return "is empty"
     if "\0" in text:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from datasites.catalog.external_sort import UNFINISHED, ExternalSort, read_exactly, write_all
 from datasites.catalog.fingerprints import is_holdout, unit_fingerprint
 from datasites.catalog.keys import CatalogKeys
-from datasites.catalog.table import read_batches
+from datasites.catalog.table import Table, read_batches
 from datasites.catalog.table_checks import Batch
 from policies.errors import InvalidInputError
 from policies.manifest import MINIMUM_UNITS, Manifest
@@ -36,7 +36,7 @@ class UnitIndex:
     For each unit in each batch it knows the unit's number on its side, and how many of its records came before.
     """
 
-    def __init__(self, table: BinaryIO, manifest: Manifest, keys: CatalogKeys, folder: Path) -> None:
+    def __init__(self, table: Table, manifest: Manifest, keys: CatalogKeys, folder: Path) -> None:
         """Read the whole table once.
 
         Raises:
@@ -115,7 +115,7 @@ def update_names_digest(hasher: Any, names: list[str], whose: NDArray[np.int64])
     hasher.update(whose.tobytes())
 
 
-def _add_entries(entries: ExternalSort, table: BinaryIO, manifest: Manifest, keys: CatalogKeys) -> bytes:
+def _add_entries(entries: ExternalSort, table: Table, manifest: Manifest, keys: CatalogKeys) -> bytes:
     hasher = sha256()
     for batch in read_batches(table, manifest):
         names, whose = distinct_units(batch)

@@ -1,9 +1,12 @@
 """The units of a snapshot behind an open descriptor: single rows are read as they are needed, none is held."""
 
 import os
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datasites.catalog.external_sort import read_exactly
@@ -26,7 +29,9 @@ class UnitFile:
 
     @property
     def unit_bytes(self) -> int:
-        return self._type.itemsize
+        # An image's values are handed on in four bytes each.
+        more = 3 * prod(self._type["features"].shape) if self._layout.features == "image" else 0
+        return self._type.itemsize + more
 
     def chunk(self, units: Tensor, size: int) -> UnitData:
         """The given units (their numbers) in the first places of `size`, the others without a record.
@@ -45,7 +50,12 @@ class UnitFile:
             read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + unit * width)
         rows[taken:] = np.zeros((), self._type)
         features, target, mask = (rows[name].copy() for name in ("features", "target", "mask"))
-        return UnitData((torch.from_numpy(features), torch.from_numpy(target)), torch.from_numpy(mask))
+        return UnitData((self._features(features), torch.from_numpy(target)), torch.from_numpy(mask))
+
+    def _features(self, kept: NDArray[Any]) -> Tensor:
+        """As programs take them, or, texts, as the study's tokeniser does: an image's 0 to 255 become −1 to 1."""
+        features = torch.from_numpy(kept)
+        return features.float().mul_(2).div_(255).sub_(1) if self._layout.features == "image" else features
 
 
 def open_units(descriptor: int) -> tuple[UnitFile, UnitFile]:

@@ -47,13 +47,28 @@ def test_programs_take_a_text_as_the_study_s_tokens(clinic_toml, manifest):
     [
         ({"500": 65_537}, "maximum_bytes"),
         ({"500": 0}, "maximum_bytes"),
-        ({'target = "ill"': 'target = "letter"'}, "target is a text"),
+        ({'target = "ill"': 'target = "letter"'}, "target is of type text"),
         ({"[[columns]]": '[[columns]]\nname = "a"\ntype = "text"\nmaximum_bytes = 9\n[[columns]]'}, "features alone"),
     ],
 )  # fmt: skip
 def test_a_text_stands_alone(clinic_toml, changes, said):
     with pytest.raises(InvalidInputError, match=said):
         with_text(clinic_toml, **changes)
+
+
+def test_an_image_has_a_bounded_size_and_a_form_of_its_own(clinic_toml):
+    size = {'"text"': '"image"', "maximum_bytes = 500": "channels = 3\nheight = 224\nwidth = 200"}
+    image = with_text(clinic_toml, **size)
+    assert image.feature_shape == (3, 224, 200)
+    assert image.record_form().features == TensorForm(shape=(3, 224, 200), dtype="float32", choices=None)
+    for changes, said in (
+        ({"= 224": "= 2000"}, "at most 1000000 values"),
+        ({"channels = 3": "channels = 2"}, "channels"),
+        ({"maximum_records = 3": "maximum_records = 600"}, "lower maximum_records"),
+        ({"width = 200": "width = 0"}, "width"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            with_text(clinic_toml, **size, **changes)
 
 
 def test_survives_publication(manifest):

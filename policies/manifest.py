@@ -5,7 +5,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from policies.columns import CategoryColumn, Column, ImageColumn, Label, PlainColumn, TextColumn, WholeColumn
+from policies.columns import (
+    CategoryColumn,
+    Column,
+    ImageColumn,
+    Label,
+    PlainColumn,
+    TextColumn,
+    WholeColumn,
+    feature_count,
+)
 from policies.errors import InvalidInputError
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
@@ -15,6 +24,7 @@ from policies.statements.toml import parse_toml
 
 MAXIMUM_MANIFEST_BYTES = 256 * 1024
 MAXIMUM_FEATURES = 10_000
+MAXIMUM_TARGETS = 100
 MAXIMUM_UNIT_BYTES = 2**26
 """Most bytes that the features of one privacy unit's records take where they are kept."""
 
@@ -42,7 +52,7 @@ class Manifest(StrictModel):
     name: Name
     title: Annotated[Text, StringConstraints(max_length=200)]
     description: Text
-    target: Label
+    target: Label | Annotated[tuple[Label, ...], Field(min_length=2, max_length=MAXIMUM_TARGETS)]
     privacy_unit: PrivacyUnit
     holdout: Holdout
     columns: Annotated[tuple[Column, ...], Field(min_length=2, max_length=1000)]
@@ -54,12 +64,13 @@ class Manifest(StrictModel):
             raise ValueError("two columns have the same name; give each its own")
         if self.privacy_unit.column in names:
             raise ValueError("the privacy unit's column names people: take it out of columns, it is never a feature")
-        if self.target not in names:
-            raise ValueError("target is not one of the columns; declare it there")
-        if isinstance(self.target_column, WholeColumn):
-            raise ValueError(
-                f"target is of type {self.target_column.type}, and models predict numbers or categories; name another"
-            )
+        if not set(self.targets) <= set(names) or len(set(self.targets)) != len(self.targets):
+            raise ValueError("target is not one of the columns, or names one twice; declare each once")
+        for column in self.columns:
+            if column.name in self.targets and (isinstance(column, WholeColumn) or column.missing is not None):
+                raise ValueError("a target is a number, a category or a level, and never missing; name another column")
+        if not self.feature_columns:
+            raise ValueError("every column is a target; declare at least one that models predict from")
         if len(self.feature_columns) > 1 and not all(isinstance(it, PlainColumn) for it in self.feature_columns):
             raise ValueError("a text or image is a record's features alone: declare the target besides, nothing else")
         if self.holdout.fraction > 0 and self.holdout_units == 0:
@@ -79,19 +90,27 @@ class Manifest(StrictModel):
         return digest("manifest", self.canonical())
 
     @property
-    def target_column(self) -> Column:
-        """The column that models predict."""
-        return next(column for column in self.columns if column.name == self.target)
+    def targets(self) -> tuple[str, ...]:
+        """The names of the columns that models predict."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
     @property
-    def target_dtype(self) -> Literal["float32", "int64"]:
-        """float32: a number scaled to [−1, 1] by its bounds; int64: the index of a category in `categories`."""
-        return "int64" if isinstance(self.target_column, CategoryColumn) else "float32"
+    def target_form(self) -> TensorForm:
+        """One record's target: of one category, its index, int64 []; of one other column, its number, float32 [].
+
+        Of t > 1 columns their numbers, float32 [t]: categories as their index, others scaled to [−1, 1].
+        """
+        if not isinstance(self.target, str):
+            return TensorForm(shape=(len(self.target),), dtype="float32", choices=None)
+        (column,) = (column for column in self.columns if column.name == self.target)
+        if isinstance(column, CategoryColumn):
+            return TensorForm(shape=(), dtype="int64", choices=len(column.categories))
+        return TensorForm(shape=(), dtype="float32", choices=None)
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:
-        """Every column but the target, in the order of the features."""
-        return tuple(column for column in self.columns if column.name != self.target)
+        """Every column but the targets, in the order of the features."""
+        return tuple(column for column in self.columns if column.name not in self.targets)
 
     @property
     def whole_column(self) -> WholeColumn | None:
@@ -101,22 +120,21 @@ class Manifest(StrictModel):
 
     @property
     def plain_columns(self) -> tuple[PlainColumn, ...]:
-        """All columns but `whole_column`, the target's too."""
+        """All columns but `whole_column`, the targets too."""
         return tuple(column for column in self.columns if isinstance(column, PlainColumn))
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
         """Shape of one record's features as they are kept: columns [d], an image [c, h, w], a text [maximum_bytes].
 
-        A number or integer makes one feature, a category one for each of its categories.
+        Each column makes `policies.columns.feature_count` of them.
         """
         whole = self.whole_column
         if isinstance(whole, ImageColumn):
             return whole.shape
         if whole is not None:
             return (whole.maximum_bytes,)
-        plain = [it for it in self.plain_columns if it.name != self.target]
-        return (sum(len(it.categories) if isinstance(it, CategoryColumn) else 1 for it in plain),)
+        return (sum(feature_count(it) for it in self.plain_columns if it.name not in self.targets),)
 
     def record_form(self, tokens: TensorForm | None = None) -> RecordForm:
         """What programs take of one record.
@@ -134,12 +152,8 @@ class Manifest(StrictModel):
             )
         if tokens is not None and not is_text:
             raise InvalidInputError(f"The data set «{self.name}» holds no texts; leave the study's tokeniser out.")
-        target = self.target_column
-        choices = len(target.categories) if isinstance(target, CategoryColumn) else None
-        return RecordForm(
-            features=tokens or TensorForm(shape=self.feature_shape, dtype="float32", choices=None),
-            target=TensorForm(shape=(), dtype=self.target_dtype, choices=choices),
-        )
+        columns = TensorForm(shape=self.feature_shape, dtype="float32", choices=None)
+        return RecordForm(features=tokens or columns, target=self.target_form)
 
     @property
     def training_units(self) -> int:

@@ -41,7 +41,8 @@ def read_table(path: Path, manifest: Manifest) -> Batch:
     with open_table(path) as file:
         batches = list(read_batches(file, manifest))
     values = {column.name: np.concatenate([it.values[column.name] for it in batches]) for column in manifest.columns}
-    return Batch(np.concatenate([batch.units for batch in batches]), values)
+    empty = {name: np.concatenate([it.empty[name] for it in batches]) for name in batches[0].empty}
+    return Batch(np.concatenate([batch.units for batch in batches]), values, empty)
 
 
 def freeze(path: Path, manifest: Manifest, keys: CatalogKeys, folder: Path) -> tuple[str, Path]:
@@ -74,6 +75,7 @@ def write_units(path: Path, training: UnitArrays, holdout: UnitArrays) -> Path:
         features="columns" if training.features.dtype == np.float32 else of_bytes,
         shape=training.features.shape[2:],
         target=str(training.target.dtype),
+        targets=training.target.shape[2:],
         training_units=len(training.mask),
         holdout_units=len(holdout.mask),
     )

@@ -4,28 +4,24 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.table_checks import (
     Batch,
     Problem,
     ReadWhole,
     Values,
-    check_units,
     column_places,
     expected_columns,
     refusal,
     rows_a_batch,
-    unit_problems,
-    value_problems,
-    whole_problems,
 )
-from policies.columns import IntegerColumn, NumberColumn, PlainColumn, TextColumn
+from policies.columns import MeasuredColumn, NamedColumn, PlainColumn, TextColumn
 from policies.errors import InvalidInputError
 from policies.manifest import Manifest
 
@@ -103,7 +99,7 @@ def _parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterato
 def _check_arrays(arrays: Mapping[str, _Array], manifest: Manifest) -> None:
     problems = []
     rows = arrays[manifest.privacy_unit.column].rows
-    numbers = {it.name for it in manifest.columns if isinstance(it, NumberColumn | IntegerColumn)}
+    numbers = {it.name for it in manifest.columns if isinstance(it, MeasuredColumn)}
     whole = manifest.whole_column
     for name, array in arrays.items():
         is_image = whole is not None and name == whole.name and not isinstance(whole, TextColumn)
@@ -123,33 +119,25 @@ def _check_arrays(arrays: Mapping[str, _Array], manifest: Manifest) -> None:
 def _batch(
     cells: Mapping[str, NDArray[Any]], manifest: Manifest, read_whole: ReadWhole, numbers: NDArray[np.int64]
 ) -> tuple[Batch, list[Problem]]:
-    units, bad = check_units(_texts(cells[manifest.privacy_unit.column]))
-    problems = unit_problems(bad, numbers)
-    values: dict[str, Values] = {}
+    checked = CheckedRows(manifest, numbers)
+    checked.take_units(*check_units(_texts(cells[manifest.privacy_unit.column])))
     for column in manifest.plain_columns:
-        values[column.name], empty = _column(column, cells[column.name])
-        problems += value_problems(column, values[column.name], numbers, partial(_fault, empty))
+        checked.take_column(column, *_column(column, cells[column.name]), lambda _: True)
     whole = manifest.whole_column
     if isinstance(whole, TextColumn):
-        values[whole.name], faults = read_whole(_texts(cells[whole.name]))
-        problems += whole_problems(whole.name, faults, numbers)
+        checked.take_whole(_texts(cells[whole.name]), read_whole)
     elif whole is not None:
-        values[whole.name] = cells[whole.name]
-    return Batch(units, values), problems
+        checked.take_images(cells[whole.name])
+    return checked.batch()
 
 
 def _column(column: PlainColumn, cells: NDArray[Any]) -> tuple[Values, NDArray[np.bool_]]:
     """The column's values, and which cells are empty: these get the code −1, or NaN."""
-    if isinstance(column, NumberColumn | IntegerColumn):
-        numbers = cells.astype(np.float64)
-        return numbers, np.isnan(numbers)
-    index = {category: position for position, category in enumerate(column.categories)}
-    texts = _texts(cells)
-    return np.array([index.get(text, -1) for text in texts]), np.array([not text.strip() for text in texts])
-
-
-def _fault(empty: NDArray[np.bool_], place: int) -> str | None:
-    return "is empty" if empty[place] else None
+    if isinstance(column, NamedColumn):
+        texts = _texts(cells)
+        return label_codes(column, texts), np.array([not text.strip() for text in texts])
+    numbers = cells.astype(np.float64)
+    return numbers, np.isnan(numbers)
 
 
 def _texts(cells: NDArray[Any]) -> list[str]:

@@ -4,28 +4,23 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from itertools import repeat
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.table_checks import (
     MAXIMUM_PROBLEMS,
     Batch,
     Problem,
     ReadWhole,
-    Values,
-    check_units,
     column_places,
     expected_columns,
     refusal,
     rows_a_batch,
-    unit_problems,
-    value_problems,
-    whole_problems,
 )
-from policies.columns import CategoryColumn, PlainColumn
+from policies.columns import NamedColumn, PlainColumn
 from policies.manifest import Manifest
 
 _LONGEST_LINE = 2**19
@@ -84,19 +79,17 @@ def _parts(lines: _Lines, manifest: Manifest, read_whole: ReadWhole) -> Iterator
             rows = [row for row in rows if len(row) == len(expected)]
             numbers = numbers[~ragged]
         cells = list(zip(*rows, strict=True)) if rows else [()] * len(expected)
-        units, bad = check_units(cells[places[expected[0]]])
-        problems.extend(unit_problems(bad, numbers))
-        values: dict[str, Values] = {}
+        checked = CheckedRows(manifest, numbers)
+        checked.take_units(*check_units(cells[places[expected[0]]]))
         for column in manifest.plain_columns:
-            values[column.name], found = _column(column, cells[places[column.name]], numbers)
-            problems.extend(found)
+            _take_column(checked, column, cells[places[column.name]])
         if manifest.whole_column is not None:
-            name = manifest.whole_column.name
-            values[name], faults = read_whole(cells[places[name]])
-            problems.extend(whole_problems(name, faults, numbers))
+            checked.take_whole(cells[places[manifest.whole_column.name]], read_whole)
+        batch, found = checked.batch()
+        problems.extend(found)
         if broken:
             problems.append((first_row, broken))
-        yield Batch(units, values), problems
+        yield batch, problems
         if broken:
             return
     if first_row == 2:
@@ -119,14 +112,13 @@ def _take(reader: Iterator[list[str]], lines: _Lines, count: int) -> tuple[list[
     return rows, None
 
 
-def _column(column: PlainColumn, cells: tuple[str, ...], numbers: NDArray[np.int64]) -> tuple[Values, list[Problem]]:
-    values: Values
-    if isinstance(column, CategoryColumn):
-        index = {category: position for position, category in enumerate(column.categories)}
-        values = np.fromiter(map(index.get, cells, repeat(-1)), np.int64, len(cells))
-    else:
-        values = _numbers(cells)
-    return values, value_problems(column, values, numbers, lambda place: _unreadable(column, cells[place]))
+def _take_column(checked: CheckedRows, column: PlainColumn, cells: tuple[str, ...]) -> None:
+    values = label_codes(column, cells) if isinstance(column, NamedColumn) else _numbers(cells)
+    # A good cell of another kind is not empty, and need not be looked at again.
+    doubtful = np.flatnonzero(values < 0 if isinstance(column, NamedColumn) else np.isnan(values))
+    empty = np.zeros(len(cells), np.bool_)
+    empty[doubtful] = [not cells[place].strip() for place in doubtful]
+    checked.take_column(column, values, empty, lambda place: _NUMBER.fullmatch(cells[place]) is not None)
 
 
 def _numbers(cells: tuple[str, ...]) -> NDArray[np.float64]:
@@ -141,11 +133,3 @@ def _numbers(cells: tuple[str, ...]) -> NDArray[np.float64]:
         except ValueError:
             pass
     return np.fromiter((float(cell) if _NUMBER.fullmatch(cell) else np.nan for cell in cells), np.float64, len(cells))
-
-
-def _unreadable(column: PlainColumn, cell: str) -> str | None:
-    if not cell.strip():
-        return "is empty"
-    if not isinstance(column, CategoryColumn) and not _NUMBER.fullmatch(cell):
-        return "is not a decimal number"
-    return None

@@ -7,10 +7,11 @@ from math import prod
 
 import numpy as np
 
-from policies.columns import CategoryColumn, Column, ImageColumn, IntegerColumn, TextColumn
+from policies.columns import Column, ImageColumn, IntegerColumn, NamedColumn, PlainColumn, TextColumn
 from policies.manifest import Manifest
 
 MAXIMUM_MOCK_ROWS = 100_000
+_EMPTY_SHARE = 0.1
 _LONGEST_TEXT = 200
 _IMAGE_BYTES = 2**21
 _LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz      ", np.uint8)
@@ -33,7 +34,7 @@ def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
     generator = np.random.default_rng(int(manifest.digest(), 16))
     records = generator.integers(1, manifest.privacy_unit.maximum_records, size=rows, endpoint=True)
     units = np.repeat(np.arange(1, rows + 1), records)[:rows]
-    columns = [_draw(column, rows, generator) for column in manifest.columns]
+    columns = [_draw_cells(column, rows, generator) for column in manifest.columns]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([manifest.privacy_unit.column, *(column.name for column in manifest.columns)])
@@ -41,9 +42,17 @@ def draw_mock(manifest: Manifest, rows: int = 200) -> bytes:
     return text.getvalue().encode()
 
 
+def _draw_cells(column: Column, rows: int, generator: np.random.Generator) -> list[str]:
+    cells = _draw(column, rows, generator)
+    if isinstance(column, PlainColumn) and column.missing is not None:
+        empty = generator.random(rows) < _EMPTY_SHARE
+        return ["" if here else cell for cell, here in zip(cells, empty, strict=True)]
+    return cells
+
+
 def _draw(column: Column, rows: int, generator: np.random.Generator) -> list[str]:
-    if isinstance(column, CategoryColumn):
-        return [column.categories[place] for place in generator.integers(len(column.categories), size=rows)]
+    if isinstance(column, NamedColumn):
+        return [column.labels[place] for place in generator.integers(len(column.labels), size=rows)]
     if isinstance(column, ImageColumn):
         pixels = generator.integers(256, size=(rows, prod(column.shape)), dtype=np.uint8)
         return [b64encode(image.tobytes()).decode() for image in pixels]

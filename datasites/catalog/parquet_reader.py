@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,23 +13,20 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.parquet_messages import MAXIMUM_BATCH_BYTES, Decoded, Kind
 from datasites.catalog.table_checks import (
     Batch,
     Problem,
     ReadWhole,
     Values,
-    check_units,
     column_places,
     expected_columns,
     refusal,
     rows_a_batch,
-    unit_problems,
-    value_problems,
-    whole_problems,
 )
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, read_frame
-from policies.columns import IntegerColumn, NumberColumn, PlainColumn
+from policies.columns import MeasuredColumn, NamedColumn, PlainColumn
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
 from policies.manifest import Manifest
 from policies.statements.schema import parse_model
@@ -108,20 +105,17 @@ def _parts(pipe: int, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tup
         columns = _Columns(body, count, places, kinds)
         numbers = np.arange(first_row, first_row + count)
         first_row += count
+        checked = CheckedRows(manifest, numbers)
         texts, indices = columns.texts(expected[0])
         names, bad = check_units([*texts, ""])  # the last place, −1, is null
-        problems = unit_problems(bad[indices], numbers)
-        values: dict[str, Values] = {}
+        checked.take_units(names[indices], bad[indices])
         for column in manifest.plain_columns:
-            values[column.name], fault_at = _column(column, columns)
-            problems += value_problems(column, values[column.name], numbers, fault_at)
+            checked.take_column(column, *_column(column, columns), lambda _: True)
         if manifest.whole_column is not None:
-            name = manifest.whole_column.name
-            different, which = columns.texts(name)
-            different.append("")  # the last place, −1, is null
-            values[name], faults = read_whole([different[place] for place in which])
-            problems += whole_problems(name, faults, numbers)
-        yield Batch(names[indices], values), problems
+            texts, indices = columns.texts(manifest.whole_column.name)
+            texts.append("")
+            checked.take_whole([texts[place] for place in indices], read_whole)
+        yield checked.batch()
     if first_row == 1:
         raise refusal([(0, "the table has no rows")])
 
@@ -130,7 +124,7 @@ def _check_kinds(kinds: Mapping[str, Kind], manifest: Manifest) -> None:
     named = {column.name: column for column in manifest.columns}
     problems = []
     for name, kind in kinds.items():
-        is_text = not isinstance(named.get(name), NumberColumn | IntegerColumn)
+        is_text = not isinstance(named.get(name), MeasuredColumn)
         if kind in _REFUSED_KINDS:
             problems.append((0, f"column {name!r} {_REFUSED_KINDS[kind]}"))
         elif kind == "floating" and is_text:
@@ -141,17 +135,15 @@ def _check_kinds(kinds: Mapping[str, Kind], manifest: Manifest) -> None:
         raise refusal(problems)
 
 
-def _column(column: PlainColumn, columns: "_Columns") -> tuple[Values, Callable[[int], str | None]]:
-    """The column's values, where null −1 or NaN; and what is wrong with a cell that is no value of its type."""
-    if isinstance(column, NumberColumn | IntegerColumn):
-        numbers, nulls = columns.numbers(column.name)
-        values = numbers.astype(np.float64)
-        values[nulls] = np.nan
-        return values, lambda place: "is empty" if nulls[place] else None
-    texts, indices = columns.texts(column.name)
-    index = {category: position for position, category in enumerate(column.categories)}
-    codes = np.array([*(index.get(text, -1) for text in texts), -1], np.int64)
-    return codes[indices], lambda place: "is empty" if indices[place] < 0 else None
+def _column(column: PlainColumn, columns: "_Columns") -> tuple[Values, NDArray[np.bool_]]:
+    """The column's values, and which are null: these get the code −1, or NaN."""
+    if isinstance(column, NamedColumn):
+        texts, indices = columns.texts(column.name)
+        return np.append(label_codes(column, texts), -1)[indices], indices < 0
+    numbers, nulls = columns.numbers(column.name)
+    values = numbers.astype(np.float64)
+    values[nulls] = np.nan
+    return values, nulls
 
 
 class _Columns:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from policies.errors import NotAuthenticError
-from policies.manifest import MAXIMUM_UNIT_BYTES, Manifest
+from policies.manifest import MAXIMUM_TARGETS, MAXIMUM_UNIT_BYTES, Manifest
 from policies.statements.schema import Digest, StrictModel, parse_model
 
 HEADER_BYTES = 512
@@ -25,6 +25,7 @@ class SnapshotLayout(StrictModel):
     features: Literal["columns", "image", "text"]
     shape: Annotated[tuple[Dimension, ...], Field(min_length=1, max_length=3)]
     target: Literal["float32", "int64"]
+    targets: Annotated[tuple[Annotated[int, Field(ge=2, le=MAXIMUM_TARGETS)], ...], Field(max_length=1)]
     training_units: Count
     holdout_units: Count
 
@@ -40,13 +41,16 @@ class SnapshotLayout(StrictModel):
         """A unit's row: the features, targets and mask of k records; where there is no record, all is 0.
 
         Features: columns, float32 [d] in [−1, 1], one-hot categories in {0, 1}; an image, uint8 [c, h, w]; or a text,
-        uint8 [maximum_bytes], UTF-8 padded with zeros. Targets: float32 in [−1, 1], or int64. The mask is 1 where there
+        uint8 [maximum_bytes], UTF-8 padded with zeros. A target: float32 [t], or one number. The mask is 1 where there
         is a record.
         """
         k = self.records
-        features = "<f4" if self.features == "columns" else "u1"
-        target = {"float32": "<f4", "int64": "<i8"}[self.target]
-        return np.dtype([("features", features, (k, *self.shape)), ("target", target, (k,)), ("mask", "?", (k,))])
+        fields: list[tuple[str, str, tuple[int, ...]]] = [
+            ("features", "<f4" if self.features == "columns" else "u1", (k, *self.shape)),
+            ("target", "<f4" if self.target == "float32" else "<i8", (k, *self.targets)),
+            ("mask", "?", (k,)),
+        ]
+        return np.dtype(fields)
 
     @property
     def units(self) -> int:
@@ -70,7 +74,8 @@ def layout_of(manifest: Manifest, training_units: int, holdout_units: int) -> Sn
         records=manifest.privacy_unit.maximum_records,
         features="columns" if manifest.whole_column is None else manifest.whole_column.type,
         shape=manifest.feature_shape,
-        target=manifest.target_dtype,
+        target=manifest.target_form.dtype,
+        targets=manifest.target_form.shape,
         training_units=training_units,
         holdout_units=holdout_units,
     )

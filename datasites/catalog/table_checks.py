@@ -8,12 +8,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.columns import CategoryColumn, IntegerColumn, PlainColumn
 from policies.errors import InvalidInputError
 from policies.manifest import Manifest
 
 MAXIMUM_PROBLEMS = 20
-MAXIMUM_UNIT_LENGTH = 200
 _CELLS_A_BATCH = 2**19
 _ROWS_A_BATCH = 2**15
 _BYTES_A_BATCH = 2**23
@@ -30,13 +28,14 @@ Problem = tuple[int, str]
 class Batch:
     """Some checked rows in file order: for each its unit, and for each column of the manifest its values.
 
-    `values[name]` has one entry a row: float64 within the bounds for numbers and integers, the int64 index into
-    `categories` for categories, uint8 [c, h, w] for an image, uint8 [maximum_bytes] for a text:
-    UTF-8 padded with zeros.
+    `values[name]` has one entry a row: float64 within the bounds for numbers and integers, the int64 index of a
+    category or level, uint8 [c, h, w] for an image, uint8 [maximum_bytes] for a text: UTF-8 padded with zeros.
+    `empty[name]` says where a cell was empty, for a column with a rule for that: it has the declared value there.
     """
 
     units: NDArray[np.str_]
     values: Mapping[str, Values]
+    empty: Mapping[str, NDArray[np.bool_]]
 
 
 def rows_a_batch(manifest: Manifest) -> int:
@@ -96,47 +95,3 @@ def column_places(names: Iterable[str], expected: Sequence[str], row: int) -> di
     if problems:
         raise refusal(problems)
     return {name: position for position, name in enumerate(cleaned)}
-
-
-def check_units(cells: Iterable[str]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
-    """The normalised names (NFC, no spaces around them), and which of them cannot be units."""
-    names = [unicodedata.normalize("NFC", cell.strip()) for cell in cells]
-    bad = [not (0 < len(name) <= MAXIMUM_UNIT_LENGTH and name.isprintable()) for name in names]
-    usable = ["" if wrong else name for name, wrong in zip(names, bad, strict=True)]
-    return np.array(usable, dtype=np.str_), np.array(bad, dtype=np.bool_)
-
-
-def unit_problems(bad: NDArray[np.bool_], numbers: NDArray[np.int64]) -> list[Problem]:
-    """What to say of the rows whose unit is `bad`."""
-    fault = f"the privacy unit is empty, longer than {MAXIMUM_UNIT_LENGTH}, or holds invisible characters"
-    return [(int(number), fault) for number in numbers[bad][:MAXIMUM_PROBLEMS]]
-
-
-def whole_problems(name: str, faults: Mapping[int, str], numbers: NDArray[np.int64]) -> list[Problem]:
-    """What to say of the cells of a text or image column that are wrong."""
-    return [(int(numbers[place]), f"column {name!r} {faults[place]}") for place in sorted(faults)[:MAXIMUM_PROBLEMS]]
-
-
-def value_problems(
-    column: PlainColumn, values: Values, numbers: NDArray[np.int64], unreadable: Callable[[int], str | None]
-) -> list[Problem]:
-    """What is wrong in a column's values: codes below 0, numbers outside the bounds, and integers that are not whole.
-
-    Args:
-        unreadable: what is wrong with the cell at a place if it is no value of the column's type at all.
-    """
-    if isinstance(column, CategoryColumn):
-        bad, fault = values < 0, "is not one of the declared categories"
-    else:
-        bad = ~((values >= column.minimum) & (values <= column.maximum))
-        fault = f"is outside the declared bounds {column.minimum} to {column.maximum}"
-        if isinstance(column, IntegerColumn):
-            bad |= values != np.floor(values)
-    problems = []
-    for place in np.flatnonzero(bad)[:MAXIMUM_PROBLEMS]:
-        what = unreadable(int(place))
-        value = values[place]
-        if what is None and isinstance(column, IntegerColumn) and np.isfinite(value) and value != np.floor(value):
-            what = "is not a whole number"
-        problems.append((int(numbers[place]), f"column {column.name!r} {what or fault}"))
-    return problems

@@ -183,9 +183,9 @@ def _terms(choice: Choice, epsilon: float | None, manifest_json: bytes) -> Terms
 
 
 def _categories(manifest: Manifest) -> int:
-    column = manifest.target_column
-    assert column.type == "category"
-    return len(column.categories)
+    choices = manifest.target_form.choices
+    assert choices is not None
+    return choices
 
 
 @cache

@@ -11,12 +11,12 @@ def test_reads_the_public_facts(manifest):
     assert [column.name for column in manifest.feature_columns] == ["age", "pressure", "blood"]
     assert manifest.feature_shape == (1 + 1 + 4,)
     assert (manifest.training_units, manifest.holdout_units) == (75, 25)
-    assert manifest.target_dtype == "int64"
+    assert manifest.target_form == TensorForm(shape=(), dtype="int64", choices=2)
 
 
 def test_a_numeric_target_is_a_number(clinic_toml):
     manifest = parse_manifest(clinic_toml.replace('target = "ill"', 'target = "age"').encode())
-    assert manifest.target_dtype == "float32"
+    assert manifest.target_form == TensorForm(shape=(), dtype="float32", choices=None)
     assert manifest.feature_shape == (1 + 4 + 2,)
 
 
@@ -47,7 +47,7 @@ def test_programs_take_a_text_as_the_study_s_tokens(clinic_toml, manifest):
     [
         ({"500": 65_537}, "maximum_bytes"),
         ({"500": 0}, "maximum_bytes"),
-        ({'target = "ill"': 'target = "letter"'}, "target is of type text"),
+        ({'target = "ill"': 'target = "letter"'}, "a target is a number, a category or a level"),
         ({"[[columns]]": '[[columns]]\nname = "a"\ntype = "text"\nmaximum_bytes = 9\n[[columns]]'}, "features alone"),
     ],
 )  # fmt: skip
@@ -116,11 +116,22 @@ def test_nominal_counts_add_up_at_both_ends(clinic_toml):
         ('name = "clinic-a"', 'name = "../clinic"', "name"),
         ('title = "Clinic A"', 'title = "Clinic \\u202e A"', "title"),
         ('title = "Clinic A"', 'title = "Clinic A"\nsecret = 1', "secret"),
+        ('target = "ill"', 'target = ["ill"]', "target"),
+        ('target = "ill"', 'target = ["ill", "ill"]', "names one twice"),
+        ('target = "ill"', 'target = ["ill", "dead"]', "target is not one of the columns"),
+        ('target = "ill"', 'target = ["ill", "age", "pressure", "blood"]', "every column is a target"),
+        ("maximum = 98", "maximum = 98\nmissing = { value = 17, indicator = true }", "outside minimum to maximum"),
+        ("maximum = 98", "maximum = 98\nmissing = { value = 18.5, indicator = true }", "missing"),
+        ("maximum = 98", "maximum = 98\nmissing = { value = 18 }", "indicator"),
+        ('"AB", "0"]', '"AB", "0"]\nmissing = { value = "C", indicator = false }', "none of the categories"),
+        ('["no", "yes"]', '["no", "yes"]\nmissing = { value = "no", indicator = false }', "never missing"),
+        ('"category"\ncategories = ["A", "B", "AB", "0"]', '"ordinal"\nlevels = ["A", "A"]', "listed twice"),
+        ('"category"\ncategories = ["A", "B", "AB", "0"]', '"ordinal"\nlevels = ["A"]', "at least 2"),
         ('title = "Clinic A"', "", "title"),
         (
             'type = "number"',
             'type = "sound"',
-            "columns.1: it must be one of the kinds 'number', 'integer', 'category', 'text'",
+            "columns.1: it must be one of the kinds 'number', 'integer', 'category', 'ordinal', 'text', 'image'",
         ),
         ('name = "clinic-a"', 'name = "clinic-a"\nname = "b"', "TOML"),
     ],

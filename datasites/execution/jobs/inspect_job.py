@@ -20,7 +20,7 @@ from datasites.store.data_sets import all_data_sets
 from datasites.store.engine import reading
 from datasites.store.file_sets import FileSet, require_file_set
 from datasites.store.tables import jobs
-from policies.columns import IntegerColumn, NumberColumn
+from policies.columns import MeasuredColumn
 from policies.disclosure.file_findings import TooLarge
 from policies.disclosure.findings import MAXIMUM_FINDINGS_BYTES, Findings, believed, collect
 from policies.disclosure.rules import DisclosureRules
@@ -121,7 +121,7 @@ def _private_data(connection: Connection, file_set: FileSet) -> PrivateData:
     columns = tuple(
         BoundedColumn(name=it.name, minimum=float(it.minimum), maximum=float(it.maximum))
         for it in manifest.columns
-        if isinstance(it, NumberColumn | IntegerColumn)
+        if isinstance(it, MeasuredColumn)
     )
     return PrivateData(data_set=file_set.name, files=files, unit_column=manifest.privacy_unit.column, columns=columns)
 

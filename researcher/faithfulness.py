@@ -1,5 +1,6 @@
 """Whether the programs compute what the plan computes: compared on random records before anything is submitted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,11 +10,16 @@ from torch.func import grad, vmap
 from datasites.tensor_programs.interpret import interpret
 from datasites.tensor_programs.load import flatten, load_parameters
 from policies.errors import InvalidInputError
-from policies.programs.format import Program, parse_program
+from policies.programs.format import Draw, Program, parse_program
 from policies.record_form import RecordForm, TensorForm
+from researcher.given_numbers import GivenNumbers, Source, in_order, steady
 from researcher.plan import TrainingPlan
+from researcher.source_lines import line_of_function
+from researcher.tracing import evaluating
 
 _RECORDS = 7
+_RECORDS_OF_LARGE_MODELS = 3
+_LARGE = 1_000_000
 _TOLERANCE = 1e-5
 
 
@@ -26,20 +32,22 @@ class Sample:
 
 
 def draw_sample(model: nn.Module, record: RecordForm) -> Sample:
-    """Draw records of the declared form; the same ones each time, and without touching torch's own generator."""
+    """Draw records of the declared form; the same ones each time."""
     generator = torch.Generator().manual_seed(0)
-    features = _draw(record.features, generator)
+    large = sum(value.numel() for value in model.parameters()) > _LARGE
+    count = _RECORDS_OF_LARGE_MODELS if large else _RECORDS
+    features = _draw(record.features, count, generator)
     target = record.target
     if target.dtype == "int64" and target.choices is None:
         with torch.no_grad():
             output = model(features)
         wide = isinstance(output, Tensor) and output.ndim == 2 and output.shape[1] > 1
         target = target.model_copy(update={"choices": output.shape[1] if wide else 2})
-    return Sample(features, _draw(target, generator))
+    return Sample(features, _draw(target, count, generator))
 
 
-def _draw(form: TensorForm, generator: torch.Generator) -> Tensor:
-    shape = (_RECORDS, *form.shape)
+def _draw(form: TensorForm, count: int, generator: torch.Generator) -> Tensor:
+    shape = (count, *form.shape)
     if form.dtype == "float32":
         return torch.rand(shape, generator=generator) * 2 - 1
     choices = form.choices or 1
@@ -66,56 +74,54 @@ def check_faithful(
 def _check_gradients(
     plan: TrainingPlan, model: nn.Module, sample: Sample, program: Program, values: dict[str, Tensor]
 ) -> None:
-    model.train()
-    run = interpret(program)
-    trained = {entry.name: values[entry.name] for entry in program.parameters}
-    constants = {name: value for name, value in values.items() if name not in trained}
-
-    def one(parameters: dict[str, Tensor], feature: Tensor, target: Tensor) -> Tensor:
-        return run({**parameters, **constants}, feature, target)[0]
-
-    got = vmap(grad(one), in_dims=(None, 0, 0))(trained, sample.features, sample.targets)
-    count = len(sample.targets)
-    by_program = torch.stack([flatten({name: got[name][index] for name in got}, program) for index in range(count)])
-    by_plan = torch.stack(
-        [
-            _gradient(plan, model, sample.features[index : index + 1], sample.targets[index : index + 1], program)
-            for index in range(count)
-        ]
-    )
-    if not bool(torch.isfinite(by_plan).all()):
-        raise InvalidInputError("The plan's loss has gradients that are not finite on random records; mend the loss.")
-    if not _close(by_program, by_plan):
-        raise InvalidInputError(
-            "The loss program's gradients differ from the plan's; something in the plan (no_grad, state, randomness) "
-            "was lost in the export: write it with plain tensor operations and .detach()."
+    count, draws = len(sample.targets), program.draws
+    generator = torch.Generator().manual_seed(1)
+    by_records = torch.zeros(program.parameter_count)
+    largest = 0.0
+    for index in range(count):
+        record = sample.features[index : index + 1], sample.targets[index : index + 1]
+        numbers = [_drawn(draw, generator) for draw in draws]
+        got = _program_gradient(program, values, (*record, *numbers))
+        expected = _plan_gradient(plan, model, record, program, in_order(draws, numbers))
+        if not bool(torch.isfinite(expected).all()):
+            raise InvalidInputError(
+                f"The plan's loss{line_of_function(plan.loss)} has gradients that are not finite on random records; "
+                "mend the loss."
+            )
+        if not _close(got, expected):
+            raise InvalidInputError(
+                f"The loss program's gradients differ from the plan's{line_of_function(plan.loss)}; something in the "
+                "plan (state, randomness in Python) was lost in the export: write it with plain tensor operations."
+            )
+        # For the batch below random numbers must be the records' own, whichever dimension the batch is in.
+        by_records += (
+            _program_gradient(program, values, (*record, *[steady(it.op, it.shape) for it in draws])) if draws else got
         )
-    batch = _gradient(plan, model, sample.features, sample.targets, program)
+        largest = max(largest, float(expected.abs().max()))
+    batch = _plan_gradient(plan, model, (sample.features, sample.targets), program, steady)
     # Records' gradients may cancel in the batch's: what rounding leaves is measured by the largest of them.
-    largest = float(by_plan.abs().max())
-    if not _close(by_plan.mean(0), batch, largest) and not _close(by_plan.sum(0), batch, count * largest):
+    if not _close(by_records / count, batch, largest) and not _close(by_records, batch, count * largest):
         raise InvalidInputError(
-            "The plan's loss of a batch is neither the mean nor the sum of its records' losses, and sites compute it "
-            "record by record; check that output and target have one shape, and that no record weighs on another."
+            f"The plan's loss of a batch is neither the mean nor the sum of its records' losses"
+            f"{line_of_function(plan.loss)}, and sites compute it record by record; check that output and target have "
+            "one shape, and that neither model nor loss compares or averages over the records of a batch."
         )
 
 
 def _check_metrics(
     plan: TrainingPlan, model: nn.Module, sample: Sample, program: Program, values: dict[str, Tensor]
 ) -> None:
-    model.eval()
     run = interpret(program)
     results = vmap(lambda feature, target: run(values, feature, target))(sample.features, sample.targets)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(model):
         batch = plan.metrics(model(sample.features), sample.targets)
-    model.train()
     for name, by_program in zip(program.output_names, results, strict=True):
         whole = batch[name].to(torch.float32)
         expected = by_program if whole.numel() == by_program.numel() else by_program.mean()
         if not _close(expected.reshape(-1), whole.reshape(-1)):
             raise InvalidInputError(
-                f"The metric {name!r} of a batch is not the mean of its records' values, and sites compute record by "
-                "record; return a value of each record, or their mean."
+                f"The metric {name!r} of a batch{line_of_function(plan.metrics)} is not the mean of its records' "
+                "values, and sites compute record by record; return a value of each record, or their mean."
             )
         if bool((by_program < 0).any() or (by_program > 1).any()):
             raise InvalidInputError(
@@ -124,12 +130,36 @@ def _check_metrics(
             )
 
 
-def _gradient(plan: TrainingPlan, model: nn.Module, features: Tensor, targets: Tensor, program: Program) -> Tensor:
+def _program_gradient(program: Program, values: dict[str, Tensor], record: Sequence[Tensor]) -> Tensor:
+    """As a site computes it, of a batch of one record with the numbers drawn for it."""
+    run = interpret(program)
+    trained = {entry.name: values[entry.name] for entry in program.parameters}
+
+    def loss(parameters: dict[str, Tensor], one: Sequence[Tensor]) -> Tensor:
+        return run({**values, **parameters}, *one)[0]
+
+    features, target, *numbers = record
+    batched = [features, target, *[number.unsqueeze(0) for number in numbers]]
+    got = vmap(grad(loss), in_dims=(None, 0))(trained, batched)
+    return flatten({name: value[0] for name, value in got.items()}, program)
+
+
+def _plan_gradient(
+    plan: TrainingPlan, model: nn.Module, batch: tuple[Tensor, Tensor], program: Program, source: Source
+) -> Tensor:
+    features, targets = batch
     named = dict(model.named_parameters())
     names = [entry.name for entry in program.parameters]
-    loss = plan.loss(model(features), targets)
+    with GivenNumbers(source):
+        loss = plan.loss(model(features), targets)
+    if not loss.requires_grad:
+        return torch.zeros(program.parameter_count)
     got = torch.autograd.grad(loss, [named[name] for name in names], allow_unused=True, materialize_grads=True)
     return flatten(dict(zip(names, got, strict=True)), program)
+
+
+def _drawn(draw: Draw, generator: torch.Generator) -> Tensor:
+    return (torch.randn if draw.op == "normal" else torch.rand)(draw.shape, generator=generator)
 
 
 def _close(got: Tensor, expected: Tensor, largest: float = 1.0) -> bool:

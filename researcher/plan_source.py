@@ -26,11 +26,16 @@ def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
     Raises:
         InvalidInputError: a class has no readable source (typed at a prompt, or made by `exec`).
     """
-    classes = [*type(plan).__mro__, *(base for module in model.modules() for base in type(module).__mro__)]
-    own = list(dict.fromkeys(reversed(list(_own(classes)))))
+    own = own_classes(plan, model)
     sources = {cls.__name__: _class_source(cls) for cls in own}
     context = context_of(sources, {cls.__name__: _namespace(cls) for cls in own})
     return "\n\n".join([*([context] if context else []), *sources.values()])
+
+
+def own_classes(plan: TrainingPlan, model: nn.Module) -> list[type]:
+    """The classes that the researcher wrote, in an order in which Python can define them: the plan's last."""
+    classes = [*type(plan).__mro__, *(base for module in model.modules() for base in type(module).__mro__)]
+    return list(dict.fromkeys(reversed(list(_own(classes)))))
 
 
 def _own(classes: Sequence[type]) -> Iterable[type]:

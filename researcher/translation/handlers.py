@@ -1,6 +1,10 @@
 """How each operation that torch.export writes is said in the operations of tensor programs: one handler a form."""
 
-from researcher.translation.graph import Call, Handler, Values
+from math import prod
+
+import torch
+
+from researcher.translation.call import Call, Handler, Values
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -169,7 +173,34 @@ def group_norm(call: Call) -> int:
 
 
 def embedding(call: Call) -> int:
-    return call.emit("embedding", call.ref("weight"), call.ref("indices"))
+    """Rows of a table; the row of the padding, if there is one, is looked up and not trained."""
+    indices, padding = call.ref("indices"), call.get("padding_idx")
+    rows = call.emit("embedding", call.ref("weight"), indices)
+    if padding < 0:
+        return rows
+    padded = call.emit("eq", indices, call.literal(padding))
+    padded = call.emit("reshape", padded, shape=(*call.tensor("indices").shape, 1))
+    return call.emit("where", padded, call.emit("detach", rows), rows)
+
+
+def indexed(call: Call) -> int:
+    """Elements at whole-number positions of neighbouring dimensions, as one gather along these laid end to end."""
+    entries, shape = call.get("indices"), tuple(call.tensor("self").shape)
+    given = [place for place, entry in enumerate(entries) if entry is not None]
+    if given != list(range(given[0], given[-1] + 1)):
+        raise call.refusal("with positions in dimensions that are not neighbours: index one after the other")
+    if any(entries[place].meta["val"].dtype != torch.int64 for place in given):
+        raise call.refusal("by a mask, whose shape depends on values: multiply by the mask, or choose with torch.where")
+    first, after = given[0], given[-1] + 1
+    before, rest = prod(shape[:first]), prod(shape[after:])
+    positions = call.refs("indices", slice(first, after))
+    place = positions[0]
+    for size, position in zip(shape[first + 1 : after], positions[1:], strict=True):
+        place = call.emit("add", call.emit("mul", place, call.literal(size)), position)
+    count = prod(call.shape()) // (before * rest)
+    place = call.emit("expand", call.emit("reshape", place, shape=(1, count, 1)), shape=(before, count, rest))
+    table = call.emit("reshape", call.ref("self"), shape=(before, prod(shape[first:after]), rest))
+    return call.emit("reshape", call.emit("gather", table, place, dim=1), shape=call.shape())
 
 
 def gather(call: Call) -> int:

@@ -3,10 +3,9 @@
 _REMEDIES = {
     "batch_norm": "which mixes the records of a batch: use nn.GroupNorm or nn.LayerNorm",
     "instance_norm": "which tensor programs do not have: use nn.GroupNorm with one group for each channel",
-    "dropout": "which draws random numbers: leave dropout out, the noise of private training already regularises",
-    "rand": "which draws random numbers: leave them out",
-    "bernoulli": "which draws random numbers: leave them out",
-    "normal": "which draws random numbers: leave them out",
+    "rand": "which draws from another law: use torch.rand_like, torch.randn_like or dropout",
+    "multinomial": "which draws from another law: use torch.rand_like, torch.randn_like or dropout",
+    "normal": "which draws from another law: use torch.rand_like, torch.randn_like or dropout",
     "item": "which lets Python see a value: keep values in tensors, choose with torch.where",
     "_local_scalar_dense": "which lets Python see a value: keep values in tensors, choose with torch.where",
     "nonzero": "whose shape depends on values: multiply by a mask, or choose with torch.where",
@@ -22,13 +21,12 @@ _REMEDIES = {
     "with_indices": "for positions, which tensor programs do not have: leave return_indices out",
     "pool": "which tensor programs do not have: use max_pool or avg_pool in one or two dimensions",
     "upsample": "which tensor programs do not have: repeat rows and columns with .expand and .reshape",
-    "lstm": "which tensor programs do not have: use nn.Conv1d, or linear layers over slices",
-    "gru": "which tensor programs do not have: use nn.Conv1d, or linear layers over slices",
+    "lstm": "in a form that tensor programs lack: give it a whole padded sequence, without projections",
+    "gru": "in a form that tensor programs lack: give it a whole padded sequence",
     "floor_divide": "which fails on a zero divisor: write torch.floor(a / b)",
     "remainder": "which fails on a zero divisor: write a - torch.floor(a / b) * b",
     "fmod": "which fails on a zero divisor: write a - torch.floor(a / b) * b",
     "sym_": "where a shape depends on values: keep shapes fixed, choose with torch.where",
-    "wrap_with_set_grad_enabled": "by torch.no_grad(), which export cannot keep: write .detach() on its result",
 }
 _OTHERWISE = (
     "which is not an operation of tensor programs: write it with the allowed ones (policies/programs/allow_list.py)"

@@ -1,6 +1,8 @@
 """How the operations of torch.export that only rearrange are said in the operations of tensor programs."""
 
-from researcher.translation.graph import Call, Handler, Values
+from researcher.translation.call import Call, Handler, Values
+
+_MOST_PIECES = 64
 
 
 def reshape(call: Call) -> int:
@@ -63,4 +65,29 @@ def unbind(call: Call) -> Values:
 
 
 def joined(op: str) -> Handler:
-    return lambda call: call.emit(op, *call.refs("tensors"), dim=call.get("dim") % len(call.shape()))
+    """cat or stack; of more pieces than one node takes, parts are joined first."""
+
+    def handle(call: Call) -> int:
+        dim = call.get("dim") % len(call.shape())
+        pieces = [call.emit(op, *part, dim=dim) for part in _parts(call.refs("tensors"))]
+        while len(pieces) > 1:
+            pieces = [call.emit("cat", *part, dim=dim) for part in _parts(pieces)]
+        return pieces[0]
+
+    return handle
+
+
+def _parts(pieces: list[int]) -> list[list[int]]:
+    return [pieces[start : start + _MOST_PIECES] for start in range(0, len(pieces), _MOST_PIECES)]
+
+
+def flip(call: Call) -> int:
+    """Backwards along dimensions, by positions that are gathered."""
+    result, shape = call.ref("self"), call.shape()
+    for dim in call.dims("dims"):
+        last = call.literal(shape[dim] - 1)
+        order = call.emit("sub", last, call.emit("arange", count=shape[dim]))
+        beside = tuple(size if place == dim else 1 for place, size in enumerate(shape))
+        order = call.emit("expand", call.emit("reshape", order, shape=beside), shape=shape)
+        result = call.emit("gather", result, order, dim=dim)
+    return result

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from researcher.translation import handlers as by
+from researcher.translation import random_handlers as random
 from researcher.translation import shape_handlers as shapes
 from researcher.translation import window_handlers as windows
-from researcher.translation.graph import Handler
+from researcher.translation.attention import attention
+from researcher.translation.call import Handler
 
 _UNARY = (
     "abs", "ceil", "detach", "erf", "exp", "expm1", "floor", "hardsigmoid", "hardswish", "log", "log1p", "log_sigmoid",
@@ -26,7 +28,7 @@ _SHAPES = (
 HANDLERS: Mapping[str, Handler] = {
     **{f"{name}.default": by.unary(name) for name in _UNARY},
     **{f"{name}.{form}": by.binary(name) for name in _COMPARISONS for form in ("Tensor", "Scalar")},
-    **{f"{name}.Tensor": by.binary(name) for name in ("add", "sub", "mul", "div")},
+    **{f"{name}.{form}": by.binary(name) for name in ("add", "sub", "mul", "div") for form in ("Tensor", "Scalar")},
     **{f"logical_{name}.default": by.binary(op) for name, op in _BITWISE.items()},
     **{f"bitwise_{name}.Tensor": by.boolean(op) for name, op in _BITWISE.items()},
     **{f"__{name}__.Tensor": by.boolean(op) for name, op in _BITWISE.items()},
@@ -81,6 +83,7 @@ HANDLERS: Mapping[str, Handler] = {
     "broadcast_tensors.default": shapes.broadcast,
     "cat.default": shapes.joined("cat"),
     "expand.default": shapes.expand,
+    "flip.default": shapes.flip,
     "full.default": by.full(None),
     "full_like.default": by.full(None),
     "new_full.default": by.full(None),
@@ -106,12 +109,23 @@ HANDLERS: Mapping[str, Handler] = {
     "embedding.default": by.embedding,
     "gather.default": by.gather,
     "group_norm.default": by.group_norm,
+    "index.Tensor": by.indexed,
     "layer_norm.default": by.layer_norm,
     "linear.default": by.linear,
     "matmul.default": by.binary("matmul"),
     "mm.default": by.binary("matmul", "mat2"),
     "mv.default": by.binary("matmul", "vec"),
     "one_hot.default": by.one_hot,
+    "scaled_dot_product_attention.default": attention,
+    # random numbers, drawn for each record
+    **dict.fromkeys(("empty.memory_format", "empty_like.default", "new_empty.default"), random.unwritten),
+    **{f"{name}.default": random.drawn("uniform") for name in ("rand", "rand_like")},
+    **{f"{name}.default": random.drawn("normal") for name in ("randn", "randn_like")},
+    "bernoulli.default": random.coins,
+    "bernoulli.p": random.coin,
+    "native_dropout.default": random.dropout,
+    "normal_functional.default": random.normal,
+    "uniform.default": random.uniform,
     # windows of images and sequences
     **{f"adaptive_avg_pool{rank}d.default": windows.adaptive_average(rank) for rank in (1, 2)},
     **{f"adaptive_max_pool{rank}d.default": windows.adaptive_maximum(rank) for rank in (1, 2)},

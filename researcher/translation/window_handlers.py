@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from researcher.translation.graph import Call, Handler, Values
+from researcher.translation.call import Call, Handler, Values
 
 _MOST_SLICES = 64
 

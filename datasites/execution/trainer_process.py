@@ -38,8 +38,7 @@ from policies.errors import CloisterError, ConflictError, InvalidInputError, Ref
 from policies.statements.schema import Model
 
 _START = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from datasites.training.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(*map(int, sys.argv[2:]))"
 )
 _PACKAGES = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
@@ -84,9 +83,10 @@ class TrainerProcess:
     layers: tuple[str, ...] = ()
     """What holds the child, for the audit log: see `datasites.sandbox.lockdown.lock_down`."""
 
-    def __init__(self, *, memory_bytes: int, start_seconds: float) -> None:
-        """Say how much address space the child may have, and how long its start may take (it needs about 2 s)."""
-        self._memory_bytes = memory_bytes
+    def __init__(self, *, memory_bytes: int, threads: int = 1, start_seconds: float) -> None:
+        """Say how much address space the child may have, how many threads of the processor its matrix products may
+        use, and how long its start may take (it needs about 2 s)."""
+        self._memory_bytes, self._threads = memory_bytes, threads
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._study: Prepare | None = None
@@ -112,8 +112,9 @@ class TrainerProcess:
         return self
 
     def _start(self, door: int) -> subprocess.Popen[bytes]:
+        numbers = map(str, (self._memory_bytes, door, self._threads))
         return subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(self._memory_bytes), str(door)],
+            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), *numbers],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -39,7 +39,11 @@ class Trainers:
             self.end(request.digest)  # one that was killed meanwhile, for memory say
         trainer = self._running.get(request.digest)
         if trainer is None:
-            trainer = TrainerProcess(memory_bytes=_MEMORY_BYTES, start_seconds=request.terms.deadlines.setup_seconds)
+            trainer = TrainerProcess(
+                memory_bytes=_MEMORY_BYTES,
+                threads=self._threads(),
+                start_seconds=request.terms.deadlines.setup_seconds,
+            )
             trainer.__enter__()
             self._running[request.digest] = trainer
             try:
@@ -117,6 +121,10 @@ class Trainers:
             trainer = self._running.get(digest)
             if trainer is not None:
                 trainer.kill()
+
+    def _threads(self) -> int:
+        with reading(self._site.engine) as connection:
+            return self._site.house_rules(connection).rules.training.threads
 
     def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
         manifest, terms = data_set.manifest, request.terms

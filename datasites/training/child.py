@@ -43,12 +43,13 @@ _DESCRIPTOR = struct.Struct("i")
 _SHARE_OF_MEMORY = 4
 
 
-def main(memory_bytes: int, door: int) -> None:
+def main(memory_bytes: int, door: int, threads: int) -> None:
     """Serve one study, and end when the other end of the pipe closes.
 
     Args:
         memory_bytes: most address space the process may have.
         door: the descriptor of the Unix socket through which the snapshot comes.
+        threads: how many of the processor's threads it may use once it is locked down, which takes a single one.
     """
     output = os.dup(1)
     os.dup2(2, 1)
@@ -57,6 +58,7 @@ def main(memory_bytes: int, door: int) -> None:
     rehearse()
     entrance = socket.socket(fileno=door)
     layers = _lock_down(output, memory_bytes, door)
+    torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
     study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY)

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from policies.errors import InvalidInputError
 from policies.people.rules import ApprovalRules
 from policies.rules.job_rules import JobRules
+from policies.rules.training_rules import TrainingRules
 from policies.statements.canonical import canonical_bytes
 from policies.statements.schema import PartyId, StrictModel, parse_model
 from policies.statements.toml import parse_toml
@@ -40,6 +41,9 @@ approvers = []            # the names of those who may decide; empty: the owner 
 allowance = true          # how much of a data set's budget they may still ask for
 mock = true               # rows drawn from a data set's manifest; without them, its columns' names alone
 packages = true           # which packages jobs find here
+
+[training]                # of models
+threads = 1               # how many processor threads each study's trainer uses
 
 [jobs]                    # analysis code; each job needs an approval of its own
 maximum_minutes = 60      # the longest that one execution may take
@@ -121,6 +125,7 @@ class HouseRules(StrictModel):
     researchers: Annotated[tuple[PartyId, ...], Field(max_length=_MOST_NAMES)] | None = None
     approvals: ApprovalRules = ApprovalRules()
     shown: ShownRules = ShownRules()
+    training: TrainingRules = TrainingRules()
     jobs: JobRules = JobRules()
     data_sets: Annotated[dict[DataSetName, DataSetRules], Field(default_factory=dict, max_length=_MOST_NAMES)]
     auto_approval: AutoApprovalRules | None = None

@@ -45,6 +45,7 @@ _MEANING = {
     "shown.allowance": "researchers are shown how much budget they may still ask for",
     "shown.mock": "researchers are shown mock rows",
     "shown.packages": "researchers are shown which packages jobs find",
+    "training.threads": "how many processor threads each study's trainer uses",
     "jobs.maximum_minutes": "the most minutes that a job may run",
     "jobs.maximum_memory_mib": "the most MiB of memory that a job may use",
     "jobs.maximum_disk_mib": "the most MiB that a job may write",

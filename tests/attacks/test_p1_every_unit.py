@@ -90,7 +90,7 @@ TARGETS = {"ordinary": [0.0, 1.0], "huge": [3e38, -1e20], "of all sizes": [1e-30
 
 
 def people(loss: PreparedProgram, kind: str) -> UnitData:
-    """Units with one to three records each, every third of them ordinary; what stands in the places without a record is rubbish."""
+    """Units with one to three records each, every third of them ordinary; empty places hold rubbish."""
     random = torch.Generator().manual_seed(4)
 
     def drawn(values: list[float], *shape: int) -> Tensor:

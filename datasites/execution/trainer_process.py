@@ -57,6 +57,18 @@ class TrainerFailedError(CloisterError):
         self.was_killed = was_killed
 
 
+@dataclass(frozen=True)
+class Place:
+    """Which worker of a study's `count` a trainer is (0 leads), and the stream descriptors to those it works with."""
+
+    rank: int
+    count: int
+    links: tuple[int, ...]
+
+
+ALONE = Place(0, 1, ())
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RoundResult:
     """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
@@ -83,10 +95,10 @@ class TrainerProcess:
     layers: tuple[str, ...] = ()
     """What holds the child, for the audit log: see `datasites.sandbox.lockdown.lock_down`."""
 
-    def __init__(self, *, memory_bytes: int, threads: int = 1, start_seconds: float) -> None:
+    def __init__(self, *, memory_bytes: int, threads: int = 1, place: Place = ALONE, start_seconds: float) -> None:
         """Say how much address space the child may have, how many threads of the processor its matrix products may
-        use, and how long its start may take (it needs about 2 s)."""
-        self._memory_bytes, self._threads = memory_bytes, threads
+        use, with whom it trains, and how long its start may take (it needs about 2 s)."""
+        self._memory_bytes, self._threads, self._place = memory_bytes, threads, place
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._study: Prepare | None = None
@@ -112,7 +124,8 @@ class TrainerProcess:
         return self
 
     def _start(self, door: int) -> subprocess.Popen[bytes]:
-        numbers = map(str, (self._memory_bytes, door, self._threads))
+        place = self._place
+        numbers = map(str, (self._memory_bytes, door, self._threads, place.rank, place.count, *place.links))
         return subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), *numbers],
             stdin=subprocess.PIPE,
@@ -122,7 +135,7 @@ class TrainerProcess:
             env=_ENVIRONMENT,
             cwd="/",
             start_new_session=True,
-            pass_fds=(door,),
+            pass_fds=(door, *place.links),
         )
 
     def __exit__(self, *_: object) -> None:

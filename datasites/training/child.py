@@ -35,6 +35,7 @@ from datasites.training.rehearsal import rehearse
 from datasites.training.study import Study, prepare_study
 from datasites.training.trainer import local_training
 from datasites.training.unit_file import UnitFile, open_units
+from datasites.training.workers import Workers, workers_of
 from policies.errors import CloisterError, RefusedError
 from policies.statements.schema import as_text
 
@@ -43,13 +44,14 @@ _DESCRIPTOR = struct.Struct("i")
 _SHARE_OF_MEMORY = 4
 
 
-def main(memory_bytes: int, door: int, threads: int) -> None:
+def main(memory_bytes: int, door: int, threads: int, rank: int, count: int, *links: int) -> None:
     """Serve one study, and end when the other end of the pipe closes.
 
     Args:
         memory_bytes: most address space the process may have.
         door: the descriptor of the Unix socket through which the snapshot comes.
         threads: how many of the processor's threads it may use once it is locked down, which takes a single one.
+        rank: which of the `count` workers of this study it is; the `links` are described at `workers_of`.
     """
     output = os.dup(1)
     os.dup2(2, 1)
@@ -61,12 +63,13 @@ def main(memory_bytes: int, door: int, threads: int) -> None:
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
+    workers = workers_of(rank, count, links)
     study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY)
     load = parse_message(Load, read_frame(_INPUT, maximum_body=0))
     training, holdout = open_units(_receive(entrance))
     write_frame(output, message_frame(Loaded()))
     while True:
-        _round(output, study, load, training, holdout)
+        _round(output, study, load, training, holdout, workers)
 
 
 def _lock_down(output: int, memory_bytes: int, door: int) -> tuple[str, ...]:
@@ -110,14 +113,14 @@ def _receive(entrance: socket.socket) -> int:
     return descriptor
 
 
-def _round(output: int, study: Study, load: Load, training: UnitFile, holdout: UnitFile) -> None:
+def _round(output: int, study: Study, load: Load, training: UnitFile, holdout: UnitFile, workers: Workers) -> None:
     frame = read_frame(_INPUT, maximum_body=4 * study.loss.program.parameter_count)
     asked = parse_message(Round, frame)
     model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))
     update, metrics = np.empty(0, "<f4"), np.empty(0, "<f8")
     if asked.trains:
         nominal = load.nominal_training_units
-        update = local_training(study.loss, model, training, study.training, nominal, asked.number).numpy()
+        update = local_training(study.loss, model, training, study.training, nominal, asked.number, workers).numpy()
     if asked.evaluates:
         metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units)
     header = Result(metrics=metrics.size, update=update.size).canonical()

@@ -1,6 +1,7 @@
 """One site's training in one round: DP-SGD (Abadi et al. 2016) over a tensor program, one privacy unit at a time."""
 
 from collections.abc import Mapping
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -12,11 +13,18 @@ from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
+from datasites.training.workers import ALONE, Workers
 from policies.terms import Training
 
 
 def local_training(
-    loss: PreparedProgram, model: Tensor, data: Units, training: Training, nominal_units: int, round_number: int
+    loss: PreparedProgram,
+    model: Tensor,
+    data: Units,
+    training: Training,
+    nominal_units: int,
+    round_number: int,
+    workers: Workers = ALONE,
 ) -> Tensor:
     """Take the `training.local_steps` noised steps of a round from `model`; the change: float32 [parameter_count],
     finite.
@@ -29,8 +37,10 @@ def local_training(
 
     Args:
         model: the global model, float32 [parameter_count], parameters by name in C order.
-        nominal_units: the manifest's public number of training units.
+        data: this worker's units.
+        nominal_units: the manifest's public number of training units, those of all workers together.
         round_number: from 1; the learning rate depends on it.
+        workers: who trains together; each returns the same change.
     """
     trained = {name: TrainedParameter(value.clone()) for name, value in unflatten(model, loss.program).items()}
     optimizer = SecretNoiseOptimizer(
@@ -38,14 +48,19 @@ def local_training(
     )
     sampling = SecretStream()
     values = {name: parameter.detach() for name, parameter in trained.items()}
-    places = capacity(nominal_units, training.sampling_rate)
+    places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     for learning_rate in training.learning_rates(round_number):
         optimizer.set_learning_rate(learning_rate)
         units = sample(sampling, len(data), training.sampling_rate)
         for chunk in padded_chunks(drawing, units, places, loss.chunk):
             _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))
-        _finish_step(optimizer, trained)
+        workers.collect([parameter.summed_grad for parameter in optimizer.params])
+        if workers.leads:
+            _finish_step(optimizer, trained)
+        else:
+            _leave_step(optimizer)
+        workers.follow(list(values.values()))
     return torch.nan_to_num(flatten(values, loss.program) - model)
 
 
@@ -66,3 +81,9 @@ def _finish_step(optimizer: SecretNoiseOptimizer, trained: Mapping[str, TrainedP
         parameter.grad_sample = torch.zeros((0, *parameter.shape))
     optimizer.step()
     optimizer.zero_grad()
+
+
+def _leave_step(optimizer: SecretNoiseOptimizer) -> None:
+    """Forget the step's sum: the leader has it, and takes the step."""
+    for parameter in optimizer.params:
+        parameter.summed_grad = None

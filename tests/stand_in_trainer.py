@@ -2,10 +2,10 @@
 
 from datasites.execution.trainer_messages import Prepare, Prepared, Ready, Result
 from policies.terms import Terms
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 
 READY = Ready(layers=("seccomp",), refusal=None).canonical()
-PREPARED = Prepared(refusal=None).canonical()
+PREPARED = Prepared(refusal=None, cache_bytes=0).canonical()
 
 
 def result_frame(update: int, metrics: int) -> bytes:
@@ -48,6 +48,7 @@ def study_of(terms: Terms) -> Prepare:
         evaluation=terms.evaluation,
         parameter_count=terms.programs.parameter_count,
         record=columns(1, "float32"),
+        size=data_size(1, 1),
     )
 
 

@@ -14,8 +14,19 @@ from policies.terms import Evaluation, Training
 MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
 """A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
 
+MAXIMUM_CACHE_BYTES = 64 * 2**30
+"""Most that one trainer may keep on disk of what it computes once for each record."""
 
 Units = Annotated[int, Field(ge=0, le=100_000_000)]
+CacheBytes = Annotated[int, Field(ge=0, le=MAXIMUM_CACHE_BYTES)]
+
+
+class DataSize(StrictModel):
+    """A data set's public size: the manifest's numbers of units, and the most records of one unit."""
+
+    nominal_training_units: Units
+    nominal_holdout_units: Units
+    maximum_records: Annotated[int, Field(ge=1, le=1000)]
 
 
 class Prepare(StrictModel):
@@ -28,14 +39,16 @@ class Prepare(StrictModel):
     evaluation: Evaluation
     parameter_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
     record: RecordForm
+    size: DataSize
 
 
 class Load(StrictModel):
-    """The data: the snapshot, as an open descriptor that comes through the door. Answered by `Loaded`."""
+    """The data: open descriptors that come through the door. Answered by `Loaded`.
+
+    They are the snapshot, to be read, and if the trainer wanted one, an empty file without a name, for its cache.
+    """
 
     type: Literal["load"] = "load"
-    nominal_training_units: Units
-    nominal_holdout_units: Units
 
 
 class Round(StrictModel):
@@ -57,10 +70,14 @@ class Ready(StrictModel):
 
 
 class Prepared(StrictModel):
-    """The study can be trained, or why not: no data had been handed over yet, so the reason may be told."""
+    """The study can be trained, or why not: no data had been handed over yet, so the reason may be told.
+
+    `cache_bytes` is the size of the file that the trainer wants for its cache, a public number; 0 if it wants none.
+    """
 
     type: Literal["prepared"] = "prepared"
     refusal: Text | None
+    cache_bytes: CacheBytes
 
 
 class Loaded(StrictModel):

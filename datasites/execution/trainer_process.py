@@ -95,10 +95,25 @@ class TrainerProcess:
     layers: tuple[str, ...] = ()
     """What holds the child, for the audit log: see `datasites.sandbox.lockdown.lock_down`."""
 
-    def __init__(self, *, memory_bytes: int, threads: int = 1, place: Place = ALONE, start_seconds: float) -> None:
+    cache_bytes = 0
+    """How large a file the child needs for what it computes once; it is handed in with the data."""
+
+    def __init__(
+        self,
+        *,
+        memory_bytes: int,
+        threads: int = 1,
+        place: Place = ALONE,
+        start_seconds: float,
+        cache_bytes: int = 0,
+    ) -> None:
         """Say how much address space the child may have, how many threads of the processor its matrix products may
-        use, with whom it trains, and how long its start may take (it needs about 2 s)."""
+        use, with whom it trains, and how long its start may take (it needs about 2 s).
+
+        Of what it computes once for each record it may keep `cache_bytes` on disk.
+        """
         self._memory_bytes, self._threads, self._place = memory_bytes, threads, place
+        self._most_cache_bytes = cache_bytes
         self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._study: Prepare | None = None
@@ -125,7 +140,8 @@ class TrainerProcess:
 
     def _start(self, door: int) -> subprocess.Popen[bytes]:
         place = self._place
-        numbers = map(str, (self._memory_bytes, door, self._threads, place.rank, place.count, *place.links))
+        limits = (self._memory_bytes, door, self._most_cache_bytes, self._threads)
+        numbers = map(str, (*limits, place.rank, place.count, *place.links))
         return subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), *numbers],
             stdin=subprocess.PIPE,
@@ -156,6 +172,8 @@ class TrainerProcess:
     def prepare(self, study: Prepare, parameters: Iterable[Piece], size: int, *, seconds: float) -> None:
         """Hand over the study and its parameter file, to be checked completely before any data is there.
 
+        Afterwards `cache_bytes` says how large a file it needs beside the data.
+
         Args:
             parameters: the file's `size` bytes, in pieces of any size; each is sent before the next is asked for.
 
@@ -166,23 +184,25 @@ class TrainerProcess:
         if answer.refusal is not None:
             self._end()
             raise InvalidInputError(answer.refusal)
-        self._study = study
+        if answer.cache_bytes > self._most_cache_bytes:
+            raise self._failed("asked for a larger cache than it may have")
+        self._study, self.cache_bytes = study, answer.cache_bytes
 
-    def load(self, snapshot: int, nominal: Load, *, seconds: float) -> None:
+    def load(self, snapshot: int, cache: int | None, *, seconds: float) -> None:
         """Hand over the data: the read-only descriptor of a checked snapshot; the door shuts behind it.
 
         Args:
-            nominal: the manifest's public numbers of units.
+            cache: the descriptor of an empty file of `cache_bytes`, to be read and written by the child alone.
         """
         door, self._door = self._door, None
         if door is None:
             raise ConflictError("The trainer was given its data already; start another one.")
         with door:
             try:
-                socket.send_fds(door, [b"\0"], [snapshot])
+                socket.send_fds(door, [b"\0"], [snapshot] if cache is None else [snapshot, cache])
             except OSError as error:
                 raise self._failed("ended, or did not answer in time") from error
-        self._ask(nominal.canonical(), 0, (), Loaded, seconds)
+        self._ask(Load().canonical(), 0, (), Loaded, seconds)
 
     def round(
         self, model: Iterable[Piece], *, number: int, trains: bool, evaluates: bool, seconds: float

@@ -4,8 +4,9 @@ from collections.abc import Set
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
 from datasites.execution.approval import required_parameters
+from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import DataSize, Prepare
 from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
 from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
@@ -13,7 +14,7 @@ from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
-from policies.errors import CloisterError, NotAuthenticError
+from policies.errors import CloisterError, NotAuthenticError, UnavailableError
 from policies.programs.digests import MODEL_DOMAIN
 
 _MEMORY_BYTES = 8 << 30
@@ -43,6 +44,7 @@ class Trainers:
                 memory_bytes=_MEMORY_BYTES,
                 threads=self._threads(),
                 start_seconds=request.terms.deadlines.setup_seconds,
+                cache_bytes=room_for_cache(self._site.home.snapshots),
             )
             trainer.__enter__()
             self._running[request.digest] = trainer
@@ -82,18 +84,17 @@ class Trainers:
         try:
             if snapshot.layout.manifest != data_set.manifest.digest():
                 raise NotAuthenticError("The snapshot was made by another manifest than the stored one; restore it.")
-            nominal = Load(
-                nominal_training_units=data_set.manifest.training_units,
-                nominal_holdout_units=data_set.manifest.holdout_units,
-            )
             self._loaded[request.digest] = snapshot  # from here on a stop kills it; before, it found nothing to kill
             with reading(self._site.engine) as connection:
                 if is_stopped(connection, self._site) or rests_on_revoked(connection, request):
                     raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
-            trainer.load(snapshot.descriptor, nominal, seconds=seconds)
-        except CloisterError:
+            with cache_file(self._site.home.snapshots, trainer.cache_bytes) as cache:
+                trainer.load(snapshot.descriptor, cache, seconds=seconds)
+        except CloisterError as error:
             self._loaded.pop(request.digest, None)
             snapshot.close()
+            if isinstance(error, UnavailableError):  # no room on the disk, before the trainer had data
+                raise TrainerFailedError(str(error), was_killed=True) from error
             raise
 
     def is_running(self, request: Request) -> bool:
@@ -135,6 +136,11 @@ class Trainers:
             evaluation=terms.evaluation,
             parameter_count=terms.programs.parameter_count,
             record=manifest.record_form(),
+            size=DataSize(
+                nominal_training_units=manifest.training_units,
+                nominal_holdout_units=manifest.holdout_units,
+                maximum_records=manifest.privacy_unit.maximum_records,
+            ),
         )
         size, parameters = required_parameters(self._site, request)
         trainer.prepare(study, parameters, size, seconds=terms.deadlines.setup_seconds)

@@ -14,7 +14,7 @@ _OPEN_FILES = 64
 _ANY_FOLDER = "/proc"
 
 
-def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
+def lock_down(memory_bytes: int, door: int | None = None, file_bytes: int = 0) -> tuple[str, ...]:
     """Take away files, network, other processes and further memory from this process, for good.
 
     Afterwards nothing can be opened, only the open descriptors be read and written, so everything must have been
@@ -24,6 +24,7 @@ def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
     Args:
         memory_bytes: most address space the process may have.
         door: the connected Unix socket on which the process may still be handed open files; it should close it after.
+        file_bytes: how long a file that it is handed may become; it opens none itself.
 
     Returns the layers that hold, such as "seccomp", for the audit log.
 
@@ -32,7 +33,7 @@ def lock_down(memory_bytes: int, door: int | None = None) -> tuple[str, ...]:
     """
     if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise RefusedError("A process with several threads cannot be locked down; start it with one.")
-    limit_resources(memory_bytes=memory_bytes, open_files=_OPEN_FILES)
+    limit_resources(memory_bytes=memory_bytes, open_files=_OPEN_FILES, file_bytes=file_bytes)
     try:
         kernel.give_up_privileges()
     except OSError as error:

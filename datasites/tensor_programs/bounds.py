@@ -6,6 +6,7 @@ behaviour depends on values, what does not raise here does not raise on data.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -16,11 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from datasites.tensor_programs.interpret import interpret
+from datasites.tensor_programs.interpret import Interpreted, interpret
 from datasites.tensor_programs.operations import TORCH_TYPES
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose, check_program
-from policies.programs.format import Input, Program
+from policies.programs.format import Program
 
 MAXIMUM_BYTES = 2 * 1024**3
 """Most bytes of intermediate values that one record may need, over everything that its computation allocates."""
@@ -28,7 +29,8 @@ MAXIMUM_BYTES = 2 * 1024**3
 MAXIMUM_OPERATIONS = 20_000_000_000
 """Most arithmetic operations that one record may need."""
 
-_RECORDS = 2
+RECORDS = 2
+"""So many are computed at a time where costs are measured."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,29 @@ class Cost:
     operations: int
 
 
+@dataclass(frozen=True)
+class RecordValue:
+    """Shape and type of one value that is there once for each record."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it takes."""
+        return self.elements * self.dtype.itemsize
+
+
 class _TooCostlyError(Exception):
     pass
 
 
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
@@ -56,9 +76,10 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         values = [value for value in tree_leaves(result) if isinstance(value, Tensor)]
         elements = sum(value.numel() for value in values)
         count = flop_registry.get(func.overloadpacket)
-        self.operations += count(*args, **(kwargs or {}), out_val=result) if count else elements
+        if not func.is_view:
+            self.operations += count(*args, **(kwargs or {}), out_val=result) if count else elements
         self.bytes += sum(value.numel() * value.element_size() for value in values)
-        if self.bytes > _RECORDS * MAXIMUM_BYTES or self.operations > _RECORDS * MAXIMUM_OPERATIONS:
+        if self.bytes > RECORDS * MAXIMUM_BYTES or self.operations > RECORDS * MAXIMUM_OPERATIONS:
             raise _TooCostlyError
         return result
 
@@ -71,7 +92,16 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
             would need more than `MAXIMUM_BYTES` or `MAXIMUM_OPERATIONS`.
     """
     check_program(program, kind=kind)
-    run = interpret(program)
+    record = [RecordValue(tuple(entry.shape), TORCH_TYPES[entry.dtype]) for entry in (program.feature, program.target)]
+    return measure(program, interpret(program), record, kind=kind)
+
+
+def measure(program: Program, run: Interpreted, record: Sequence[RecordValue], *, kind: Purpose) -> Cost:
+    """What `run` (the program, or a part of it that gives its outputs) costs for one record of these values.
+
+    Raises:
+        InvalidInputError: as `check_bounds`.
+    """
     trained = [entry.name for entry in program.parameters]
 
     def outputs(values: dict[str, Tensor], record: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -88,13 +118,16 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
         return outputs({**parameters, **constants}, record)[0]
 
     # Outermost is the meter, then the fake tensors: transforms are taken apart before either sees an operation.
-    with FakeTensorMode(), _Meter() as meter:
-        values = {entry.name: _empty(entry) for entry in (*program.parameters, *program.constants)}
-        records = [_empty(program.feature, _RECORDS), _empty(program.target, _RECORDS)]
+    with FakeTensorMode(), Meter() as meter:
+        values = {
+            entry.name: torch.empty(entry.shape, dtype=TORCH_TYPES[entry.dtype])
+            for entry in (*program.parameters, *program.constants)
+        }
+        records = [torch.empty((RECORDS, *value.shape), dtype=value.dtype) for value in record]
         constants = {name: value for name, value in values.items() if name not in trained}
         before = Cost(meter.bytes, meter.operations)
         try:
-            records += [torch.empty((_RECORDS, *draw.shape)) for draw in program.draws]
+            records += [torch.empty((RECORDS, *draw.shape)) for draw in program.draws]
             if kind == "loss":
                 parameters = {name: values[name] for name in trained}
                 vmap(grad(loss), in_dims=(None, None, 0))(parameters, constants, records)
@@ -109,11 +142,7 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
             raise InvalidInputError(
                 f"The {kind} program does not fit together ({_first_line(error)}); export the plan again."
             ) from error
-    return Cost(-(-(meter.bytes - before.bytes) // _RECORDS), -(-(meter.operations - before.operations) // _RECORDS))
-
-
-def _empty(entry: Input, *leading: int) -> Tensor:
-    return torch.empty((*leading, *entry.shape), dtype=TORCH_TYPES[entry.dtype])
+    return Cost(-(-(meter.bytes - before.bytes) // RECORDS), -(-(meter.operations - before.operations) // RECORDS))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The trainer's process: locks itself down, then takes a study, its data and its rounds.
 
-Messages come and go over two pipes; the data comes as one open file, read-only, through a socket that is then closed.
+Messages come and go over two pipes; the data comes as one open file, read-only, through a socket that is then closed,
+and beside it, if the study needs one, comes an empty file for what is computed once of each record.
 
 It answers an error by ending: after the data is in, not even the kind of error crosses to the datasite's process.
 """
@@ -30,11 +31,12 @@ from datasites.execution.trainer_messages import (
 )
 from datasites.sandbox.frames import read_frame, write_frame, write_stream
 from datasites.sandbox.lockdown import lock_down
+from datasites.training.data import Units
 from datasites.training.evaluation import local_evaluation
+from datasites.training.load_units import load_units
 from datasites.training.rehearsal import rehearse
 from datasites.training.study import Study, prepare_study
 from datasites.training.trainer import local_training
-from datasites.training.unit_file import UnitFile, open_units
 from datasites.training.workers import Workers, workers_of
 from policies.errors import CloisterError, RefusedError
 from policies.statements.schema import as_text
@@ -44,12 +46,13 @@ _DESCRIPTOR = struct.Struct("i")
 _SHARE_OF_MEMORY = 4
 
 
-def main(memory_bytes: int, door: int, threads: int, rank: int, count: int, *links: int) -> None:
+def main(memory_bytes: int, door: int, cache_bytes: int, threads: int, rank: int, count: int, *links: int) -> None:
     """Serve one study, and end when the other end of the pipe closes.
 
     Args:
         memory_bytes: most address space the process may have.
         door: the descriptor of the Unix socket through which the snapshot comes.
+        cache_bytes: how long the file may become that comes beside it.
         threads: how many of the processor's threads it may use once it is locked down, which takes a single one.
         rank: which of the `count` workers of this study it is; the `links` are described at `workers_of`.
     """
@@ -59,22 +62,22 @@ def main(memory_bytes: int, door: int, threads: int, rank: int, count: int, *lin
     torch.set_flush_denormal(True)
     rehearse()
     entrance = socket.socket(fileno=door)
-    layers = _lock_down(output, memory_bytes, door)
+    layers = _lock_down(output, memory_bytes, door, cache_bytes)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
     workers = workers_of(rank, count, links)
-    study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY)
-    load = parse_message(Load, read_frame(_INPUT, maximum_body=0))
-    training, holdout = open_units(_receive(entrance))
+    study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY, cache_bytes)
+    parse_message(Load, read_frame(_INPUT, maximum_body=0))
+    training, holdout = load_units(study, *_receive(entrance))
     write_frame(output, message_frame(Loaded()))
     while True:
-        _round(output, study, load, training, holdout, workers)
+        _round(output, study, training, holdout, workers)
 
 
-def _lock_down(output: int, memory_bytes: int, door: int) -> tuple[str, ...]:
+def _lock_down(output: int, memory_bytes: int, door: int, cache_bytes: int) -> tuple[str, ...]:
     try:
-        return lock_down(memory_bytes, door)
+        return lock_down(memory_bytes, door, cache_bytes)
     except RefusedError as error:
         write_frame(output, message_frame(Ready(layers=(), refusal=as_text(str(error)))))
         raise
@@ -91,38 +94,38 @@ def _end_with_parent() -> Never:
     os._exit(1)
 
 
-def _prepare(output: int, memory_bytes: int) -> Study:
+def _prepare(output: int, memory_bytes: int, cache_bytes: int) -> Study:
     frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES)
     try:
-        study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes)
+        study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes, cache_bytes)
     except CloisterError as error:
-        write_frame(output, message_frame(Prepared(refusal=as_text(str(error)))))
+        write_frame(output, message_frame(Prepared(refusal=as_text(str(error)), cache_bytes=0)))
         raise
-    write_frame(output, message_frame(Prepared(refusal=None)))
+    write_frame(output, message_frame(Prepared(refusal=None, cache_bytes=study.cache_bytes)))
     return study
 
 
-def _receive(entrance: socket.socket) -> int:
-    """The one descriptor that is handed in; no further one can come."""
+def _receive(entrance: socket.socket) -> tuple[int, int | None]:
+    """The descriptors of the snapshot, and of the cache if one comes; nothing further can come."""
     with entrance:
         # Not socket.recv_fds, which imports a module when it is called.
-        _, ((_, _, content),), _, _ = entrance.recvmsg(1, socket.CMSG_SPACE(_DESCRIPTOR.size))
-    descriptor: int = _DESCRIPTOR.unpack(content)[0]
-    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+        _, ((_, _, content),), _, _ = entrance.recvmsg(1, socket.CMSG_SPACE(2 * _DESCRIPTOR.size))
+    snapshot, *caches = (number for (number,) in _DESCRIPTOR.iter_unpack(content))
+    if fcntl.fcntl(snapshot, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
         raise RefusedError("The data came in a file that could be written to.")
-    return descriptor
+    return snapshot, caches[0] if caches else None
 
 
-def _round(output: int, study: Study, load: Load, training: UnitFile, holdout: UnitFile, workers: Workers) -> None:
+def _round(output: int, study: Study, training: Units, holdout: Units, workers: Workers) -> None:
     frame = read_frame(_INPUT, maximum_body=4 * study.loss.program.parameter_count)
     asked = parse_message(Round, frame)
     model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))
     update, metrics = np.empty(0, "<f4"), np.empty(0, "<f8")
     if asked.trains:
-        nominal = load.nominal_training_units
+        nominal = study.size.nominal_training_units
         update = local_training(study.loss, model, training, study.training, nominal, asked.number, workers).numpy()
     if asked.evaluates:
-        metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, load.nominal_holdout_units)
+        metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, study.size.nominal_holdout_units)
     header = Result(metrics=metrics.size, update=update.size).canonical()
     write_stream(
         output, header, metrics.nbytes + update.nbytes, (metrics.view(np.uint8).data, update.view(np.uint8).data)

@@ -35,7 +35,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from datasites.catalog.shards import open_shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
-from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Load, Prepare
+from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepare
 from datasites.execution.trainer_process import Place, TrainerProcess
 from datasites.protocol.private_files import read_private_file, write_private_file
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
@@ -46,11 +46,10 @@ _PORT = "cloister-leader-port"
 
 
 class DistributedRound(StrictModel):
-    """Which round it is, the manifest's public numbers of units over all shards, and what each machine may use."""
+    """Which round it is, and what each machine may use; `study.json` counts the units of all shards."""
 
     version: Literal["cloister-distributed-round/1"] = "cloister-distributed-round/1"
     number: Annotated[int, Field(ge=1, le=10_000)]
-    nominal: Load
     threads: Annotated[int, Field(ge=1, le=256)]
     memory_bytes: Annotated[int, Field(ge=2**30, le=2**44)]
     seconds: Annotated[int, Field(ge=1, le=604_800)]
@@ -97,7 +96,7 @@ def main(study: Path, shards: Path, secret: Path, update: Path) -> None:
         for end in ends:
             end.close()  # the trainer has it; so its end is noticed
         trainer.prepare(asked, (contents["parameters"],), len(contents["parameters"]), seconds=todo.seconds)
-        trainer.load(shard.descriptor, todo.nominal, seconds=todo.seconds)
+        trainer.load(shard.descriptor, None, seconds=todo.seconds)
         result = trainer.round(
             (contents["model"],), number=todo.number, trains=True, evaluates=False, seconds=todo.seconds
         )

@@ -1,11 +1,14 @@
 """A rehearsal: one tiny study without data, so that all that torch loads at first use is loaded before the lockdown."""
 
+import os
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
-from datasites.execution.trainer_messages import Prepare
+from datasites.execution.trainer_messages import DataSize, Prepare
+from datasites.training.cache_file import CacheFile
 from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
 from datasites.training.study import prepare_study
@@ -41,11 +44,22 @@ def rehearse() -> None:
             features=TensorForm(shape=(2,), dtype="float32", choices=None),
             target=TensorForm(shape=(), dtype="float32", choices=None),
         ),
+        size=DataSize(nominal_training_units=2, nominal_holdout_units=2, maximum_records=1),
     )
-    study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES)
+    study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES, 0)
     nobody = UnitData((torch.zeros(0, 1, 2), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     local_training(study.loss, torch.zeros(2), nobody, study.training, 2, 1)
     local_evaluation(study.metrics, torch.zeros(2), nobody, study.evaluation, 2)
+    _rehearse_cache()
+
+
+def _rehearse_cache() -> None:
+    row = np.zeros(1, [("value0", "<f4", (1,))])
+    descriptor = os.memfd_create("rehearsal")
+    file = CacheFile(descriptor, 0, row.dtype)
+    file.append(row)
+    file.read(np.zeros(1, np.int64))
+    os.close(descriptor)
 
 
 def _program(output: str, compare: str, options: dict[str, Any]) -> str:

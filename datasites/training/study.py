@@ -1,28 +1,49 @@
 """A study as the trainer holds it: both programs ready, and the numbers of the terms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepare
+from torch import Tensor
+
+from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSize, Prepare
 from datasites.tensor_programs.load import load_parameters
+from datasites.training.data import capacity
+from datasites.training.frozen_prefix import FrozenPrefix, split
 from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.errors import InvalidInputError
-from policies.programs.check import check_pair, check_record
-from policies.programs.format import parse_program
+from policies.programs.check import Purpose, check_pair, check_record
+from policies.programs.format import Program, parse_program
 from policies.terms import Evaluation, Training
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What every round of the study uses."""
+    """What every round of the study uses.
+
+    Where there is a prefix, the program is the rest of it, and takes what the prefix gave of each record.
+    """
 
     loss: PreparedProgram
     metrics: PreparedProgram
+    training_prefix: FrozenPrefix | None
+    holdout_prefix: FrozenPrefix | None
     training: Training
     evaluation: Evaluation
+    size: DataSize
+
+    @property
+    def cache_bytes(self) -> int:
+        """The size of the file that the prefixes' values take."""
+        prefixes = (self.training_prefix, self.holdout_prefix)
+        return sum(prefix.cache_bytes for prefix in prefixes if prefix is not None)
 
 
-def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int) -> Study:
+def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_bytes: int) -> Study:
     """Check everything a study brings, before any data is there.
+
+    Args:
+        memory_bytes: what one chunk of a computation may need.
+        cache_bytes: what may be kept on disk of what is computed once.
 
     Raises:
         InvalidInputError: a program is not allowed, or programs, parameters, terms and data set do not fit together.
@@ -37,9 +58,42 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int) -> Stu
     if set(metrics.output_names) != set(message.evaluation.metrics):
         raise InvalidInputError("The metrics program computes other metrics than the terms name.")
     values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
+    loss_part, training_prefix = _prepared(loss, values, message, "loss", memory_bytes, cache_bytes)
+    left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
+    metrics_part, holdout_prefix = _prepared(metrics, values, message, "metrics", memory_bytes, left)
     return Study(
-        loss=prepare_program(loss, kind="loss", values=values, memory_bytes=memory_bytes),
-        metrics=prepare_program(metrics, kind="metrics", values=values, memory_bytes=memory_bytes),
+        loss=loss_part,
+        metrics=metrics_part,
+        training_prefix=training_prefix,
+        holdout_prefix=holdout_prefix,
         training=message.training,
         evaluation=message.evaluation,
+        size=message.size,
     )
+
+
+def _prepared(
+    program: Program, values: Mapping[str, Tensor], message: Prepare, kind: Purpose, memory_bytes: int, room: int
+) -> tuple[PreparedProgram, FrozenPrefix | None]:
+    """What rounds compute, and what is computed once before, if that pays and `room` bytes hold it."""
+    whole = prepare_program(program, kind=kind, values=values, memory_bytes=memory_bytes)
+    size, training = message.size, message.training
+    if kind == "loss":
+        places = capacity(size.nominal_training_units, 1.0)
+        a_step = capacity(size.nominal_training_units, training.sampling_rate)
+        otherwise = training.rounds * training.local_steps * a_step
+    else:
+        places = capacity(size.nominal_holdout_units, 1.0)
+        otherwise = len(message.evaluation.models) * places
+    parts = split(
+        whole,
+        places=places,
+        otherwise=otherwise,
+        records=size.maximum_records,
+        kind=kind,
+        memory_bytes=memory_bytes,
+    )
+    if parts is None or parts[0].cache_bytes > room:
+        return whole, None
+    prefix, rest = parts
+    return rest, prefix

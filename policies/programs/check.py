@@ -28,8 +28,8 @@ def check_program(program: Program, *, kind: Purpose) -> None:
     for number, node in enumerate(program.nodes):
         if kind == "metrics" and node.op in RANDOM:
             raise InvalidInputError(
-                f"Node {number} ({node.op}) of the metrics program draws random numbers; only a loss may: leave them out "
-                "where the model is in eval mode."
+                f"Node {number} ({node.op}) of the metrics program draws random numbers; only a loss may: leave them "
+                "out where the model is in eval mode."
             )
 
 

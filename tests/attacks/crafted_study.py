@@ -16,7 +16,7 @@ from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
 MEMORY = 4 * 2**30
@@ -72,6 +72,7 @@ def study(nodes: Nodes) -> Prepare:
         evaluation=Evaluation(models=(0,), metrics=("first",), noise_multiplier=1.0),
         parameter_count=3,
         record=columns(3, "float32"),
+        size=data_size(60, 20),
     )
 
 

@@ -14,7 +14,6 @@ from safetensors.numpy import load, save
 
 from datasites.catalog.parquet_reader import _Columns
 from datasites.catalog.snapshot import open_snapshot, snapshot_commitment
-from datasites.execution.trainer_messages import Load
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.training import unit_file
 from datasites.training.data import padded_chunks, sample
@@ -25,7 +24,6 @@ from tests.fuzz.seeds import DECODED_ROWS, PARAMETERS, TRAINER
 from tests.unit_arrays import UnitArrays, opened, write_units
 
 MEMORY = 4 * 2**30
-NOMINAL = Load(nominal_training_units=60, nominal_holdout_units=20)
 KEY = bytes(32)
 
 
@@ -57,7 +55,7 @@ def test_a_trainer_started_later_has_no_other_studys_data_open(snapshot: Path) -
         assert not os.get_inheritable(checked.descriptor)
         first = stack.enter_context(TrainerProcess(memory_bytes=MEMORY, start_seconds=60))
         first.prepare(TRAINER[0], (PARAMETERS,), len(PARAMETERS), seconds=60)
-        first.load(checked.descriptor, NOMINAL, seconds=30)
+        first.load(checked.descriptor, None, seconds=30)
         second = stack.enter_context(TrainerProcess(memory_bytes=MEMORY, start_seconds=60))
         assert [name for name in open_files(first) if name.endswith(".snapshot")] == [str(snapshot)]
         assert [name for name in open_files(second) if name.endswith(".snapshot")] == []

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasites.execution.trainer_messages import Load
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.training.data import UnitData
 from datasites.training.per_unit import unit_gradients
@@ -28,6 +27,7 @@ from tests.attacks.crafted_study import (
     training,
     weights,
 )
+from tests.record_forms import data_size
 from tests.unit_arrays import UnitArrays, opened
 
 
@@ -123,19 +123,20 @@ def test_the_trainer_flushes_denormal_numbers_to_zero(tmp_path: Path) -> None:
         ("linear", [4, 0], {}),
         ("select", [5], {"dim": 0, "index": 0}),
     ]
-    exact = study(nodes).model_copy(update={"training": training(noise_multiplier=0.1, clipping_norm=1e-3)})
+    exact = study(nodes).model_copy(
+        update={"training": training(noise_multiplier=0.1, clipping_norm=1e-3), "size": data_size(1, 1)}
+    )
 
     def update(value: float) -> float:
         everybody = UnitArrays(
             np.full((400, 1, 3), value, np.float32), np.zeros((400, 1), np.float32), np.ones((400, 1), bool)
         )
-        nominal = Load(nominal_training_units=1, nominal_holdout_units=1)
         with (
             opened(tmp_path, everybody, everybody) as snapshot,
             TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
         ):
             trainer.prepare(exact, (weights(),), len(weights()), seconds=30)
-            trainer.load(snapshot, nominal, seconds=30)
+            trainer.load(snapshot, None, seconds=30)
             result = collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=30))
         return float(np.linalg.norm(result))
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from datasites.execution import trainer_process
-from datasites.execution.trainer_messages import Load, Prepared, Ready, Result
+from datasites.execution.trainer_messages import Prepared, Ready, Result
 from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
 from policies.errors import InvalidInputError
 from tests.attacks.crafted_study import MEMORY, MODEL, SQUARE, ZEROS, collected, study, weights
@@ -101,7 +101,7 @@ def frame(header: bytes, body: bytes = b"") -> bytes:
 
 
 READY = frame(Ready(layers=("seccomp",), refusal=None).canonical())
-PREPARED = frame(Prepared(refusal=None).canonical())
+PREPARED = frame(Prepared(refusal=None, cache_bytes=0).canonical())
 RESULT = Result(metrics=0, update=3).canonical()
 
 
@@ -189,7 +189,7 @@ def test_a_failure_after_the_data_is_in_crosses_as_one_opaque_sentence(
         TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer,
     ):
         trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=30)
-        trainer.load(snapshot, Load(nominal_training_units=2, nominal_holdout_units=2), seconds=30)
+        trainer.load(snapshot, None, seconds=30)
         with pytest.raises(TrainerFailedError) as caught:
             collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=30))
     assert str(caught.value) == (

@@ -20,7 +20,7 @@ from tests.benchmarks.plan import FEATURES, WidePlan
 from tests.benchmarks.scene import SMALLEST_SAMPLING_RATE, UNITS, ask
 from tests.demo.commands import environment
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 
 _MEMORY_BYTES = 2 << 30
 
@@ -85,8 +85,9 @@ def main(parameters: int, repeats: int) -> None:
         evaluation=Evaluation(models=(), metrics=exported.metrics.output_names, noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
         record=columns(FEATURES, "float32"),
+        size=data_size(UNITS, 0),
     )
-    study = prepare_study(message, exported.parameters, _MEMORY_BYTES)
+    study = prepare_study(message, exported.parameters, _MEMORY_BYTES, 0)
     units = UnitData((torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1)), torch.ones(UNITS, 1, dtype=torch.bool))
     model = torch.zeros(exported.parameter_count)
     local_training(study.loss, model, units, training, UNITS, 1)

@@ -54,7 +54,7 @@ from tests.attacks import honest_log
 from tests.attacks.honest_sum import HONEST_WITH_SUM, SUM_OPENED
 from tests.conftest import CLINIC
 from tests.one_study import INITIAL, LOSS, METRICS, RUN, SOURCE, STUDY, make_terms
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 
 
 def key_bytes(name: str) -> bytes:
@@ -189,11 +189,12 @@ TRAINER: tuple[StrictModel, ...] = (
         evaluation=TERMS.evaluation,
         parameter_count=6,
         record=columns(6, "int64"),
+        size=data_size(75, 25),
     ),
-    Load(nominal_training_units=75, nominal_holdout_units=25),
+    Load(),
     Round(number=1, trains=True, evaluates=False),
     Ready(layers=("seccomp", "landlock"), refusal=None),
-    Prepared(refusal="The loss is not allowed."),
+    Prepared(refusal="The loss is not allowed.", cache_bytes=0),
     Loaded(),
     Result(metrics=2, update=6),
 )

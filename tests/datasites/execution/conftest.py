@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 from tests.unit_arrays import UnitArrays, opened
 
 INPUTS = [
@@ -58,6 +58,7 @@ def study() -> Prepare:
         evaluation=Evaluation(models=(0,), metrics=("probability",), noise_multiplier=1.0),
         parameter_count=3,
         record=columns(3, "float32"),
+        size=data_size(400, 100, 2),
     )
 
 
@@ -74,8 +75,3 @@ def snapshot(tmp_path: Path) -> Iterator[int]:
     holdout = UnitArrays(np.zeros((100, 2, 3), np.float32), np.zeros((100, 2), np.float32), np.ones((100, 2), bool))
     with opened(tmp_path, training, holdout) as descriptor:
         yield descriptor
-
-
-@pytest.fixture
-def nominal() -> Load:
-    return Load(nominal_training_units=400, nominal_holdout_units=100)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.terms import Evaluation, Training
 from researcher.export import export
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 from tests.researcher.convolution_plans import PIXELS, LeNetPlan
 from tests.unit_arrays import UnitArrays, opened
 
@@ -43,6 +43,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
     spent, _ = epsilon([GaussianMechanism(TRAINING.noise_multiplier, TRAINING.sampling_rate, steps)], DELTA)
     assert spent < 5
     exported = export(LeNetPlan(), columns(PIXELS, "int64"))
+    training, holdout = digits(slice(TRAINED)), digits(slice(TRAINED, None))
     study = Prepare(
         loss=exported.loss.canonical().decode(),
         metrics=exported.metrics.canonical().decode(),
@@ -50,18 +51,17 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
         record=columns(PIXELS, "int64"),
+        size=data_size(TRAINED, len(holdout.mask)),
     )
-    training, holdout = digits(slice(TRAINED)), digits(slice(TRAINED, None))
     named = dict(exported.model.named_parameters())
     model = np.concatenate([named[entry.name].detach().numpy().ravel() for entry in exported.loss.parameters])
-    nominal = Load(nominal_training_units=TRAINED, nominal_holdout_units=len(holdout.mask))
     accuracies = []
     with (
         opened(tmp_path, training, holdout) as snapshot,
         TrainerProcess(memory_bytes=4 * 2**30, start_seconds=60) as trainer,
     ):
         trainer.prepare(study, (exported.parameters,), len(exported.parameters), seconds=60)
-        trainer.load(snapshot, nominal, seconds=30)
+        trainer.load(snapshot, None, seconds=30)
         for number in range(TRAINING.rounds + 1):
             trains = number < TRAINING.rounds
             result = trainer.round(

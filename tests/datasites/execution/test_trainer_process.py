@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from datasites.execution import trainer_process
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
 from policies.errors import ConflictError, InvalidInputError, RefusedError
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 from tests.unit_arrays import UnitArrays, opened
 
 MEMORY = 4 * 2**30
@@ -48,13 +48,12 @@ def test_a_study_from_its_first_round_to_its_last(
     study: Prepare,
     parameters: bytes,
     snapshot: int,
-    nominal: Load,
 ) -> None:
     assert {"resource-limits", "no-new-privileges", "seccomp"} <= set(trainer.layers)
     with pytest.raises(ConflictError, match="prepare"):
         trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=1)
     trainer.prepare(study, (parameters,), len(parameters), seconds=30)
-    trainer.load(snapshot, nominal, seconds=30)
+    trainer.load(snapshot, None, seconds=30)
 
     first = trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=30)
     assert first.metrics is None
@@ -124,11 +123,10 @@ def test_a_round_past_its_deadline_is_stopped(
     study: Prepare,
     parameters: bytes,
     snapshot: int,
-    nominal: Load,
 ) -> None:
     endless = study.training.model_copy(update={"local_steps": 10_000})
     trainer.prepare(study.model_copy(update={"training": endless}), (parameters,), len(parameters), seconds=30)
-    trainer.load(snapshot, nominal, seconds=30)
+    trainer.load(snapshot, None, seconds=30)
     child, start = process_id(trainer), time.monotonic()
     with pytest.raises(TrainerFailedError, match="in time"):
         trainer.round(ZEROS, number=1, trains=True, evaluates=False, seconds=0.5)
@@ -147,7 +145,7 @@ def test_a_computing_child_ends_when_the_datasite_is_killed(
     code = f"""
 import sys, threading, numpy as np
 from pathlib import Path
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
 folder = Path({str(tmp_path)!r})
 trainer = TrainerProcess(memory_bytes={MEMORY}, start_seconds=60)
@@ -158,7 +156,7 @@ else:
 study = Prepare.model_validate_json((folder / "study.json").read_bytes())
 trainer.prepare(study, ((folder / "parameters").read_bytes(),), len((folder / "parameters").read_bytes()), seconds=30)
 with (folder / "units.snapshot").open("rb") as file:
-    trainer.load(file.fileno(), Load(nominal_training_units=400, nominal_holdout_units=100), seconds=30)
+    trainer.load(file.fileno(), None, seconds=30)
 print(trainer._process.pid, flush=True)
 trainer.round((bytes(12),), number=1, trains=True, evaluates=False, seconds=300)
 """
@@ -184,7 +182,7 @@ def test_a_machine_that_cannot_lock_the_child_down_is_told_so(monkeypatch: pytes
 
 
 def test_a_file_that_could_be_written_to_or_is_no_snapshot_is_not_taken(
-    study: Prepare, parameters: bytes, snapshot: int, nominal: Load, tmp_path: Path
+    study: Prepare, parameters: bytes, snapshot: int, tmp_path: Path
 ) -> None:
     units = tmp_path / "units.snapshot"
     (tmp_path / "other").write_bytes(units.read_bytes()[:-1])
@@ -192,26 +190,26 @@ def test_a_file_that_could_be_written_to_or_is_no_snapshot_is_not_taken(
         with TrainerProcess(memory_bytes=MEMORY, start_seconds=60) as trainer, path.open(mode) as file:
             trainer.prepare(study, (parameters,), len(parameters), seconds=30)
             with pytest.raises(TrainerFailedError, match="ended"):
-                trainer.load(file.fileno(), nominal, seconds=30)
+                trainer.load(file.fileno(), None, seconds=30)
 
 
 def test_data_is_handed_over_once_and_the_door_is_shut(
-    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load
+    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int
 ) -> None:
     trainer.prepare(study, (parameters,), len(parameters), seconds=30)
-    trainer.load(snapshot, nominal, seconds=30)
+    trainer.load(snapshot, None, seconds=30)
     targets = [entry.readlink().name for entry in Path(f"/proc/{process_id(trainer)}/fd").iterdir()]
     assert "units.snapshot" in targets
     assert not any(target.startswith("socket:") for target in targets)
     with pytest.raises(ConflictError, match="already"):
-        trainer.load(snapshot, nominal, seconds=30)
+        trainer.load(snapshot, None, seconds=30)
 
 
 def test_a_file_cut_off_while_it_is_used_ends_the_trainer(
-    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, nominal: Load, tmp_path: Path
+    trainer: TrainerProcess, study: Prepare, parameters: bytes, snapshot: int, tmp_path: Path
 ) -> None:
     trainer.prepare(study, (parameters,), len(parameters), seconds=30)
-    trainer.load(snapshot, nominal, seconds=30)
+    trainer.load(snapshot, None, seconds=30)
     os.truncate(tmp_path / "units.snapshot", 1000)
     with pytest.raises(TrainerFailedError, match="ended"):
         trainer.round(np.zeros(3, np.float32), number=1, trains=True, evaluates=False, seconds=30)
@@ -232,10 +230,14 @@ def test_a_trainer_needs_far_less_memory_than_its_data_have(
     one_step = study.training.model_copy(update={"local_steps": 1, "sampling_rate": 0.1, "noise_multiplier": 0.1})
     with opened(tmp_path, many, few) as descriptor:
         size = os.fstat(descriptor).st_size
-        trainer.prepare(study.model_copy(update={"training": one_step}), (parameters,), len(parameters), seconds=30)
+        trainer.prepare(
+            study.model_copy(update={"training": one_step, "size": data_size(units, 100, 200)}),
+            (parameters,),
+            len(parameters),
+            seconds=30,
+        )
         before = peak_bytes(process_id(trainer))
-        nominal = Load(nominal_training_units=units, nominal_holdout_units=100)
-        trainer.load(descriptor, nominal, seconds=30)
+        trainer.load(descriptor, None, seconds=30)
         done = trainer.round(np.zeros(3, np.float32), number=1, trains=True, evaluates=True, seconds=120)
         grown = peak_bytes(process_id(trainer)) - before
     assert done.update is not None

@@ -13,7 +13,7 @@ from policies.errors import InvalidInputError
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 
 PARAMETERS = {"bias": torch.zeros(1), "weight": torch.zeros(1, 3)}
 
@@ -37,11 +37,12 @@ def message(logistic: PreparedProgram, two_metrics: PreparedProgram) -> Prepare:
         evaluation=Evaluation(models=(0,), metrics=("target", "first"), noise_multiplier=1.0),
         parameter_count=4,
         record=columns(3, "float32"),
+        size=data_size(2, 2),
     )
 
 
 def test_a_study_that_fits_is_prepared(message: Prepare) -> None:
-    study = prepare_study(message, save(PARAMETERS), 2**24)
+    study = prepare_study(message, save(PARAMETERS), 2**24, 0)
     assert study.loss.program.parameter_count == 4
     assert study.loss.chunk > 1
 
@@ -59,21 +60,23 @@ def test_a_study_that_fits_is_prepared(message: Prepare) -> None:
 )
 def test_what_does_not_fit_is_refused_with_the_reason(message: Prepare, change: dict[str, object], reason: str) -> None:
     with pytest.raises(InvalidInputError, match=reason):
-        prepare_study(message.model_copy(update=change), save(PARAMETERS), 2**24)
+        prepare_study(message.model_copy(update=change), save(PARAMETERS), 2**24, 0)
 
 
 def test_an_operation_off_the_list_is_refused(message: Prepare) -> None:
     document = json.loads(message.loss)
     document["nodes"][0]["op"] = "from_file"
     with pytest.raises(InvalidInputError, match="from_file"):
-        prepare_study(message.model_copy(update={"loss": canonical_bytes(document).decode()}), save(PARAMETERS), 2**24)
+        prepare_study(
+            message.model_copy(update={"loss": canonical_bytes(document).decode()}), save(PARAMETERS), 2**24, 0
+        )
 
 
 def test_parameters_of_another_shape_are_refused(message: Prepare) -> None:
     with pytest.raises(InvalidInputError, match="weight"):
-        prepare_study(message, save({**PARAMETERS, "weight": torch.zeros(3, 1)}), 2**24)
+        prepare_study(message, save({**PARAMETERS, "weight": torch.zeros(3, 1)}), 2**24, 0)
 
 
 def test_a_program_too_large_for_the_trainers_memory_is_refused(message: Prepare) -> None:
     with pytest.raises(InvalidInputError, match="smaller model"):
-        prepare_study(message, save(PARAMETERS), 100)
+        prepare_study(message, save(PARAMETERS), 100, 0)

@@ -1,0 +1,101 @@
+"""A program in two parts: a prefix that no trained parameter reaches, computed once a record, and the rest of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import vmap
+
+from datasites.tensor_programs.bounds import RecordValue
+from datasites.tensor_programs.frozen_part import find_cut, worth_keeping
+from datasites.tensor_programs.interpret import Interpreted, interpret_part
+from datasites.tensor_programs.node_costs import node_costs
+from datasites.training.cache_file import TAG_BYTES
+from datasites.training.data import UnitData, Units, padded_chunks
+from datasites.training.prepared import PreparedProgram, prepare_part
+from policies.programs.check import Purpose
+
+_FILE_TYPES = {torch.float32: "<f4", torch.int64: "<i8", torch.bool: "|b1"}
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenPrefix:
+    """The part to compute once: (constants, features, target) → `values`; at most `chunk` units at a time.
+
+    `places` is for how many units it is computed, a public number, however many there are; each has up to `records`.
+    """
+
+    run: Interpreted
+    constants: Mapping[str, Tensor]
+    values: tuple[RecordValue, ...]
+    chunk: int
+    places: int
+    records: int
+
+    @property
+    def unit_type(self) -> np.dtype[Any]:
+        """A unit's row: for each of its records, all values that cross; and a mask, 1 where there is a record."""
+        fields = [
+            (f"value{place}", _FILE_TYPES[value.dtype], (self.records, *value.shape))
+            for place, value in enumerate(self.values)
+        ]
+        return np.dtype([*fields, ("mask", "?", (self.records,))])
+
+    @property
+    def cache_bytes(self) -> int:
+        """What all its rows take in a `CacheFile`."""
+        return self.places * (self.unit_type.itemsize + TAG_BYTES)
+
+    def rows(self, data: Units) -> Iterator[NDArray[Any]]:
+        """The rows of all units of `data` in their order, then rows without a record up to `places`.
+
+        Each record is computed on its own, as if there were no other.
+        """
+        compute, left = vmap(self.run, in_dims=(None, 0, 0)), max(self.places, len(data))
+        for chunk in padded_chunks(data, torch.arange(len(data)), self.places, self.chunk):
+            rows = np.zeros(len(chunk), self.unit_type)
+            rows["mask"] = chunk.mask.numpy()
+            for place in range(self.records):
+                with torch.no_grad():
+                    results = compute(self.constants, *chunk.at(place))
+                for number, result in enumerate(results):
+                    rows[f"value{number}"][:, place] = result.numpy()
+            yield rows[:left]
+            left -= len(rows[:left])
+
+    def unit_data(self, rows: NDArray[Any]) -> UnitData:
+        """What is in rows of `rows` as the rest of the program takes it."""
+        record = tuple(torch.from_numpy(rows[f"value{place}"].copy()) for place in range(len(self.values)))
+        return UnitData(record, torch.from_numpy(rows["mask"].copy()))
+
+
+def split(
+    whole: PreparedProgram, *, places: int, otherwise: int, records: int, kind: Purpose, memory_bytes: int
+) -> tuple[FrozenPrefix, PreparedProgram] | None:
+    """The program's prefix and the rest of it, if a cache between them pays; else None.
+
+    Args:
+        places: for how many units the prefix is computed once.
+        otherwise: for how many units it would be computed without a cache.
+        records: the most records of a unit.
+        memory_bytes: what one chunk of the rest may need.
+    """
+    costs = node_costs(whole.program)
+    cut = find_cut(whole.program, costs)
+    if cut is None or not worth_keeping(cut, costs, once=places, otherwise=otherwise):
+        return None
+    target = len(whole.program.inputs) - 1
+    values = tuple(costs[number].value for number in cut.values)
+    prefix = FrozenPrefix(
+        run=interpret_part(whole.program, (target - 1, target), cut.values),
+        constants=whole.constants,
+        values=values,
+        chunk=whole.chunk,
+        places=places,
+        records=records,
+    )
+    return prefix, prepare_part(whole, cut.values, values, kind=kind, memory_bytes=memory_bytes)

@@ -1,6 +1,7 @@
 """Terms: what a study asks for and an approval grants; the same for its whole cohort, frozen, with one digest."""
 
 from functools import lru_cache
+from math import sqrt
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -12,6 +13,10 @@ from policies.training_choices import Optimizer, Schedule
 MAXIMUM_TERMS_BYTES = 256 * 1024
 _MOST_MASK_KEYS = 14_000
 _LEAST_NOISE_MULTIPLIER = 0.1
+_MOST_METRICS, _MOST_HISTOGRAMS, _MOST_BINS = 64, 8, 1000
+
+MAXIMUM_COUNTS = 2 * (_MOST_METRICS + _MOST_HISTOGRAMS * _MOST_BINS)
+"""Most numbers that one measurement gives."""
 
 NoiseMultiplier = Annotated[float, Field(ge=0, le=1e6)]
 """σ, the noise's standard deviation over the sensitivity: at least 0.1, or 0 where the terms promise no privacy."""
@@ -67,18 +72,62 @@ class Training(StrictModel):
         return tuple(self.learning_rate * self.schedule.factor(first + it, steps) for it in range(self.local_steps))
 
 
-class Evaluation(StrictModel):
-    """Metrics on holdout units: which global models are measured (0 is the initial one) and under what noise.
+def score_outputs(name: str) -> tuple[str, str]:
+    """What the metrics program calls the score that has this name, and its label."""
+    return f"{name}_score", f"{name}_label"
 
-    Each unit contributes v and 1 − v for each metric v in [0, 1]: the L2 sensitivity is √(number of metrics).
+
+class Histogram(StrictModel):
+    """A score in [0, 1], counted in `bins` equal bins, apart for records labelled 0 and 1: for AUROC and calibration.
+
+    The metrics program gives it as two outputs, `NAME_score` and `NAME_label`.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,56}$")]
+    bins: Annotated[int, Field(ge=2, le=_MOST_BINS)]
+
+    @property
+    def outputs(self) -> tuple[str, str]:
+        """What the metrics program calls its score and its label."""
+        return score_outputs(self.name)
+
+
+class Evaluation(StrictModel):
+    """What is measured on holdout units, of which global models (0 is the initial one), and under what noise.
+
+    A unit contributes v and 1 − v for each metric v in [0, 1], and to each histogram a vector of non-negative numbers
+    that sum to 1. Each of these is at most 1 long, so the L2 sensitivity of all is √(metrics + histograms).
     """
 
     models: Annotated[tuple[Annotated[int, Field(ge=0, le=10_000)], ...], Field(max_length=10_001)]
     metrics: Annotated[
         tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")], ...],
-        Field(min_length=1, max_length=64),
+        Field(min_length=1, max_length=_MOST_METRICS),
     ]
+    histograms: Annotated[tuple[Histogram, ...], Field(max_length=_MOST_HISTOGRAMS)]
     noise_multiplier: NoiseMultiplier
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        figures = [*self.metrics, *(it.name for it in self.histograms)]
+        if len(set(figures)) != len(figures) or len(set(self.outputs)) != len(self.outputs):
+            raise ValueError("metrics and histograms, and the outputs that they are made from, need distinct names")
+        return self
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The results of the metrics program, in its order: the metrics, then each histogram's score and label."""
+        return (*self.metrics, *(output for it in self.histograms for output in it.outputs))
+
+    @property
+    def counts(self) -> int:
+        """How many numbers one measurement gives: two a metric, two a bin of each histogram."""
+        return 2 * (len(self.metrics) + sum(it.bins for it in self.histograms))
+
+    @property
+    def noise_deviation(self) -> float:
+        """The standard deviation of the noise that one site adds to each of these numbers."""
+        return self.noise_multiplier * sqrt(len(self.metrics) + len(self.histograms))
 
 
 class SecureAveraging(StrictModel):

@@ -1,6 +1,5 @@
 """From a training plan to what a site runs: two tensor programs and initial parameters, compared with the plan."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,11 @@ from datasites.tensor_programs.bounds import check_bounds
 from datasites.tensor_programs.load import save_parameters
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose
-from policies.programs.format import WORD, Input, Kind, Program
+from policies.programs.format import Input, Kind, Program
 from policies.record_form import RecordForm
 from policies.statements.schema import describe_validation_error
 from researcher.faithfulness import Sample, check_faithful, draw_sample
+from researcher.measured import MeasuredNames, measured_names, measured_values
 from researcher.plan import TrainingPlan
 from researcher.plan_source import own_classes, plan_source
 from researcher.source_lines import line_that_names
@@ -26,7 +26,6 @@ from researcher.translation.call import DTYPES
 from researcher.translation.graph import translate
 from researcher.translation.table import HANDLERS
 
-_MAXIMUM_METRICS = 64
 _LARGEST = torch.finfo(torch.float32).max
 
 
@@ -35,7 +34,8 @@ class ExportedPlan:
     """What a study brings along.
 
     `parameters` is the safetensors file with the initial parameters and the constants of both programs; `model` the
-    plan's model, with those parameters, for results to load trained ones into.
+    plan's model, with those parameters, for results to load trained ones into; `measured` names the metrics program's
+    results.
     """
 
     loss: Program
@@ -44,6 +44,7 @@ class ExportedPlan:
     source: str
     parameter_count: int
     model: nn.Module
+    measured: MeasuredNames
 
 
 def export(plan: TrainingPlan, record: RecordForm) -> ExportedPlan:
@@ -65,15 +66,19 @@ def export(plan: TrainingPlan, record: RecordForm) -> ExportedPlan:
 
 
 def _export(plan: TrainingPlan, model: nn.Module, sample: Sample) -> ExportedPlan:
-    metric_names = _metric_names(plan, model, sample)
-    loss_line, metrics_line = annotated(plan.loss), annotated(plan.metrics)
+    measured = _measured_names(plan, model, sample)
+
+    def measure(output: Tensor, target: Tensor) -> Mapping[str, Tensor]:
+        return measured_values(plan, output, target)
+
+    loss_line, measured_line = annotated(plan.loss), annotated(measure)
 
     def loss_of(output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return (loss_line(output, target),)
 
     def metrics_of(output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        values = metrics_line(output, target)
-        return tuple(values[name].to(torch.float32).reshape(()) for name in metric_names)
+        values = measured_line(output, target)
+        return tuple(values[name].to(torch.float32).reshape(()) for name in measured.outputs)
 
     one = sample.features[0], sample.targets[0]
     loss_trace = trace(model, loss_of, one, "loss")
@@ -90,10 +95,10 @@ def _export(plan: TrainingPlan, model: nn.Module, sample: Sample) -> ExportedPla
         _input("target", "target", one[1]),
     )
     loss = _program(loss_trace, inputs, ("loss",), "loss")
-    metrics = _program(metrics_trace, inputs, metric_names, "metrics")
+    metrics = _program(metrics_trace, inputs, measured.outputs, "metrics")
     parameters = save_parameters({**trained, **constants}, loss)
-    check_faithful(plan, model, sample, loss, metrics, parameters)
-    return ExportedPlan(loss, metrics, parameters, plan_source(plan, model), loss.parameter_count, model)
+    check_faithful(plan, model, sample, loss, metrics, measured, parameters)
+    return ExportedPlan(loss, metrics, parameters, plan_source(plan, model), loss.parameter_count, model, measured)
 
 
 def _check_batches(plan: TrainingPlan, model: nn.Module) -> None:
@@ -114,22 +119,15 @@ def _trained(model: nn.Module, loss: Traced) -> Mapping[str, Tensor]:
     return trained
 
 
-def _metric_names(plan: TrainingPlan, model: nn.Module, sample: Sample) -> tuple[str, ...]:
+def _measured_names(plan: TrainingPlan, model: nn.Module, sample: Sample) -> MeasuredNames:
     """Run the plan once as ordinary torch, so that its mistakes appear as themselves and not inside an export."""
     with torch.no_grad():
         loss = plan.loss(model(sample.features[:1]), sample.targets[:1])
         with evaluating(model):
-            metrics = plan.metrics(model(sample.features[:1]), sample.targets[:1])
+            measured = measured_names(plan, model(sample.features[:1]), sample.targets[:1])
     if not isinstance(loss, Tensor) or loss.shape != () or loss.dtype != torch.float32:
         raise InvalidInputError("The plan's loss must return one float32 number: the mean or the sum over the batch.")
-    if not isinstance(metrics, dict) or not 1 <= len(metrics) <= _MAXIMUM_METRICS:
-        raise InvalidInputError(f"The plan's metrics must return a dict of 1 to {_MAXIMUM_METRICS} named tensors.")
-    for name, value in metrics.items():
-        if not isinstance(name, str) or not re.match(WORD, name):
-            raise InvalidInputError(f"The metric name {name!r} must be lower-case letters, digits and underscores.")
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            raise InvalidInputError(f"The metric {name!r} must be a tensor: a mean over the batch, or [B] values.")
-    return tuple(metrics)
+    return measured
 
 
 def _finite(constant: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from policies.errors import InvalidInputError
 from policies.programs.format import Draw, Program, parse_program
 from policies.record_form import RecordForm, TensorForm
 from researcher.given_numbers import GivenNumbers, Source, in_order, steady
+from researcher.measured import MeasuredNames, measured_values
 from researcher.plan import TrainingPlan
 from researcher.source_lines import line_of_function
 from researcher.tracing import evaluating
@@ -57,7 +58,13 @@ def _draw(form: TensorForm, count: int, generator: torch.Generator) -> Tensor:
 
 
 def check_faithful(
-    plan: TrainingPlan, model: nn.Module, sample: Sample, loss: Program, metrics: Program, parameters: bytes
+    plan: TrainingPlan,
+    model: nn.Module,
+    sample: Sample,
+    loss: Program,
+    metrics: Program,
+    measured: MeasuredNames,
+    parameters: bytes,
 ) -> None:
     """Compare the programs, as a site would parse and load them, with the plan itself, record by record and in a batch.
 
@@ -68,7 +75,7 @@ def check_faithful(
     loss, metrics = parse_program(loss.canonical()), parse_program(metrics.canonical())
     values = load_parameters(parameters, loss, maximum_bytes=len(parameters))
     _check_gradients(plan, model, sample, loss, values)
-    _check_metrics(plan, model, sample, metrics, values)
+    _check_metrics(plan, model, sample, metrics, measured, values)
 
 
 def _check_gradients(
@@ -109,12 +116,17 @@ def _check_gradients(
 
 
 def _check_metrics(
-    plan: TrainingPlan, model: nn.Module, sample: Sample, program: Program, values: dict[str, Tensor]
+    plan: TrainingPlan,
+    model: nn.Module,
+    sample: Sample,
+    program: Program,
+    measured: MeasuredNames,
+    values: dict[str, Tensor],
 ) -> None:
     run = interpret(program)
     results = vmap(lambda feature, target: run(values, feature, target))(sample.features, sample.targets)
     with torch.no_grad(), evaluating(model):
-        batch = plan.metrics(model(sample.features), sample.targets)
+        batch = measured_values(plan, model(sample.features), sample.targets)
     for name, by_program in zip(program.output_names, results, strict=True):
         whole = batch[name].to(torch.float32)
         expected = by_program if whole.numel() == by_program.numel() else by_program.mean()
@@ -127,6 +139,11 @@ def _check_metrics(
             raise InvalidInputError(
                 f"The metric {name!r} leaves [0, 1] on random records, and sites would clip it; scale it, for example "
                 "with .clamp(0, 1)."
+            )
+        if name in measured.labels and not bool(((by_program == 0) | (by_program == 1)).all()):
+            raise InvalidInputError(
+                f"The result {name!r} is neither 0 nor 1 on random records; give each score a label such as "
+                "(target == 2)."
             )
 
 

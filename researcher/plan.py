@@ -44,3 +44,11 @@ class TrainingPlan(ABC):
 
         Sites average them over their holdout units under noise; values outside [0, 1] would be clipped there.
         """
+
+    def scores(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Named scores for AUROC and calibration, none by default: each a score in [0, 1] and its label 0 or 1, [B].
+
+        For several classes give one for each class that matters: its probability, and whether it is the true one.
+        Sites count the scores of their holdout units in bins, apart by label, under noise; no single score leaves them.
+        """
+        return {}

@@ -16,6 +16,7 @@ from policies.terms import (
     CohortMember,
     Deadlines,
     Evaluation,
+    Histogram,
     Privacy,
     Programs,
     SecureAveraging,
@@ -40,6 +41,7 @@ class Ask:
 
     `sampling_rate` is the probability with which each unit is drawn in a step; `evaluate` lists the global models that
     are measured on holdout units (0 is the initial one, `rounds` the final one): the fewer, the less noise on each.
+    `histogram_bins` is in how many bins the plan's scores are counted: the more, the finer, and the more noise in all.
     `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
     `schedule` says how the learning rate goes over all `rounds` × `local_steps` of a site; `optimizer` starts anew in
     each round.
@@ -55,6 +57,7 @@ class Ask:
     privacy: Privacy | None
     rounds: int
     evaluate: tuple[int, ...]
+    histogram_bins: int = 20
     local_steps: int = 1
     retries: int = 1
     sampling_rate: float = 0.5
@@ -109,7 +112,8 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
             ),
             evaluation=Evaluation(
                 models=ask.evaluate,
-                metrics=exported.metrics.output_names,
+                metrics=exported.measured.metrics,
+                histograms=tuple(Histogram(name=name, bins=ask.histogram_bins) for name in exported.measured.scores),
                 noise_multiplier=_noise_multiplier(ask.privacy, 1.0, measurements),
             ),
             secure_averaging=ask.secure_averaging,

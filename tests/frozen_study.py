@@ -9,6 +9,7 @@ from torch import Tensor
 from datasites.execution.trainer_messages import Prepare
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns, data_size
 
 WIDTH, GIVEN = 512, 4
@@ -75,8 +76,9 @@ def study(*, rounds: int = 20, local_steps: int = 5, records: int = 2) -> Prepar
             noise_multiplier=1e-9,
             clipping_norm=1.0,
             learning_rate=0.5,
+            **PLAIN_STEPS,
         ),
-        evaluation=Evaluation(models=tuple(range(rounds)), metrics=("score",), noise_multiplier=1e-9),
+        evaluation=Evaluation(models=tuple(range(rounds)), metrics=("score",), histograms=(), noise_multiplier=1e-9),
         parameter_count=GIVEN,
         record=columns(3, "float32"),
         size=data_size(60, 20, records),

@@ -92,7 +92,7 @@ def make_terms(
             "learning_rate": 0.1,
             **PLAIN_STEPS_AS_JSON,
         },
-        "evaluation": {"models": [0, 3], "metrics": ["probability"], "noise_multiplier": 8.0},
+        "evaluation": {"models": [0, 3], "metrics": ["probability"], "histograms": [], "noise_multiplier": 8.0},
         "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 20, "update_range": 4.0},
         "privacy": {"epsilon": 5.0, "delta": 1e-6},
         "deadlines": {"setup_seconds": 60, "round_seconds": 60},

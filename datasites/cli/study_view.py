@@ -69,6 +69,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
     """Everything about a study, for its owner: a paragraph, what changed, findings and cost, then the whole."""
     request, terms = shown.request, shown.request.terms
     training, evaluation, averaging = terms.training, terms.evaluation, terms.secure_averaging
+    measured = (*evaluation.metrics, *(f"{it.name} scores in {it.bins} bins" for it in evaluation.histograms))
     console.print(f"[bold]Request {request.number}: {escape(terms.title)}[/] ({request.status})\n")
     console.print(escape(shown.summary) + "\n")
     print_difference(shown.difference)
@@ -102,7 +103,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
             f"{training.retries} rounds repeated after a stop; {steps_in_words(training)}",
             "Privacy": f"{_promise(shown)}; sampling rate {training.sampling_rate:g}, noise multiplier "
             f"{training.noise_multiplier:g}, clipping norm {training.clipping_norm:g}",
-            "Holdout metrics": f"{', '.join(evaluation.metrics)} of models {', '.join(map(str, evaluation.models))}, "
+            "Holdout metrics": f"{', '.join(measured)} of models {', '.join(map(str, evaluation.models))}, "
             f"noise multiplier {evaluation.noise_multiplier:g}"
             if evaluation.models
             else "none",

@@ -9,7 +9,7 @@ from policies.jobs.endings import Layers
 from policies.programs.format import MAXIMUM_ELEMENTS
 from policies.record_form import RecordForm
 from policies.statements.schema import Model, StrictModel, Text, parse_model
-from policies.terms import Evaluation, Training
+from policies.terms import MAXIMUM_COUNTS, Evaluation, Training
 
 MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
 """A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
@@ -90,7 +90,7 @@ class Result(StrictModel):
     """A round's result: body = `metrics` numbers of float64, then `update` numbers of float32, all little-endian."""
 
     type: Literal["result"] = "result"
-    metrics: Annotated[int, Field(ge=0, le=200)]
+    metrics: Annotated[int, Field(ge=0, le=MAXIMUM_COUNTS)]
     update: Annotated[int, Field(ge=0, le=MAXIMUM_ELEMENTS)]
 
 

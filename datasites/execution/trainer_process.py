@@ -73,9 +73,9 @@ ALONE = Place(0, 1, ())
 class RoundResult:
     """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
 
-    `metrics` is float64 [2 × metrics] if it evaluated. `update` is float32 [parameter_count] in blocks, read from the
-    trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked for.
-    `layers` held the trainer meanwhile.
+    `metrics` is float64 [evaluation.counts] if it evaluated. `update` is float32 [parameter_count] in blocks, read
+    from the trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked
+    for. `layers` held the trainer meanwhile.
     """
 
     metrics: NDArray[np.float64] | None
@@ -218,7 +218,7 @@ class TrainerProcess:
             raise ConflictError("The trainer has no study yet; prepare it first.")
         deadline = time.monotonic() + seconds
         due = Result(
-            metrics=2 * len(self._study.evaluation.metrics) if evaluates else 0,
+            metrics=self._study.evaluation.counts if evaluates else 0,
             update=self._study.parameter_count if trains else 0,
         )
         size = 8 * due.metrics + 4 * due.update

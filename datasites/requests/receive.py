@@ -150,6 +150,8 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFil
         if expected != got:
             raise NotAuthenticError(f"The {what} that arrived is not the one whose digest the terms carry.")
     check_pair(loss, metrics)
-    if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.metrics:
-        raise InvalidInputError("The terms name another number of parameters, or other metrics, than the programs.")
+    if loss.parameter_count != terms.programs.parameter_count or metrics.output_names != terms.evaluation.outputs:
+        raise InvalidInputError(
+            "The terms name another number of parameters, or other metrics or histograms, than the programs."
+        )
     check_record(loss, data_set.manifest.record_form())

@@ -1,4 +1,4 @@
-"""The layout of a round's vector: the update's coordinates, then the metrics' counts, as the terms fix them."""
+"""The layout of a round's vector: the update's coordinates, then the evaluation's counts, as the terms fix them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,10 +24,11 @@ _Number = TypeVar("_Number", bound=np.generic)
 
 @dataclass(frozen=True)
 class Opened:
-    """What one sum tells: the weighted average of the updates, and the metrics' counts added over the cohort.
+    """What one sum tells: the weighted average of the updates, and the evaluation's counts added over the cohort.
 
     `update` gives one float64 a parameter, block after block and once only, or is None in a round that does not train.
-    `metrics` has for each metric Σ v, then Σ (1 − v) (noised, float64), or is None in a round that does not evaluate.
+    `metrics` has for each metric Σ v and Σ (1 − v), then for each histogram label 0's bins and label 1's (noised,
+    float64), or is None in a round that does not evaluate.
     """
 
     update: Iterator[NDArray[np.float64]] | None

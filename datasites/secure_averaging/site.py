@@ -33,7 +33,7 @@ def masked_blocks(
 
     Args:
         update_blocks: the update, float32[parameter_count] in blocks of any size; none in a round that does not train.
-        metrics: noised counts, float64[2 × metrics], or None in a round that does not evaluate.
+        metrics: noised counts, float64 [evaluation.counts], or None in a round that does not evaluate.
         round_key: the raw private half of this site's advertised key for this round.
         roster: the advertisements that `verify_roster` accepted.
         context: `round_context` of that roster, this round and its global model.

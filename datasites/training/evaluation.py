@@ -1,7 +1,6 @@
-"""A model's metrics on holdout units, as noised sums: a release like any other."""
+"""A model's metrics and score histograms on holdout units, as noised sums: a release like any other."""
 
-from collections.abc import Mapping
-from math import sqrt
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from datasites.tensor_programs.load import unflatten
-from datasites.training.data import UnitData, Units, capacity, padded_chunks
+from datasites.training.data import Units, capacity, padded_chunks
+from datasites.training.histograms import histogram
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from policies.terms import Evaluation
@@ -19,36 +19,44 @@ from policies.terms import Evaluation
 def local_evaluation(
     metrics: PreparedProgram, model: Tensor, data: Units, evaluation: Evaluation, nominal_units: int
 ) -> NDArray[np.float64]:
-    """For each metric of the terms, in their order, noised Σ v and Σ (1 − v) over units: float64 [2 × metrics].
+    """Noised sums over units of what each contributes, in the order of the terms: float64 [evaluation.counts].
 
-    v is a unit's mean over its records of the metric, clipped to [0, 1] (not finite counts as 0). A unit moves the
-    sums by at most √metrics, as v² + (1 − v)² ≤ 1; the noise has standard deviation `noise_multiplier` × √metrics.
-    The ratio of the two sums is the average without a private count.
+    For each metric, Σ v and Σ (1 − v): v is a unit's mean over its records of the metric, clipped to [0, 1] (not finite
+    counts as 0). For each histogram, label 0's bins and then label 1's: a unit adds the mean over its records of their
+    places, each a vector with a single 1 (see `histogram`). The ratio of a metric's two sums is the average without a
+    private count.
+
+    A unit moves the sums by at most √(metrics + histograms) in length: v² + (1 − v)² ≤ 1 for each metric, and a mean of
+    vectors of length 1 is no longer than 1. The noise's standard deviation is `noise_multiplier` times that.
     """
     values = {**metrics.constants, **unflatten(model, metrics.program)}
-    names = evaluation.metrics
-    sums = torch.zeros((len(names), 2), dtype=torch.float64)
     everybody = torch.arange(len(data))
+    sums = torch.zeros(evaluation.counts, dtype=torch.float64)
     for chunk in padded_chunks(data, everybody, capacity(nominal_units, 1.0), metrics.chunk):
-        means = _unit_means(metrics, values, chunk, names)
-        present = chunk.mask.any(1, keepdim=True)
-        sums[:, 0] += torch.where(present, means, 0.0).sum(0)
-        sums[:, 1] += torch.where(present, 1 - means, 0.0).sum(0)
-    noise = SecretStream().normals(2 * len(names))
-    result: NDArray[np.float64] = sums.flatten().numpy() + evaluation.noise_multiplier * sqrt(len(names)) * noise
-    return result
+        run = vmap(metrics.run, in_dims=(None, *[0] * len(chunk.record)))
+        records = chunk.mask.sum(1, keepdim=True).clamp(min=1).double()
+        totals = torch.zeros((len(chunk), len(evaluation.metrics)), dtype=torch.float64)
+        for place in range(chunk.mask.shape[1]):
+            results = dict(zip(metrics.program.output_names, run(values, *chunk.at(place)), strict=True))
+            present = chunk.mask[:, place, None]
+            totals += torch.where(present, _clipped([results[name] for name in evaluation.metrics]), 0.0)
+            sums[2 * len(evaluation.metrics) :] += _histograms(results, (present / records).squeeze(1), evaluation)
+        means = torch.stack([totals / records, 1 - totals / records], 2).flatten(1)
+        sums[: means.shape[1]] += torch.where(chunk.mask.any(1, keepdim=True), means, 0.0).sum(0)
+    noise = SecretStream().normals(evaluation.counts)
+    noised: NDArray[np.float64] = sums.numpy() + evaluation.noise_deviation * noise
+    return noised
 
 
-def _unit_means(
-    metrics: PreparedProgram, values: Mapping[str, Tensor], data: UnitData, names: tuple[str, ...]
-) -> Tensor:
-    """Each unit's mean of each metric over its records, in [0, 1]: (units, metrics) float64."""
-    order = [metrics.program.output_names.index(name) for name in names]
-    on_records = vmap(metrics.run, in_dims=(None, *[0] * len(data.record)))
-    totals = torch.zeros((len(data.mask), len(names)), dtype=torch.float64)
-    for place in range(data.mask.shape[1]):
-        results = on_records(values, *data.at(place))
-        measured = torch.stack([results[position] for position in order], 1).double()
-        clipped = torch.where(measured.isfinite(), measured, 0.0).clamp(0.0, 1.0)
-        totals += torch.where(data.mask[:, place, None], clipped, 0.0)
-    return totals / data.mask.sum(1, keepdim=True).clamp(min=1)
+def _clipped(measured: Sequence[Tensor]) -> Tensor:
+    values = torch.stack(list(measured), 1).double()
+    return torch.where(values.isfinite(), values, 0.0).clamp(0.0, 1.0)
+
+
+def _histograms(results: Mapping[str, Tensor], shares: Tensor, evaluation: Evaluation) -> Tensor:
+    found = [
+        histogram(results[score], results[label], shares, it.bins)
+        for it in evaluation.histograms
+        for score, label in (it.outputs,)
+    ]
+    return torch.cat([torch.zeros(0, dtype=torch.float64), *found])

@@ -15,7 +15,7 @@ from datasites.training.study import prepare_study
 from datasites.training.trainer import local_training
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
-from policies.terms import Evaluation, Training
+from policies.terms import Evaluation, Histogram, Training
 from policies.training_choices import AdamW, Schedule
 
 _MEMORY_BYTES = 2**24
@@ -23,9 +23,11 @@ _MEMORY_BYTES = 2**24
 
 def rehearse() -> None:
     """Check, train and measure a linear model on no unit at all, through the very functions that a study uses."""
+    sure = Histogram(name="sure", bins=2)
+    evaluation = Evaluation(models=(0,), metrics=("hit",), histograms=(sure,), noise_multiplier=1.0)
     message = Prepare(
-        loss=_program("loss", "mse_loss", {"reduction": "mean"}),
-        metrics=_program("hit", "eq", {}),
+        loss=_program(("loss",), "mse_loss", {"reduction": "mean"}),
+        metrics=_program(evaluation.outputs, "eq", {}),
         training=Training(
             strategy="fedavg",
             rounds=1,
@@ -38,7 +40,7 @@ def rehearse() -> None:
             optimizer=AdamW(decays=(0.9, 0.999), epsilon=1e-8, weight_decay=0.01),
             schedule=Schedule(type="cosine", warm_up_steps=0),
         ),
-        evaluation=Evaluation(models=(0,), metrics=("hit",), noise_multiplier=1.0),
+        evaluation=evaluation,
         parameter_count=2,
         record=RecordForm(
             features=TensorForm(shape=(2,), dtype="float32", choices=None),
@@ -62,7 +64,7 @@ def _rehearse_cache() -> None:
     os.close(descriptor)
 
 
-def _program(output: str, compare: str, options: dict[str, Any]) -> str:
+def _program(outputs: tuple[str, ...], compare: str, options: dict[str, Any]) -> str:
     document = {
         "version": "cloister-program/1",
         "inputs": [
@@ -76,6 +78,6 @@ def _program(output: str, compare: str, options: dict[str, Any]) -> str:
             {"op": compare, "args": [4, 2], "kwargs": options},
             {"op": "to", "args": [5], "kwargs": {"dtype": "float32"}},
         ],
-        "outputs": [{"name": output, "ref": 6}],
+        "outputs": [{"name": name, "ref": 6} for name in outputs],
     }
     return canonical_bytes(document).decode()

@@ -55,7 +55,7 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_
         raise InvalidInputError(
             f"The programs train {loss.parameter_count} parameters and the terms say {message.parameter_count}."
         )
-    if set(metrics.output_names) != set(message.evaluation.metrics):
+    if metrics.output_names != message.evaluation.outputs:
         raise InvalidInputError("The metrics program computes other metrics than the terms name.")
     values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
     loss_part, training_prefix = _prepared(loss, values, message, "loss", memory_bytes, cache_bytes)

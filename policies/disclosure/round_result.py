@@ -11,7 +11,7 @@ from policies.terms import Terms
 
 
 def result_sizes(terms: Terms, round_number: int) -> tuple[int, int]:
-    """How many coordinates of the update, and how many metrics' counts, the terms let `round_number` release.
+    """How many coordinates of the update, and how many counts of an evaluation, the terms let `round_number` release.
 
     Raises:
         InvalidInputError: the terms have no such round.
@@ -20,14 +20,14 @@ def result_sizes(terms: Terms, round_number: int) -> tuple[int, int]:
         raise InvalidInputError(f"Round {round_number} does not exist; these terms have rounds 1 to {terms.sums}.")
     return (
         terms.programs.parameter_count if terms.trains_in(round_number) else 0,
-        2 * len(terms.evaluation.metrics) if terms.evaluates_in(round_number) else 0,
+        terms.evaluation.counts if terms.evaluates_in(round_number) else 0,
     )
 
 
 def checked_metrics(
     terms: Terms, round_number: int, metrics: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], ...]:
-    """The metrics' counts, float64 [2 × metrics], as the only part there is; no part in a round that does not evaluate.
+    """The evaluation's counts, float64 [evaluation.counts], as the only part; none in a round that does not evaluate.
 
     Raises:
         RefusedError: they are missing, were not asked for, have another size, or are not finite.

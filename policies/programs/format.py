@@ -18,6 +18,7 @@ from policies.statements.schema import StrictModel, parse_model
 MAXIMUM_PROGRAM_BYTES = 1024 * 1024
 MAXIMUM_NODES = 20_000
 MAXIMUM_INPUTS = 4_000
+MAXIMUM_OUTPUTS = 80
 MAXIMUM_ELEMENTS = 50_000_000
 """Most elements of all parameters together, of all constants together, and of any one value."""
 
@@ -90,7 +91,7 @@ class Program(StrictModel):
     version: Literal["cloister-program/1"]
     inputs: Annotated[tuple[Input, ...], Field(min_length=3, max_length=MAXIMUM_INPUTS)]
     nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=MAXIMUM_NODES)]
-    outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=64)]
+    outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=MAXIMUM_OUTPUTS)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

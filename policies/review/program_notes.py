@@ -6,6 +6,7 @@ from policies.manifest import Manifest
 from policies.programs.format import Input, Node, Program
 from policies.review.dangers import ASKS
 from policies.review.findings import Check, Note, Severity
+from policies.terms import score_outputs
 
 _MANY_ROWS = 0.5
 _MANY_CLASSES = 0.5
@@ -76,7 +77,7 @@ class _Reader:
         count = len(self._program.inputs)
         for name, values in needs.items():
             kinds = {self._program.inputs[value].kind for value in values if value < count}
-            if "parameter" not in kinds:
+            if "parameter" not in kinds and not self._is_label(name):
                 yield self._note(
                     "program", "medium", f"Its result «{name}» does not depend on the trained model at all."
                 )
@@ -85,6 +86,11 @@ class _Reader:
         idle = len(self._program.nodes) - sum(value >= count for value in used)
         if idle:
             yield self._note("program", "low", f"Operations of it that influence no result: {idle}.")
+
+    def _is_label(self, name: str) -> bool:
+        """Whether it is the label of a score beside it: the truth, which no model is asked about."""
+        score, label = score_outputs(name.removesuffix("_label"))
+        return name == label and score in self._program.output_names
 
     def _note_rows(self, number: int, node: Node, table: Input) -> Iterator[Note]:
         rows = table.shape[0] if node.op == "embedding" or not table.shape else max(table.shape)

@@ -8,8 +8,9 @@ from policies.terms import Terms
 def summarise(terms: Terms, researcher: str, data_set_title: str) -> str:
     """Say who wants what, why, from whom, how it is protected and what leaves the site."""
     evaluation, others = terms.evaluation, len(terms.cohort) - 1
+    figures = (*evaluation.metrics, *(f"the spread of its scores for «{it.name}»" for it in evaluation.histograms))
     measured = (
-        f"How well the model does ({listed(evaluation.metrics)}) is measured {_times(len(evaluation.models))} on "
+        f"How well the model does ({listed(figures)}) is measured {_times(len(evaluation.models))} on "
         f"people it was not trained on, and {'protected in the same way' if terms.privacy else 'not protected either'}."
         if evaluation.models
         else "How well the model does is not measured here."

@@ -80,7 +80,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                     "learning_rate": 0.1,
                     **PLAIN_STEPS_AS_JSON,
                 },
-                "evaluation": {"models": [], "metrics": ["accuracy"], "noise_multiplier": 1.0},
+                "evaluation": {"models": [], "metrics": ["accuracy"], "histograms": [], "noise_multiplier": 1.0},
                 "secure_averaging": {
                     "minimum_cohort": len(parties),
                     "colluders": len(parties) - 2,

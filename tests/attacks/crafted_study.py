@@ -69,7 +69,7 @@ def study(nodes: Nodes) -> Prepare:
         loss=canonical_bytes(document(nodes)).decode(),
         metrics=canonical_bytes(document(metrics, "first")).decode(),
         training=training(),
-        evaluation=Evaluation(models=(0,), metrics=("first",), noise_multiplier=1.0),
+        evaluation=Evaluation(models=(0,), metrics=("first",), histograms=(), noise_multiplier=1.0),
         parameter_count=3,
         record=columns(3, "float32"),
         size=data_size(60, 20),

@@ -62,7 +62,9 @@ TERMS = Terms(
         learning_rate=0.1,
         **PLAIN_STEPS,
     ),
-    evaluation=Evaluation(models=(0,), metrics=("accuracy",), noise_multiplier=EVALUATION.noise_multiplier),
+    evaluation=Evaluation(
+        models=(0,), metrics=("accuracy",), histograms=(), noise_multiplier=EVALUATION.noise_multiplier
+    ),
     secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),
     privacy=Privacy(epsilon=3.0, delta=1e-6),
     deadlines=Deadlines(setup_seconds=60, round_seconds=60),

@@ -88,7 +88,7 @@ def test_a_metrics_program_that_hands_the_features_out_moves_each_sum_by_one_per
     nodes: Nodes = [("select", [1], {"dim": 0, "index": place}) for place in range(FEATURES)]
     outputs = {name: 3 + place for place, name in enumerate(names)}
     program = prepared("metrics", nodes, **outputs)
-    evaluation = Evaluation(models=(0,), metrics=names, noise_multiplier=1.0)
+    evaluation = Evaluation(models=(0,), metrics=names, histograms=(), noise_multiplier=1.0)
     data = people(30, 2)
     data.features[7] = value
     rest = [unit for unit in range(30) if unit != 7]

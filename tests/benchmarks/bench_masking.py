@@ -67,7 +67,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                     "learning_rate": 0.1,
                     **PLAIN_STEPS_AS_JSON,
                 },
-                "evaluation": {"models": [], "metrics": ["accuracy"], "noise_multiplier": 1.0},
+                "evaluation": {"models": [], "metrics": ["accuracy"], "histograms": [], "noise_multiplier": 1.0},
                 "secure_averaging": {
                     "minimum_cohort": len(parties),
                     "colluders": len(parties) - 2,

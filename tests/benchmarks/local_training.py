@@ -82,7 +82,7 @@ def main(parameters: int, repeats: int) -> None:
         loss=exported.loss.canonical().decode(),
         metrics=exported.metrics.canonical().decode(),
         training=training,
-        evaluation=Evaluation(models=(), metrics=exported.metrics.output_names, noise_multiplier=1.0),
+        evaluation=Evaluation(models=(), metrics=exported.measured.metrics, histograms=(), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
         record=columns(FEATURES, "float32"),
         size=data_size(UNITS, 0),

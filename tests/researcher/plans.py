@@ -37,3 +37,6 @@ class Changed(LogisticRegression):
     def metrics(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         default = {"accuracy": (output.argmax(1) == target).float()}
         return self.parts["metrics"](output, target) if "metrics" in self.parts else default
+
+    def scores(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        return self.parts["scores"](output, target) if "scores" in self.parts else {}

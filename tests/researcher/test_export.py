@@ -212,6 +212,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"metrics": lambda o, t: {}}, "1 to 64"),
     ({"metrics": lambda o, t: {"accuracy": 0.5}}, "must be a tensor"),
     ({"metrics": lambda o, t: 0.5}, "dict of 1 to 64"),
+    ({"scores": lambda o, t: {"ill": (o[:, 1], t == 1)}}, r"'ill_score' leaves \[0, 1\]"),
+    ({"scores": lambda o, t: {"ill": (o.softmax(1)[:, 1], t)}}, "'ill_label' (leaves|is neither 0 nor 1)"),
+    ({"scores": lambda o, t: {"ill": (o.softmax(1)[:, 1], t / 2)}}, "'ill_label' is neither 0 nor 1"),
+    ({"scores": lambda o, t: {"ill": (o.softmax(1)[:, 1].sum() / 9, t == 1)}}, "'ill_score' of a batch is not the"),
+    ({"scores": lambda o, t: {"ill": o.softmax(1)[:, 1]}}, "'ill' must be two tensors"),
+    ({"scores": lambda o, t: {"ill": (o.softmax(1), t == 1)}}, "'ill' must be two tensors"),
+    ({"scores": lambda o, t: {"ill": (0.5, t == 1)}}, "'ill' must be two tensors"),
+    ({"scores": lambda o, t: (o, t)}, "dict of named pairs"),
+    ({"scores": lambda o, t: {"Ill": (o.softmax(1)[:, 1], t == 1)}}, "lower-case"),
+    ({"scores": lambda o, t: {"i" * 58: (o.softmax(1)[:, 1], t == 1)}}, "lower-case"),
+    ({"scores": lambda o, t: {"accuracy": (o.softmax(1)[:, 1], t == 1)}}, "rename the score"),
 ]
 
 
@@ -219,6 +230,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_has_no_faithful_program_is_refused_with_its_remedy(parts: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInputError, match=text):
         export(Changed(**parts), columns(5, "int64"))
+
+
+def test_each_score_becomes_two_results_after_the_metrics() -> None:
+    def scores(output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        chances = output.softmax(1)
+        return {"ill": (chances[:, 1], target == 1), "worse": (chances[:, 2], (target == 2).float())}
+
+    exported = export(Changed(scores=scores), columns(5, "int64"))
+    names = ("accuracy", "ill_score", "ill_label", "worse_score", "worse_label")
+    assert exported.metrics.output_names == exported.measured.outputs == names
+    assert exported.measured.labels == ("ill_label", "worse_label")
+    assert export(Changed(), columns(5, "int64")).measured.outputs == ("accuracy",)
+
+
+def test_a_label_that_is_the_target_itself_has_a_program() -> None:
+    class Certain(LogisticRegression):
+        def scores(self, output: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+            return {"ill": (output.squeeze(-1).sigmoid(), target)}
+
+    exported = export(Certain(), columns(5, "int64", 2))
+    assert exported.metrics.output_names[-2:] == ("ill_score", "ill_label")
 
 
 def test_an_output_narrower_than_the_categories_appears_before_submission() -> None:

@@ -55,7 +55,7 @@ def study() -> Prepare:
             learning_rate=0.5,
             **PLAIN_STEPS,
         ),
-        evaluation=Evaluation(models=(0,), metrics=("probability",), noise_multiplier=1.0),
+        evaluation=Evaluation(models=(0,), metrics=("probability",), histograms=(), noise_multiplier=1.0),
         parameter_count=3,
         record=columns(3, "float32"),
         size=data_size(400, 100, 2),

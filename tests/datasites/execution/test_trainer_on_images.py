@@ -48,7 +48,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         loss=exported.loss.canonical().decode(),
         metrics=exported.metrics.canonical().decode(),
         training=TRAINING,
-        evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=1.0),
+        evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), histograms=(), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
         record=columns(PIXELS, "int64"),
         size=data_size(TRAINED, len(holdout.mask)),

@@ -55,7 +55,7 @@ STUDY = Prepare(
     ),
     metrics=program([("select", [2], {"dim": 0, "index": 0})], "first"),
     training=training(noise_multiplier=0.0, local_steps=1),
-    evaluation=Evaluation(models=(), metrics=("first",), noise_multiplier=0.0),
+    evaluation=Evaluation(models=(), metrics=("first",), histograms=(), noise_multiplier=0.0),
     parameter_count=2 * WIDTH,
     record=columns(WIDTH, "float32"),
 )

@@ -174,6 +174,8 @@ def test_the_wrong_number_of_parameters_is_refused(scene: Scene) -> None:
 
 def test_other_metrics_than_the_programs_are_refused(scene: Scene) -> None:
     assert_refused(scene, InvalidInputError, scene.terms(evaluation={"metrics": ["accuracy"]}), "metrics")
+    histogram = {"name": "sepsis", "bins": 10}
+    assert_refused(scene, InvalidInputError, scene.terms(evaluation={"histograms": [histogram]}), "metrics")
 
 
 OTHER_COLUMNS = [('"shape":[6]', '"shape":[7]'), ('"dtype":"int64"', '"dtype":"float32"')]

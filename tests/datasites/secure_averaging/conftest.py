@@ -64,6 +64,7 @@ def make_cohort(
     rounds: int = 2,
     models: tuple[int, ...] = (),
     metrics: tuple[str, ...] = ("accuracy",),
+    histograms: tuple[dict[str, Any], ...] = (),
     bits: int = 20,
     update_range: float = 1.0,
 ) -> Cohort:
@@ -103,7 +104,7 @@ def make_cohort(
                     "learning_rate": 0.1,
                     **PLAIN_STEPS_AS_JSON,
                 },
-                "evaluation": {"models": models, "metrics": metrics, "noise_multiplier": 1.0},
+                "evaluation": {"models": models, "metrics": metrics, "histograms": histograms, "noise_multiplier": 1.0},
                 "secure_averaging": {
                     "minimum_cohort": sites,
                     "colluders": sites - 2,

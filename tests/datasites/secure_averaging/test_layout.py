@@ -11,14 +11,14 @@ from tests.whole_vectors import encode, opened
 
 @pytest.fixture(scope="module")
 def terms(cohort_factory):
-    """Two training rounds; models 0 and 2 are measured by two metrics, so round 3 only evaluates."""
+    """Two training rounds; models 0 and 2 are measured by a metric and a histogram, so round 3 only evaluates."""
     return cohort_factory(
-        parameters=5, rounds=2, models=(0, 2), metrics=("accuracy", "recall"), weights=(1, 2, 3)
+        parameters=5, rounds=2, models=(0, 2), histograms=({"name": "ill", "bins": 3},), weights=(1, 2, 3)
     ).terms
 
 
 def test_the_lengths_follow_the_terms(terms):
-    assert [vector_length(terms, number) for number in (1, 2, 3)] == [5 + 4, 5, 4]
+    assert [vector_length(terms, number) for number in (1, 2, 3)] == [5 + 8, 5, 8]
 
 
 @pytest.mark.parametrize("number", [-1, 0, 4])
@@ -32,7 +32,7 @@ def test_the_average_and_the_counts_come_back(terms, number):
     generator = np.random.default_rng(number)
     weights = (1, 2, 3)
     updates = generator.uniform(-1, 1, (3, 5)).astype(np.float32)
-    counts = generator.uniform(-20, 5000, (3, 4))
+    counts = generator.uniform(-20, 5000, (3, 8))
     trains, evaluates = number != 3, number != 2
     total = sum(
         encode(terms, number, update if trains else None, count if evaluates else None, weight)
@@ -51,7 +51,7 @@ def test_the_average_and_the_counts_come_back(terms, number):
 
 
 def test_parts_that_do_not_fit_the_round_are_refused(terms):
-    update, counts = np.zeros(5, np.float32), np.zeros(4)
+    update, counts = np.zeros(5, np.float32), np.zeros(8)
     for number, bad_update, bad_counts in (
         (1, update, None),
         (1, None, counts),
@@ -60,17 +60,17 @@ def test_parts_that_do_not_fit_the_round_are_refused(terms):
         (2, update, counts),
         (3, update, counts),
         (3, None, None),
-        (1, counts, update),
+        (1, counts[:5], update),
         (1, update[None], counts),
-        (3, None, counts.reshape(2, 2)),
+        (3, None, counts.reshape(2, 4)),
     ):
         with pytest.raises(RefusedError, match="not what the terms let it release"):
             encode(terms, number, bad_update, bad_counts, 1)
 
 
 def test_a_sum_of_another_length_is_refused(terms):
-    for length in (0, 4, 8, 10):
-        with pytest.raises(InvalidInputError, match="ask for 9"):
+    for length in (0, 5, 12, 14):
+        with pytest.raises(InvalidInputError, match="ask for 13"):
             opened(terms, 1, np.zeros(length, np.uint32))
 
 

@@ -15,7 +15,7 @@ from datasites.training.randomness import SecretStream
 from policies.terms import Evaluation
 
 MODEL = torch.zeros(4)
-TERMS = Evaluation(models=(0,), metrics=("target", "first"), noise_multiplier=2.0)
+TERMS = Evaluation(models=(0,), metrics=("target", "first"), histograms=(), noise_multiplier=2.0)
 
 
 @pytest.fixture

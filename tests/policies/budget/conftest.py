@@ -64,7 +64,7 @@ def terms() -> Terms:
             "learning_rate": 0.1,
             **PLAIN_STEPS_AS_JSON,
         },
-        "evaluation": {"models": [0, 4], "metrics": ["accuracy"], "noise_multiplier": 20.0},
+        "evaluation": {"models": [0, 4], "metrics": ["accuracy"], "histograms": [], "noise_multiplier": 20.0},
         "secure_averaging": {"minimum_cohort": 3, "colluders": 1, "bits": 16, "update_range": 1.0},
         "privacy": {"epsilon": 3.0, "delta": 1e-6},
         "deadlines": {"setup_seconds": 60, "round_seconds": 60},

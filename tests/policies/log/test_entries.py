@@ -103,7 +103,7 @@ TERMS = Terms(
         learning_rate=0.3,
         **PLAIN_STEPS,
     ),
-    evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), noise_multiplier=30.0),
+    evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), histograms=(), noise_multiplier=30.0),
     secure_averaging=SecureAveraging(minimum_cohort=2, colluders=0, bits=16, update_range=1.0),
     privacy=Privacy(epsilon=3.0, delta=1e-6),
     deadlines=Deadlines(setup_seconds=60, round_seconds=60),

@@ -77,6 +77,14 @@ def test_cases_as_many_as_people_are_told() -> None:
     assert any("tells" in it.sentence and it.check == "memorising" for it in found)
 
 
+@pytest.mark.parametrize(("names", "told"), [(("ill_score", "ill_label"), 0), (("score", "ill_label"), 1)])
+def test_only_the_label_of_a_score_may_not_depend_on_the_model(names: tuple[str, str], told: int) -> None:
+    document = json.loads(METRICS)
+    document["outputs"] = [{"name": name, "ref": ref} for name, ref in zip(names, (6, 5), strict=True)]
+    found = collect(program_notes("metrics", parse_program(canonical_bytes(document)), MANIFEST)).found
+    assert sum("does not depend on the trained model" in it.sentence for it in found) == told
+
+
 def test_a_result_without_model_or_record_is_told() -> None:
     made = program(
         {"w": [6]}, [node("sum", 0, dims=[], keep=False), node("full", shape=[], value=1.0, dtype="float32")]

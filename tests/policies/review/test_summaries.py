@@ -40,6 +40,20 @@ def test_a_summary_is_for_people_who_know_no_mathematics(text: str) -> None:
     assert "\n" not in text
 
 
+def test_a_summary_names_the_scores_that_are_counted() -> None:
+    evaluation = {"histograms": [{"name": "sepsis", "bins": 20}]}
+    assert "(probability and the spread of its scores for «sepsis»)" in summarise(
+        changed(evaluation=evaluation), "Ada", "Clinic A"
+    )
+
+
+def test_other_bins_are_a_change_of_the_terms() -> None:
+    before, after = (changed(evaluation={"histograms": [{"name": "sepsis", "bins": bins}]}) for bins in (20, 40))
+    (change,) = difference(1, snapshot(before), snapshot(after)).changes
+    assert (change.part, change.place) == ("terms", "evaluation.histograms")
+    assert '"bins":40' in change.sentence
+
+
 def test_a_study_without_noise_is_not_summed_up_as_a_protected_one() -> None:
     none = {"noise_multiplier": 0.0}
     text = summarise(changed(privacy=None, training=none, evaluation=none), "Ada", "Clinic A")

@@ -11,6 +11,7 @@ from datasites.catalog.mock import draw_mock
 from datasites.catalog.population import population_to_join
 from datasites.catalog.snapshot_folder import registering
 from datasites.catalog.snapshot_writer import write_snapshot
+from datasites.catalog.sql_source import SqlQuery
 from datasites.catalog.table import open_table
 from datasites.catalog.unit_index import UnitIndex
 from datasites.protocol.private_files import read_given_file
@@ -28,7 +29,7 @@ _LARGEST_DELTA = 1e-6
 _RESERVED_BY_SYFT = re.compile(r"v[0-9]+")
 
 
-def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon: float) -> DataSet:
+def register_data_set(site: Site, manifest_file: Path, source: Path | SqlQuery, epsilon: float) -> DataSet:
     """Freeze the table as a data set; its people's lifetime budget is ε = `epsilon`, δ = min(10⁻⁶, 1/(10 × units)).
 
     If one person of the table is in a population already, the data set joins that population and its budget.
@@ -43,7 +44,7 @@ def register_data_set(site: Site, manifest_file: Path, table_file: Path, epsilon
         raise InvalidInputError(f"Syft keeps the name «{manifest.name}» for itself; give the data set another name.")
     with (
         registering(site),
-        open_table(table_file.expanduser()) as table,
+        open_table(source) as table,
         UnitIndex(table, manifest, site.catalog_keys, site.home.snapshots) as units,
     ):
         # Before the transaction: freezing a large table must not keep the service from its database.

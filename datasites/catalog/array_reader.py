@@ -3,7 +3,8 @@
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.table_checks import (
     Batch,
+    Parts,
     Problem,
     ReadWhole,
     Values,
@@ -38,7 +40,7 @@ _BROKEN = (
 )  # fmt: skip
 
 
-def array_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def array_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     """Read the arrays in `file`, one for each column under its name, all with as many rows; the first row is row 1.
 
     Units, categories and texts are text (`<U`) or whole numbers, images uint8 (rows, channels, height, width). In an
@@ -66,7 +68,9 @@ class _Array:
         if not shape or (by_columns and len(shape) > 1):
             raise ValueError("not an array of rows")
         self.rows, self.shape = shape[0], shape[1:]
-        self.row_bytes = self.type.itemsize * int(np.prod(self.shape, dtype=object))
+        self.row_bytes = self.type.itemsize * prod(self.shape)
+        if self.row_bytes > _BYTES_A_BATCH:
+            raise ValueError("a row that is longer than any declared one")
 
     def read(self, rows: int) -> NDArray[Any]:
         """The next rows."""
@@ -78,7 +82,7 @@ class _Array:
             raise ValueError("more rows than the header says")
 
 
-def _parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def _parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         if len(entries) > _MOST_ARRAYS:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.table_checks import (
     MAXIMUM_PROBLEMS,
-    Batch,
+    Parts,
     Problem,
     ReadWhole,
     column_places,
@@ -44,7 +44,7 @@ class _Lines:
             yield line
 
 
-def csv_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def csv_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     """Read the table in `file` from its place: UTF-8, comma-separated, a header row, the columns in any order.
 
     Raises:
@@ -57,7 +57,7 @@ def csv_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iter
         text.detach()
 
 
-def _parts(lines: _Lines, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def _parts(lines: _Lines, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     reader = csv.reader(lines, strict=True)
     expected = expected_columns(manifest)
     header, broken = _take(reader, lines, 1)

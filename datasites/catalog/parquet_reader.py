@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,8 +16,7 @@ from safetensors.numpy import load
 from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.parquet_messages import MAXIMUM_BATCH_BYTES, Decoded, Kind
 from datasites.catalog.table_checks import (
-    Batch,
-    Problem,
+    Parts,
     ReadWhole,
     Values,
     column_places,
@@ -62,7 +61,7 @@ _REFUSED_KINDS: Mapping[Kind, str] = {
 }
 
 
-def parquet_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def parquet_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     """Read the table in `file`, whose first record is row 1.
 
     Units and categories are text; whole numbers stand for their decimal digits. Numbers and integers are whole or
@@ -90,7 +89,7 @@ def parquet_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> 
                 os.killpg(decoder.pid, signal.SIGKILL)
 
 
-def _parts(pipe: int, manifest: Manifest, read_whole: ReadWhole) -> Iterator[tuple[Batch, list[Problem]]]:
+def _parts(pipe: int, manifest: Manifest, read_whole: ReadWhole) -> Parts:
     found = _next(pipe)[0].columns or ()
     expected = expected_columns(manifest)
     places = column_places([column.name for column in found], expected, row=0)

@@ -15,6 +15,7 @@ from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
 from datasites.catalog.sql_source import SqlQuery, answered, connected
 from datasites.catalog.table_checks import (
     Batch,
+    Parts,
     Problem,
     ReadWhole,
     column_places,
@@ -38,7 +39,7 @@ class SqlTable:
     connection: Connection
     statement: str
 
-    def parts(self, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+    def parts(self, manifest: Manifest) -> Parts:
         """The rows as the database gives them, whose first is row 1; NULL and empty text are empty cells.
 
         Units, categories, levels and texts are text or whole numbers, numbers are of any numeric type.

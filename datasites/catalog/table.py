@@ -18,7 +18,7 @@ from datasites.catalog.image_files import ImageFiles
 from datasites.catalog.parquet_reader import parquet_parts
 from datasites.catalog.sql_reader import open_query
 from datasites.catalog.sql_source import SqlQuery
-from datasites.catalog.table_checks import Batch, Problem, ReadWhole, good_batches
+from datasites.catalog.table_checks import Batch, Parts, ReadWhole, good_batches
 from datasites.catalog.texts import text_values
 from policies.columns import ImageColumn
 from policies.errors import InvalidInputError
@@ -31,7 +31,7 @@ _ARRAYS_BEGIN = (b"PK\3\4",)
 class Table(Protocol):
     """Rows that can be read from their beginning as often as one likes."""
 
-    def parts(self, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+    def parts(self, manifest: Manifest) -> Parts:
         """The rows, some at a time, and what is wrong in them."""
 
 
@@ -42,7 +42,7 @@ class FileTable:
     file: BinaryIO
     folder: Path
 
-    def parts(self, manifest: Manifest) -> Iterator[tuple[Batch, list[Problem]]]:
+    def parts(self, manifest: Manifest) -> Parts:
         """Read as Parquet or NumPy's .npz if the file begins as such a file does, otherwise as CSV."""
         self.file.seek(0)
         begins = self.file.read(4)

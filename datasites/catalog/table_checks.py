@@ -1,7 +1,8 @@
 """What a table must satisfy in any format: batches of checked rows, and problems told without any cell's value."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 
@@ -38,6 +39,10 @@ class Batch:
     empty: Mapping[str, NDArray[np.bool_]]
 
 
+Parts = Generator[tuple[Batch, list[Problem]], None, None]
+"""Rows as a reader gives them, some at a time, and what is wrong in them. Whoever stops early closes it."""
+
+
 def rows_a_batch(manifest: Manifest) -> int:
     """How many rows are read at a time, so that a batch has a bounded size."""
     whole = 1 if manifest.whole_column is None else prod(manifest.feature_shape)
@@ -49,19 +54,20 @@ def expected_columns(manifest: Manifest) -> tuple[str, ...]:
     return (manifest.privacy_unit.column, *(column.name for column in manifest.columns))
 
 
-def good_batches(parts: Iterable[tuple[Batch, list[Problem]]]) -> Iterator[Batch]:
+def good_batches(parts: Parts) -> Iterator[Batch]:
     """The batches up to the first problem; then the rest is read for further ones, and the table is refused.
 
     Raises:
         InvalidInputError: listing the first problems by row; for the owner's eyes, and still without any cell's value.
     """
     problems: list[Problem] = []
-    for batch, found in parts:
-        problems.extend(found)
-        if len(problems) >= MAXIMUM_PROBLEMS:
-            break
-        if not problems:
-            yield batch
+    with closing(parts):
+        for batch, found in parts:
+            problems.extend(found)
+            if len(problems) >= MAXIMUM_PROBLEMS:
+                break
+            if not problems:
+                yield batch
     if problems:
         raise refusal(problems)
 

@@ -7,6 +7,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
+from datasites.catalog.image_messages import DecodedImage
 from datasites.catalog.parquet_messages import Decoded
 from datasites.catalog.parquet_reader import _Columns
 from datasites.catalog.snapshot_layout import SnapshotLayout, parse_layout
@@ -19,7 +20,9 @@ from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.waking import wake_calls
 from policies.budget.costs import request_cost, request_epsilon
+from policies.columns import ImageColumn
 from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
+from policies.manifest import parse_manifest
 from policies.programs.check import check_program
 from policies.programs.format import parse_program
 from policies.review.findings import Findings, collect
@@ -33,6 +36,7 @@ SMALL = 64 * 1024
 _ORDER = 16
 _MAXIMUM_FINDINGS_BYTES = 1 << 20
 PROGRAM = parse_program(seeds.LOSS.encode())
+IMAGES = parse_manifest(seeds.IMAGES.encode())
 _CARDS = {seeds.ADA.party: seeds.ADA.card}
 _AUDIENCE, _METHOD, _PATH = "http://relay.example", "GET", "/mail?after=0&forget=0&wait=0"
 
@@ -190,6 +194,21 @@ def try_decoded_rows(data: bytes) -> None:
 
 def try_table(data: bytes) -> None:
     read_table(_file(data), seeds.MANIFEST)
+
+
+def try_arrays(data: bytes) -> None:
+    """As the beginning says that it is a file of arrays."""
+    read_table(_file(seeds.ARRAYS[:4] + data[4:]), IMAGES)
+
+
+def try_image(data: bytes) -> None:
+    """What the decoder answers is either an image of the declared size or a fault."""
+    from datasites.catalog.image_decoder import decode
+
+    assert isinstance(IMAGES.whole_column, ImageColumn)
+    answer = decode(data, IMAGES.whole_column)
+    message = parse_model(DecodedImage, answer.header, maximum_bytes=SMALL, what="The answer")
+    assert len(answer.body) == (2 if message.fault is None else 0)
 
 
 def try_mock(data: bytes) -> None:

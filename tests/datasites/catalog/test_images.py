@@ -213,43 +213,6 @@ def test_the_decoder_answers_whatever_bytes_are_flipped(kind, flips, cut):
     assert len(answer.body) == (0 if fault else 3 * 5 * 7)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"scan": pixels(200, 1)}, "'scan' is not uint8 of the shape (rows, 3, 5, 7)"),
-        ({"scan": pixels(200).astype(np.float32)}, "'scan' is not uint8"),
-        ({"scan": pixels(150)}, "'scan' has another number of rows"),
-        ({"malignant": np.arange(200) / 2}, "'malignant' does not hold text"),
-        ({"malignant": np.array([{}] * 200)}, "'malignant' does not hold text"),
-        ({"malignant": np.array(["no", "perhaps"] * 100)}, "row 2: column 'malignant' is not one of"),
-        ({"patient": np.array([""] * 200)}, "row 1: the privacy unit is empty"),
-        ({"salary": np.arange(200)}, "column 4 of the header is not in the manifest"),
-    ],
-)  # fmt: skip
-def test_arrays_that_are_not_the_manifest_s_are_refused(tmp_path, changes, said):
-    arrays = {"patient": np.arange(200), "scan": pixels(200), "malignant": np.array(["no", "yes"] * 100), **changes}
-    np.savez(tmp_path / "scans.npz", **arrays)
-    with pytest.raises(InvalidInputError) as caught:
-        read_table(tmp_path / "scans.npz", MANIFEST)
-    assert said in str(caught.value)
-    assert not any(word in everything_said(caught.value) for word in ("perhaps", "salary"))
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_any_damaged_file_of_arrays_is_read_or_refused(tmp_path_factory, data):
-    path = tmp_path_factory.getbasetemp() / "damaged.npz"
-    np.savez_compressed(path, patient=np.arange(9), scan=pixels(9), malignant=np.array(["no"] * 9))
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(4, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(content[: data.draw(st.integers(4, len(content)))])
-    try:
-        read_table(path, MANIFEST)
-    except InvalidInputError:
-        return
-
-
 def test_large_images_are_read_in_batches_of_bounded_size():
     large = parse_manifest(SCANS.replace("height = 5", "height = 500").replace("width = 7", "width = 600").encode())
     assert rows_a_batch(large) * 3 * 500 * 600 <= 2**23

@@ -1,6 +1,7 @@
 """The owner's commands: what they print, what they change, and the exit code of each kind of failure."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,21 @@ def test_data_sets_are_added_and_listed(owner: Owner) -> None:
     assert owner.types("data", "list").exit_code == 0
     again = owner.types("data", "add", manifest, table, "--epsilon", "3", "--json")
     assert failure(again)["exit_code"] == 5
+
+
+def test_a_data_set_is_added_from_a_database_whose_password_is_never_said(owner: Owner) -> None:
+    manifest = write_manifest(owner.folder / "b.toml", "clinic-b")
+    rows = [line.split(",") for line in write_table(owner.folder / "b.csv", first=5000).read_text().splitlines()]
+    with sqlite3.connect(owner.folder / "hospital.db") as database:
+        database.execute(f"CREATE TABLE visits ({', '.join(rows[0])} NOT NULL)")
+        database.executemany("INSERT INTO visits VALUES (?, CAST(? AS INTEGER), CAST(? AS REAL), ?, ?)", rows[1:])
+    url = f"sqlite:///{owner.folder / 'hospital.db'}"
+    assert owner.asks("data", "add", manifest, url, "--query", "visits", "--epsilon", "3")["name"] == "clinic-b"
+    secret = "postgresql+psycopg://ada:5ecret7@db.example/hospital"
+    for words in ((), ("--query", "visits")):
+        result = owner.types("data", "add", manifest, secret, "--epsilon", "3", "--json", *words)
+        assert failure(result)["exit_code"] == 2
+        assert "5ecret7" not in result.output
 
 
 @pytest.mark.parametrize("missing", ["manifest", "table"])

@@ -3,16 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
+from torch import Tensor, nn
 
 from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
 from policies.budget.renyi import GaussianMechanism, epsilon
+from policies.record_form import RecordForm, TensorForm
 from policies.terms import Evaluation, Training
 from researcher.export import export
 from tests.plain_steps import PLAIN_STEPS
-from tests.record_forms import columns, data_size
-from tests.researcher.convolution_plans import PIXELS, LeNetPlan
+from tests.record_forms import data_size
+from tests.researcher.convolution_plans import Classification, LeNet
 from tests.unit_arrays import UnitArrays, opened
 
 TRAINED = 1400
@@ -30,10 +33,32 @@ TRAINING = Training(
 DELTA = 1e-4
 
 
+RECORD = RecordForm(
+    features=TensorForm(shape=(1, 8, 8), dtype="float32", choices=None),
+    target=TensorForm(shape=(), dtype="int64", choices=10),
+)
+
+
+class ImageNet(LeNet):
+    """Takes images from −1 to 1, as the trainer reads them."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(8 * (features + 1))
+
+
+class ImagePlan(Classification):
+    """For scikit-learn's digits as images of one channel."""
+
+    def model(self) -> nn.Module:
+        torch.manual_seed(1)
+        return ImageNet()
+
+
 def digits(rows: slice) -> UnitArrays:
-    """Each image is the one record of its unit."""
+    """Each image is the one record of its unit, kept as a snapshot keeps it: uint8."""
     images, labels = load_digits(return_X_y=True)
-    features, target = images[rows, None].astype(np.float32), labels[rows, None].astype(np.int64)
+    features = (15 * images[rows]).astype(np.uint8).reshape(-1, 1, 1, 8, 8)
+    target = labels[rows, None].astype(np.int64)
     return UnitArrays(features, target, np.ones(target.shape, bool))
 
 
@@ -42,7 +67,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
     steps = TRAINING.rounds * TRAINING.local_steps
     spent, _ = epsilon([GaussianMechanism(TRAINING.noise_multiplier, TRAINING.sampling_rate, steps)], DELTA)
     assert spent < 5
-    exported = export(LeNetPlan(), columns(PIXELS, "int64"))
+    exported = export(ImagePlan(), RECORD)
     training, holdout = digits(slice(TRAINED)), digits(slice(TRAINED, None))
     study = Prepare(
         loss=exported.loss.canonical().decode(),
@@ -50,7 +75,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         training=TRAINING,
         evaluation=Evaluation(models=(0, 2), metrics=("accuracy",), histograms=(), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
-        record=columns(PIXELS, "int64"),
+        record=RECORD,
         size=data_size(TRAINED, len(holdout.mask)),
     )
     named = dict(exported.model.named_parameters())

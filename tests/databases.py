@@ -12,7 +12,7 @@ from tests.postgresql_server import new_database
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 DATABASES = (SQLITE, POSTGRESQL)
-"""The kinds that a test runs on which asks for the fixture `database`."""
+"""The kinds that the store's tests run on, and what is marked `both_databases`."""
 
 
 def empty_database(kind: str, folder: Path) -> str:

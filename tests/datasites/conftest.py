@@ -1,4 +1,4 @@
-"""A real datasite in a folder of its own, for each test that asks for one; on both databases where they matter."""
+"""A real datasite in a folder of its own, for each test that asks for one; on both databases where they may differ."""
 
 from pathlib import Path
 
@@ -8,12 +8,17 @@ from tests.databases import DATABASES
 from tests.one_site import Scene, new_scene
 
 HERE = Path(__file__).parent
-ON_BOTH_DATABASES = ("halts", "store", "people", "requests", "execution", "witnesses")
+STORE = "store"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let each test of these folders that uses a database use both kinds."""
-    if "database" in metafunc.fixturenames and metafunc.definition.path.relative_to(HERE).parts[0] in ON_BOTH_DATABASES:
+    """Let the tests of the store use both kinds of database, and of all others those that are marked.
+
+    Marked are as many in each use case's file as it takes to send every statement, and all with threads at once.
+    """
+    of_the_store = metafunc.definition.path.relative_to(HERE).parts[0] == STORE
+    marked = metafunc.definition.get_closest_marker("both_databases") is not None
+    if "database" in metafunc.fixturenames and (of_the_store or marked):
         metafunc.parametrize("database", DATABASES)
 
 

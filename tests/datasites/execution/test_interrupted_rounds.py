@@ -74,6 +74,7 @@ def test_a_round_answered_after_its_study_expired_is_not_released(scene: Scene) 
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_rounds_that_will_never_be_computed_are_refused_and_charged_ones_left_alone(scene: Scene) -> None:
     charged = scene.ready("1" * 32, privacy={"epsilon": 4.0})
     waiting = scene.ready("2" * 32, privacy={"epsilon": 4.0})

@@ -98,6 +98,7 @@ def test_each_round_charges_what_its_terms_say_and_is_logged(scene: Scene) -> No
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_the_private_half_of_a_rounds_mask_key_is_gone_from_the_disk_once_it_is_answered(scene: Scene) -> None:
     request = scene.ready()
     with scene.site.engine.begin() as connection:

@@ -160,6 +160,7 @@ def test_expired_studies_are_closed_and_the_worker_knows_when(scene: Scene) -> N
     assert worker.seconds_to_next_expiry() == 50
 
 
+@pytest.mark.both_databases
 def test_a_study_withdrawn_while_it_computes_does_not_end_the_worker(scene: Scene) -> None:
     request = scene.ready()
     scene.ask(request, 1)
@@ -185,6 +186,7 @@ def test_a_study_withdrawn_while_its_programs_are_tried_stays_withdrawn(scene: S
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_database_that_fails_between_charge_and_answer_costs_one_retry_and_no_restart(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_only_what_was_approved_is_revoked_once_and_by_the_owner(scene: Scene) -
         revoke(scene, request)
 
 
+@pytest.mark.both_databases
 def test_a_worker_that_runs_charges_nothing_after_a_revocation(scene: Scene) -> None:
     asked = [scene.ready(f"{number}" * 32, **NOISE) for number in range(1, 5)]
     for request in asked:
@@ -169,6 +170,7 @@ def test_an_approved_job_never_runs(jobs: JobScene) -> None:
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_job_that_runs_is_killed(jobs: JobScene) -> None:
     running = jobs.approve(jobs.tried(SLEEPS_ON_PRIVATE_FILES))
     worker = threading.Thread(target=jobs.worker.run_next)
@@ -203,6 +205,7 @@ def test_outputs_that_were_let_go_and_not_sent_stay_in(jobs: JobScene) -> None:
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_outputs_that_went_out_are_still_counted(jobs: JobScene) -> None:
     jobs.register("linked", people_of="clinic-a")
     job = jobs.release(jobs.ran('open("outputs/result.txt", "w").write("none")', data_sets=("linked",)))

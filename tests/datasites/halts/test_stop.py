@@ -220,6 +220,7 @@ def test_jobs_wait_and_go_on(jobs: JobScene) -> None:
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_job_that_runs_is_killed_and_may_run_again_by_a_new_approval(jobs: JobScene) -> None:
     job = jobs.approve(jobs.tried(SLEEPS_ON_PRIVATE_FILES))
     worker = threading.Thread(target=jobs.worker.run_next)

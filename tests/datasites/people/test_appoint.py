@@ -23,6 +23,7 @@ def logged(scene: Scene) -> list[str]:
         return [entry.kind for _, entry in entries(connection) if isinstance(entry, PeopleEntry)]
 
 
+@pytest.mark.both_databases
 def test_people_come_and_go_and_the_log_says_so(scene: Scene) -> None:
     bea = hire(scene, Holder("Bea"))
     hire(scene, Holder("Cem"), "auditor", scene.researcher.party)
@@ -69,6 +70,7 @@ def test_one_researcher_is_one_person(scene: Scene) -> None:
         hire(scene, Holder("Cem"), researcher=scene.partners[0].party)
 
 
+@pytest.mark.both_databases
 def test_a_persons_key_is_pinned_as_nobody(scene: Scene) -> None:
     eve = scene.other_researcher
     scene.tamper("DELETE FROM peers WHERE party = :eve", eve=eve.party)

@@ -28,6 +28,7 @@ def allowance(scene: Scene, who: Identity) -> Allowance:
     return reply.data_sets[0].allowance
 
 
+@pytest.mark.both_databases
 def test_a_researcher_sees_the_traces_of_its_own_spending_only(scene: Scene) -> None:
     request = scene.ready()
     scene.compute(request, 1)
@@ -39,6 +40,7 @@ def test_a_researcher_sees_the_traces_of_its_own_spending_only(scene: Scene) -> 
     assert (own.epsilon, own.delta) == (other.epsilon, other.delta) == (LIFETIME_EPSILON, 1e-6)
 
 
+@pytest.mark.both_databases
 def test_reservations_and_refusals_leave_no_trace(scene: Scene) -> None:
     before = look(scene, scene.other_researcher)[0].model_dump(exclude={"data_sets": {0: {"mock"}}})
     scene.approved()
@@ -47,6 +49,7 @@ def test_reservations_and_refusals_leave_no_trace(scene: Scene) -> None:
     assert allowance(scene, scene.researcher).remaining_training_share == 1
 
 
+@pytest.mark.both_databases
 def test_one_message_a_data_set_each_with_its_own_mock(scene: Scene, tmp_path) -> None:
     manifest = write_manifest(tmp_path / "b.toml", "clinic-b")
     register_data_set(scene.site, manifest, write_table(tmp_path / "b.csv", first=5000), LIFETIME_EPSILON)

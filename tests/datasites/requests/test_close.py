@@ -67,6 +67,7 @@ def test_whatever_is_open_ends_and_returns_what_is_left(scene: Scene, status: St
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_study_lives_until_the_second_of_its_expiry(scene: Scene) -> None:
     request = scene.approved()
     scene.clock.seconds = request.terms.expires_at - 1

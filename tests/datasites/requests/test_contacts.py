@@ -43,6 +43,7 @@ def test_an_address_is_asked_for_accepted_and_told(jobs: JobScene) -> None:
     assert not ask(jobs, jobs.scene.researcher, "other@uni.example").accepted
 
 
+@pytest.mark.both_databases
 def test_whoever_asks_for_anothers_address_cannot_keep_it_from_being_accepted(jobs: JobScene) -> None:
     ask(jobs, jobs.scene.researcher, ADA)
     ask(jobs, jobs.scene.other_researcher, ADA)
@@ -81,6 +82,7 @@ def test_nobody_asks_for_the_owners_address_or_one_that_the_site_gives_out(jobs:
         assert all_contacts(connection) == []
 
 
+@pytest.mark.both_databases
 def test_an_address_that_two_ask_for_is_nobodys(jobs: JobScene) -> None:
     for who in (jobs.scene.researcher, jobs.scene.other_researcher):
         ask(jobs, who, ADA)
@@ -114,6 +116,7 @@ def test_each_researcher_is_shown_what_is_shared_with_it(jobs: JobScene) -> None
     assert jobs.receive(sender=eve.card, researcher=eve.party, data_sets=("beds", "visits")).number == 1
 
 
+@pytest.mark.both_databases
 def test_an_offer_holds_mock_files_and_nothing_private(jobs: JobScene) -> None:
     (reply,) = offers(jobs, jobs.scene.researcher.card)
     assert reply.offer is not None

@@ -38,6 +38,7 @@ def test_an_approval_is_signed_reserved_logged_and_told(scene: Scene) -> None:
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_denial_reserves_nothing_and_is_told_with_its_reason(scene: Scene) -> None:
     request = refuse(scene, scene.submit())
     after = scene.request(request.digest)

@@ -68,6 +68,7 @@ def test_findings_are_on_source_and_programs(scene: Scene) -> None:
     assert study_findings(request, manifest) == shown(scene, request).findings
 
 
+@pytest.mark.both_databases
 def test_the_first_study_is_compared_with_nothing_and_one_that_was_denied_does_not_count(scene: Scene) -> None:
     first = scene.submit()
     assert shown(scene, first).difference is None

@@ -56,6 +56,7 @@ def test_a_question_is_sent_logged_and_answered(scene: Scene) -> None:
     assert any("2 questions on requests" in it and "1 answers" in it for it in report.proved)
 
 
+@pytest.mark.both_databases
 def test_an_approved_request_may_be_asked_about_and_an_ended_one_not(scene: Scene) -> None:
     request = scene.approved()
     asked(scene)

@@ -77,6 +77,7 @@ def may(scene: Scene, sender: Identity) -> None:
         may_submit(connection, sender.card)
 
 
+@pytest.mark.both_databases
 def test_a_site_cannot_submit(scene: Scene) -> None:
     may(scene, scene.researcher)
     with pytest.raises(RefusedError, match="researchers"):
@@ -131,6 +132,7 @@ def test_an_unknown_data_set_is_refused(scene: Scene) -> None:
     assert_refused(scene, InvalidInputError, scene.terms(cohort=cohort), "clinic-z")
 
 
+@pytest.mark.both_databases
 def test_a_delta_above_the_data_sets_is_refused(scene: Scene) -> None:
     scene.tamper("UPDATE populations SET delta = 1e-7")
     assert_refused(scene, RefusedError, scene.terms(), "δ")

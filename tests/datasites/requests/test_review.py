@@ -86,6 +86,7 @@ def test_expiry_stands_against_it(scene: Scene) -> None:
     assert shown(scene, request).obstacles[0] == "The request has expired."
 
 
+@pytest.mark.both_databases
 def test_an_unknown_site_of_the_cohort_stands_against_it(scene: Scene) -> None:
     request = scene.submit()
     scene.tamper("DELETE FROM peers WHERE name = 'bern'")

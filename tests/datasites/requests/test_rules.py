@@ -80,6 +80,7 @@ def test_a_job_on_which_nobody_decides_expires(jobs: JobScene) -> None:
     assert jobs.job(job.digest).status is JobStatus.EXPIRED
 
 
+@pytest.mark.both_databases
 def test_while_the_rules_cannot_be_read_jobs_wait_and_fail_for_no_good(jobs: JobScene) -> None:
     """A fault of the site's is not the job's: it is tried once the rules are there again."""
     job = jobs.receive()
@@ -93,6 +94,7 @@ def test_while_the_rules_cannot_be_read_jobs_wait_and_fail_for_no_good(jobs: Job
     assert jobs.job(job.digest).status is JobStatus.PENDING
 
 
+@pytest.mark.both_databases
 def test_a_researcher_checks_on_what_ground_the_rules_approved(scene: Scene) -> None:
     text = scene.site.home.house_rules_file.read_text()
     scene.adopt(text + "[auto_approval]\nstudies_a_quarter = 1\nmaximum_epsilon = 5.0\n")

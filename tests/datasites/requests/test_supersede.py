@@ -120,6 +120,7 @@ def test_a_job_that_failed_and_never_runs_again_is_left_alone(jobs: JobScene) ->
     assert logged(jobs.scene) == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("status", ["approved", "running", "held"])
 def test_an_approved_job_is_answered_alike_whether_it_has_begun_or_not(jobs: JobScene, status: str) -> None:
     older = jobs.receive()

@@ -75,6 +75,7 @@ def test_one_person_counts_once(scene: Scene, bea: Holder) -> None:
     assert (decisions(scene), scene.request(request.digest).status) == (1, Status.PENDING)
 
 
+@pytest.mark.both_databases
 def test_one_denial_ends_it(scene: Scene, bea: Holder) -> None:
     request = scene.submit()
     approve_as(scene, request, bea)

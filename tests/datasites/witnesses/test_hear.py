@@ -43,6 +43,7 @@ def echo(message: WitnessRequest) -> WitnessReply:
     return WitnessReply(nonce=message.nonce, checkpoint=message.checkpoint, balance=message.balance)
 
 
+@pytest.mark.both_databases
 def test_a_confirmation_counts_for_its_size_and_until_it_is_asked_anew(scene: Scene, parties: tuple[str, str]) -> None:
     asked = ask(scene, *parties)
     assert missing(scene, parties) == list(parties)
@@ -72,6 +73,7 @@ def test_answers_that_were_overtaken_replayed_or_given_by_another_change_nothing
     assert missing(scene, parties) == list(parties)
 
 
+@pytest.mark.both_databases
 def test_a_witness_that_holds_an_earlier_one_is_shown_the_way_from_there_once(
     scene: Scene, parties: tuple[str, str]
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_witness_that_was_shown_another_checkpoint_is_shown_that_this_log_cont
     assert ask(scene, witness)[witness].rival_from == 0
 
 
+@pytest.mark.both_databases
 def test_another_checkpoint_that_this_log_does_not_continue_tells_that_its_disk_was_set_back(
     scene: Scene, parties: tuple[str, str]
 ) -> None:
@@ -164,6 +167,7 @@ def test_another_checkpoint_that_this_log_does_not_continue_tells_that_its_disk_
     assert scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_a_cosignature_is_kept_if_it_is_the_witness_own_and_none_that_is_shorter_takes_its_place(
     scene: Scene, parties: tuple[str, str]
 ) -> None:

@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from datasites.protocol.content import LetterContent
 from datasites.requests.jobs.records import Status
 from tests.one_job import JobScene
 
 
+@pytest.mark.both_databases
 def test_a_job_is_tried_on_mock_data_run_on_private_data_and_its_output_goes_to_its_researcher(jobs: JobScene) -> None:
     job = jobs.tried()
     assert job.status is Status.PENDING

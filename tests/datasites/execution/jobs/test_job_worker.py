@@ -92,6 +92,7 @@ def test_an_output_that_is_called_like_a_log_is_none(jobs: JobScene) -> None:
     ]
 
 
+@pytest.mark.both_databases
 def test_threads_that_begin_at_once_begin_each_approval_once(jobs: JobScene) -> None:
     for number in range(4):
         jobs.approve(jobs.tried(name=str(number)))
@@ -111,6 +112,7 @@ def test_threads_that_begin_at_once_begin_each_approval_once(jobs: JobScene) -> 
     assert len(jobs.logged(JobStarted)) == 4
 
 
+@pytest.mark.both_databases
 def test_two_workers_run_each_approval_once(jobs: JobScene) -> None:
     for number in range(3):
         jobs.approve(jobs.tried(name=str(number)))

@@ -106,6 +106,7 @@ def test_what_has_expired_is_closed_and_told(jobs: JobScene, state: object) -> N
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("code", [COUNT, "1 / 0"])
 @pytest.mark.parametrize("ran", [False, True])
 def test_an_expired_job_does_not_tell_whether_it_had_ended(jobs: JobScene, code: str, ran: bool) -> None:
@@ -136,6 +137,7 @@ def test_what_is_over_is_forgotten_when_it_expires(jobs: JobScene) -> None:
     assert len(jobs.logged(RequestClosed)) == 0
 
 
+@pytest.mark.both_databases
 def test_a_job_that_cannot_be_tried_has_failed(jobs: JobScene) -> None:
     job = jobs.receive()
     refuse_job(jobs.scene.site, job)

@@ -133,6 +133,7 @@ def test_what_has_expired_cannot_be_approved(jobs: JobScene) -> None:
         jobs.approve(job, digest)
 
 
+@pytest.mark.both_databases
 def test_a_denied_job_is_over_and_its_code_forgotten(jobs: JobScene) -> None:
     job = jobs.deny(jobs.tried(), "Ask the \x1b[31mward.")
     assert (job.status, job.code_file) == (Status.DENIED, None)

@@ -130,6 +130,7 @@ def test_too_many_that_wait_are_refused_before_anything_is_fetched(jobs: JobScen
         may_submit_job(connection, eve, jobs.scene.now)
 
 
+@pytest.mark.both_databases
 def test_a_researcher_cannot_fill_the_log_in_a_day(jobs: JobScene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Submitted and cancelled again and again: each leaves its terms in the log for good."""
     monkeypatch.setattr("datasites.requests.jobs.receive._MOST_A_DAY", 3)
@@ -148,6 +149,7 @@ def test_only_researchers_submit_jobs(jobs: JobScene) -> None:
         may_submit_job(connection, jobs.scene.partners[0].card, jobs.scene.now)
 
 
+@pytest.mark.both_databases
 def test_files_that_are_shown_to_somebody_else_do_not_exist(jobs: JobScene) -> None:
     """The same sentence as for a set that is not there."""
     jobs.register("beds", everybody=False, contacts=("eve@uni.example",))

@@ -57,6 +57,7 @@ def test_a_release_is_given_once_and_sent_once(jobs: JobScene) -> None:
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_what_is_withheld_is_forgotten(jobs: JobScene) -> None:
     job = jobs.withhold(jobs.ran())
     assert (job.status, job.outputs_file) == (Status.WITHHELD, None)
@@ -160,6 +161,7 @@ if len(open(sy.resolve_dataset_file_path("visits")).readlines()) > 100:
     assert jobs.ran(code).status is Status.HELD
 
 
+@pytest.mark.both_databases
 def test_outputs_that_cannot_be_inspected_wait(jobs: JobScene) -> None:
     """By rules that somebody changed, and beside files that are not those that the job saw."""
     jobs.rule("release_clean = true")

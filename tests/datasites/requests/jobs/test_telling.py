@@ -31,6 +31,7 @@ def test_nothing_is_told_before_its_time(jobs: JobScene) -> None:
     assert (jobs.statuses()[-1].status, jobs.statuses()[-1].milliseconds) == ("held", 100)
 
 
+@pytest.mark.both_databases
 def test_an_early_release_is_told_no_earlier(jobs: JobScene) -> None:
     jobs.release(jobs.ran())
     jobs.worker.tell_next()
@@ -77,6 +78,7 @@ def test_outputs_of_two_jobs_are_told_of_apart(jobs: JobScene) -> None:
     assert json.loads(message.content.plain()) == {"rows": 200}  # type: ignore[union-attr]
 
 
+@pytest.mark.both_databases
 def test_outputs_that_the_disk_does_not_take_just_now_are_sent_later(
     jobs: JobScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

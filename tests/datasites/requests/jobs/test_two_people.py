@@ -74,6 +74,7 @@ def test_one_person_is_enough_to_say_no(jobs: JobScene, bea: Holder) -> None:
     assert jobs.scene.audit().broken == []
 
 
+@pytest.mark.both_databases
 def test_what_the_dismissed_said_does_not_wait_for_the_second(jobs: JobScene, bea: Holder) -> None:
     job = jobs.tried()
     approve_with(jobs, job, bea.key)

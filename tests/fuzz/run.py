@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FINDINGS = Path("fuzz-findings")
 _PACKAGES = ["policies", "datasites", "researcher"]
 _DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/")
-_LONGEST_SHAPE = 1 << 20
+LARGEST_SHAPE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ def load_targets() -> "tuple[Target, ...]":
     return TARGETS
 
 
-def fuzz_all(targets: "Sequence[Target]", inputs: int, findings: Path, workers: int) -> list[Outcome]:
-    """Split `inputs` over the targets by their shares; at most `workers` processes at a time."""
+def fuzz_all(
+    targets: "Sequence[Target]", inputs: int, findings: Path, workers: int, largest_shape: int = LARGEST_SHAPE
+) -> list[Outcome]:
+    """Split `inputs` over the targets by their shares; at most `workers` processes at a time, shapes in bytes."""
     findings.mkdir(parents=True, exist_ok=True)
     total = sum(target.share for target in targets)
     waiting, running, outcomes = list(targets), dict[int, _Running](), list[Outcome]()
@@ -75,7 +77,8 @@ def fuzz_all(targets: "Sequence[Target]", inputs: int, findings: Path, workers: 
             begun = _Running(target, Path(tempfile.mkdtemp(prefix="fuzz-")), time.monotonic())
             child = os.fork()
             if child == 0:
-                _be_the_fuzzer(target, max(1, round(inputs * target.share / total)), findings, begun.folder)
+                own = max(1, round(inputs * target.share / total))
+                _be_the_fuzzer(target, own, findings, begun.folder, largest_shape)
             running[child] = begun
         ended, status = os.wait()
         outcomes.append(_outcome(running.pop(ended), os.waitstatus_to_exitcode(status)))
@@ -94,7 +97,7 @@ def _outcome(begun: _Running, status: int) -> Outcome:
     return Outcome(name, 0, 0, seconds, f"{name} ended with {status}:\n{said[-6000:]}")
 
 
-def _be_the_fuzzer(target: "Target", inputs: int, findings: Path, folder: Path) -> NoReturn:
+def _be_the_fuzzer(target: "Target", inputs: int, findings: Path, folder: Path, largest_shape: int) -> NoReturn:
     """In the child: first what the parser accepts and what is at and over its limit, then libFuzzer."""
     said = os.open(folder / "said", os.O_WRONLY | os.O_CREAT, 0o600)
     os.dup2(said, 1)
@@ -113,7 +116,7 @@ def _be_the_fuzzer(target: "Target", inputs: int, findings: Path, folder: Path) 
         signal.signal(signal.SIGALRM, _too_slow)
         if oversized and _in_time(target, oversized):
             raise AssertionError(f"{target.name} accepts {len(oversized)} bytes, more than its limit.")
-        for data in shapes(target):
+        for data in shapes(target, largest_shape):
             current.write_bytes(data)
             _in_time(target, data)
         current.unlink(missing_ok=True)
@@ -162,9 +165,9 @@ def _start_libfuzzer(target: "Target", inputs: int, findings: Path, corpus: Path
     atheris.Fuzz()
 
 
-def shapes(target: "Target") -> list[bytes]:
-    """Large inputs of the shapes on which parsers are slow or greedy, as large as the parser takes, at most 1 MiB."""
-    size = min(target.limit or target.longest, _LONGEST_SHAPE)
+def shapes(target: "Target", largest: int) -> list[bytes]:
+    """Inputs of the shapes on which parsers are slow or greedy, as large as each takes, at most `largest` bytes."""
+    size = min(target.limit or target.longest, largest)
     pieces = (
         *(
             b"[",
@@ -210,6 +213,7 @@ def _too_slow(_signal: int, _frame: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="over all targets together")
+    parser.add_argument("--largest-shape", type=int, default=LARGEST_SHAPE, help="in bytes")
     parser.add_argument("--target", action="append", default=[], help="only this one; may be repeated")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--input", type=Path, help="give this file to the one target named, and do nothing else")
@@ -222,7 +226,7 @@ def main() -> int:
         print("accepted" if all(it.accepts(options.input.read_bytes()) for it in chosen) else "refused")
         return 0
     began = time.monotonic()
-    outcomes = fuzz_all(chosen, options.inputs, FINDINGS, options.workers)
+    outcomes = fuzz_all(chosen, options.inputs, FINDINGS, options.workers, options.largest_shape)
     failed = [it.target for it in outcomes if it.finding is not None]
     total = sum(it.inputs for it in outcomes)
     print(f"{total} inputs over {len(chosen)} parsers in {time.monotonic() - began:.0f} s; failed: {failed or 'none'}")

@@ -1,4 +1,7 @@
-"""Every parser that faces outside takes a minute of made-up inputs, and refuses them as it says it does."""
+"""Every parser that faces outside takes some made-up inputs, and refuses them as it says it does.
+
+`make fuzz` gives them a million, and shapes of 1 MiB.
+"""
 
 import contextlib
 import importlib.util
@@ -19,7 +22,7 @@ from tests.fuzz.mutate import flip, mutate
 from tests.fuzz.targets import TARGETS, Target
 
 _REPOSITORY = Path(__file__).parents[2]
-_INPUTS = 6_000
+_INPUTS, _LARGEST_SHAPE = 2_000, 1 << 18
 _NO_ATHERIS = "atheris has no wheel for this machine or Python: here the parsers are tried by hypothesis alone"
 
 coverage_guided = pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason=_NO_ATHERIS)
@@ -38,7 +41,8 @@ def _variant(target: Target, seed: bytes, number: int) -> bytes:
 
 @coverage_guided
 def test_coverage_guided_inputs_find_nothing() -> None:
-    ran = _python(_REPOSITORY, "-m", "tests.fuzz.run", "--inputs", str(_INPUTS), "--workers", "1")
+    words = ("--inputs", str(_INPUTS), "--largest-shape", str(_LARGEST_SHAPE), "--workers", "1")
+    ran = _python(_REPOSITORY, "-m", "tests.fuzz.run", *words)
     assert ran.returncode == 0, ran.stdout[-20_000:]
     for target in TARGETS:
         assert f"\n{target.name} " in f"\n{ran.stdout}", "every target ran"

@@ -4,34 +4,34 @@ from tests.benchmarks.utility_table import CellKey
 from tests.benchmarks.utility_training import Choice
 
 _TUMOURS = "logistic regression"
-_TUMOURS_TIGHT = "perceptron 30-64-1"
-_DIGITS = "multinomial regression"
-_DIGITS_FREE = "convolutional network"
+_DIGITS = "regression on strokes"
 
 CHOICES: dict[CellKey, Choice] = {
-    ("breast cancer", "alone", None): Choice(_TUMOURS, 100, 1, 1.0, 2.0),
-    ("breast cancer", "federated", None): Choice(_TUMOURS, 100, 1, 1.0, 2.0),
-    ("breast cancer", "pooled", None): Choice(_TUMOURS, 100, 1, 1.0, 2.0),
+    ("breast cancer", "alone", None): Choice(_TUMOURS, 100, 1, 1.0, 0.5),
+    ("breast cancer", "federated", None): Choice(_TUMOURS, 100, 1, 1.0, 0.5),
+    ("breast cancer", "pooled", None): Choice(_TUMOURS, 100, 1, 1.0, 0.5),
     ("breast cancer", "alone", 8.0): Choice(_TUMOURS, 40, 1, 1.0, 2.0),
     ("breast cancer", "federated", 8.0): Choice(_TUMOURS, 40, 1, 1.0, 4.0),
     ("breast cancer", "pooled", 8.0): Choice(_TUMOURS, 40, 1, 1.0, 4.0),
     ("breast cancer", "alone", 3.0): Choice(_TUMOURS, 40, 1, 1.0, 1.0),
     ("breast cancer", "federated", 3.0): Choice(_TUMOURS, 40, 1, 1.0, 2.0),
-    ("breast cancer", "pooled", 3.0): Choice(_TUMOURS, 40, 1, 1.0, 2.0),
-    ("breast cancer", "alone", 1.0): Choice(_TUMOURS_TIGHT, 20, 1, 1.0, 0.5),
-    ("breast cancer", "federated", 1.0): Choice(_TUMOURS_TIGHT, 20, 1, 1.0, 1.0),
-    ("breast cancer", "pooled", 1.0): Choice(_TUMOURS_TIGHT, 20, 1, 1.0, 0.5),
-    ("digits", "alone", None): Choice(_DIGITS_FREE, 100, 1, 1.0, 1.0),
-    ("digits", "federated", None): Choice(_DIGITS_FREE, 100, 1, 1.0, 1.0),
-    ("digits", "pooled", None): Choice(_DIGITS_FREE, 100, 1, 1.0, 1.0),
-    ("digits", "alone", 8.0): Choice(_DIGITS, 40, 1, 0.5, 2.0),
-    ("digits", "federated", 8.0): Choice(_DIGITS, 40, 1, 0.5, 4.0),
-    ("digits", "pooled", 8.0): Choice(_DIGITS, 40, 1, 0.5, 8.0),
-    ("digits", "alone", 3.0): Choice(_DIGITS, 20, 1, 0.5, 4.0),
-    ("digits", "federated", 3.0): Choice(_DIGITS, 20, 1, 0.5, 8.0),
-    ("digits", "pooled", 3.0): Choice(_DIGITS, 20, 1, 0.5, 8.0),
-    ("digits", "alone", 1.0): Choice(_DIGITS, 20, 1, 0.5, 2.0),
-    ("digits", "federated", 1.0): Choice(_DIGITS, 20, 1, 0.5, 4.0),
-    ("digits", "pooled", 1.0): Choice(_DIGITS, 20, 1, 0.5, 2.0),
+    ("breast cancer", "pooled", 3.0): Choice(_TUMOURS, 40, 1, 1.0, 4.0),
+    ("breast cancer", "alone", 1.0): Choice(_TUMOURS, 40, 1, 1.0, 0.25),
+    ("breast cancer", "federated", 1.0): Choice(_TUMOURS, 40, 1, 1.0, 0.5),
+    ("breast cancer", "pooled", 1.0): Choice(_TUMOURS, 40, 1, 1.0, 1.0),
+    ("digits", "alone", None): Choice(_DIGITS, 100, 1, 1.0, 2.0),
+    ("digits", "federated", None): Choice(_DIGITS, 100, 1, 1.0, 2.0),
+    ("digits", "pooled", None): Choice(_DIGITS, 100, 1, 1.0, 2.0),
+    ("digits", "alone", 8.0): Choice(_DIGITS, 40, 1, 1.0, 4.0),
+    ("digits", "federated", 8.0): Choice(_DIGITS, 40, 1, 1.0, 8.0),
+    ("digits", "pooled", 8.0): Choice(_DIGITS, 40, 1, 1.0, 8.0),
+    ("digits", "alone", 3.0): Choice(_DIGITS, 20, 1, 1.0, 4.0),
+    ("digits", "federated", 3.0): Choice(_DIGITS, 20, 1, 1.0, 4.0),
+    ("digits", "pooled", 3.0): Choice(_DIGITS, 20, 1, 1.0, 8.0),
+    ("digits", "alone", 1.0): Choice(_DIGITS, 20, 1, 1.0, 1.0),
+    ("digits", "federated", 1.0): Choice(_DIGITS, 20, 1, 1.0, 2.0),
+    ("digits", "pooled", 1.0): Choice(_DIGITS, 20, 1, 1.0, 4.0),
 }
-"""`tests.benchmarks.utility_search` found them: see there what it tried."""
+"""Of the candidates that `tests.benchmarks.utility_search` lists, on its salts. These models are linear in what they
+train, so the gradients of their candidates were ranked in closed form there; the product's training confirmed the best.
+"""

@@ -22,14 +22,24 @@ class _Moved(nn.Module):
         return self.following(self.spread * (features + self.shift))
 
 
+class _Roots(nn.Module):
+    """Roots of the measurements, most of which lie low in their ranges, moved and spread: linear to one logit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(30, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(8 * (((features + 1) / 2 + 1e-6).sqrt() - 0.5))
+
+
 class TumourRegression(TumourPlan):
-    """Logistic regression on the demo's columns, from zero."""
+    """Logistic regression on the roots of the demo's columns, from zero."""
 
     def model(self) -> nn.Module:
-        linear = nn.Linear(30, 1)
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        return _Moved(0.5, 3.0, linear)
+        return _Roots()
 
 
 class _Digits(TrainingPlan):
@@ -50,6 +60,43 @@ class DigitsRegression(_Digits):
         nn.init.zeros_(linear.weight)
         nn.init.zeros_(linear.bias)
         return _Moved(0.375, 1.0, linear)
+
+
+class _Strokes(nn.Module):
+    """Roots of the ink, less what is usual in a column, and their products one and two pixels apart, to ten logits.
+
+    Where strokes go shows in which pixels are dark together; so that need not be learned from data.
+    """
+
+    usual: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        ink = torch.tensor([0.0, 0.125, 0.5, 0.625, 0.625, 0.5, 0.125, 0.0])  # a digit in its frame, roughly
+        self.register_buffer("usual", ink)
+        self.linear = nn.Linear(8 * 8 + 2 * 7 * 8 + 2 * 7 * 7 + 2 * 6 * 8 + 2 * 6 * 6, 10)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        ink = (features.reshape(-1, 8, 8) + 1) / 2
+        dark = 2 * ((ink + 0.05).sqrt() - (self.usual + 0.05).sqrt())
+        parts = [dark]
+        for far in (1, 2):
+            parts += [
+                dark[:, :, far:] * dark[:, :, :-far],
+                dark[:, far:] * dark[:, :-far],
+                dark[:, far:, far:] * dark[:, :-far, :-far],
+                dark[:, far:, :-far] * dark[:, :-far, far:],
+            ]
+        return self.linear(torch.cat([0.7 * it.flatten(1) for it in parts], 1))
+
+
+class DigitsStrokes(_Digits):
+    """Multinomial regression on products of pixels near each other, from zero."""
+
+    def model(self) -> nn.Module:
+        return _Strokes()
 
 
 class DigitsConvolutions(_Digits):
@@ -73,5 +120,6 @@ PLANS: dict[str, type[TrainingPlan]] = {
     "logistic regression": TumourRegression,
     "perceptron 30-64-1": TumourPlan,
     "multinomial regression": DigitsRegression,
+    "regression on strokes": DigitsStrokes,
     "convolutional network": DigitsConvolutions,
 }

@@ -109,5 +109,5 @@ def _pieces(descriptor: int, own: SnapshotLayout, parts: Iterable[range]) -> Ite
 if __name__ == "__main__":
     try:
         write_shards(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    except (CloisterError, IndexError, ValueError) as error:
+    except (CloisterError, OSError, IndexError, ValueError) as error:
         sys.exit(f"{error}\nUsage: python -m datasites.catalog.shards SNAPSHOT COUNT FOLDER")

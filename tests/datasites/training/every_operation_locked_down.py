@@ -1,4 +1,4 @@
-"""Run as a script: every allowed operation under vmap and grad, after the lockdown; prints those that failed."""
+"""Run as a script: every operation under vmap and grad, and every optimiser, after the lockdown; prints what failed."""
 
 import sys
 
@@ -8,8 +8,12 @@ from torch.func import grad, vmap
 
 from datasites.sandbox.lockdown import lock_down
 from datasites.tensor_programs.operations import OPERATIONS
+from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
+from datasites.training.randomness import SecretStream
 from datasites.training.rehearsal import rehearse
 from policies.programs.allow_list import ALLOWED
+from policies.training_choices import Adam, AdamW, Optimizer, Sgd
+from tests.attacks.crafted_study import training
 
 OPTIONS = {
     "alpha": 0.5, "minimum": -1.0, "maximum": 1.0, "approximate": "tanh", "slope": 0.1, "exponent": 2.5, "beta": 1.0,
@@ -60,8 +64,25 @@ def result(name: str, x: Tensor) -> Tensor:
     return value.to(torch.float32).sum() + x.sum()
 
 
+OPTIMIZERS = (
+    Sgd(momentum=0.0),
+    Sgd(momentum=0.9),
+    Adam(decays=(0.9, 0.99), epsilon=1e-8),
+    AdamW(decays=(0.9, 0.99), epsilon=1e-8, weight_decay=0.1),
+)
+
+
+def take_steps(optimizer: Optimizer) -> None:
+    """Two, so that there is a state when the second is taken."""
+    parameter = TrainedParameter(torch.zeros(3))
+    steps = SecretNoiseOptimizer([parameter], training(optimizer=optimizer), 1.0, SecretStream()).original_optimizer
+    for _ in range(2):
+        parameter.grad = torch.ones(3)
+        steps.step()
+
+
 def main() -> None:
-    """Lock down, then try every operation."""
+    """Lock down, then try every operation and every optimiser."""
     torch.set_num_threads(1)
     rehearse()
     lock_down(4 * 2**30)
@@ -72,7 +93,13 @@ def main() -> None:
         except (RuntimeError, ImportError, OSError, ValueError, TypeError, IndexError) as error:
             failed += 1
             print(name, repr(error)[:300])
-    print("tried", len(OPERATIONS), "failed", failed)
+    for optimizer in OPTIMIZERS:
+        try:
+            take_steps(optimizer)
+        except (RuntimeError, ImportError, OSError) as error:
+            failed += 1
+            print(optimizer.type, repr(error)[:300])
+    print("tried", len(OPERATIONS) + len(OPTIMIZERS), "failed", failed)
     sys.stdout.flush()
 
 

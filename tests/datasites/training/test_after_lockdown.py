@@ -1,4 +1,4 @@
-"""Every allowed operation must still work in a process that can open nothing any more."""
+"""Every allowed operation and optimiser must still work in a process that can open nothing any more."""
 
 import subprocess
 import sys

@@ -15,24 +15,28 @@ What trains is the locked-down child that trains on one machine, here too withou
 alone, which seals what goes to the leader's machine and back. torch.distributed finds the leader's port, and no more:
 its gloo backend has threads, which a process that is locked down may not have, and does not encrypt. A worker that
 ends or is late ends the round everywhere, without an update.
+
+torchrun trusts whoever reaches its port, even to run code: let none but the site's machines reach it.
 """
 
 import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
+from datasites.catalog.checked_file import CheckedFile
 from datasites.catalog.shards import open_shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepare
@@ -55,55 +59,77 @@ class DistributedRound(StrictModel):
     seconds: Annotated[int, Field(ge=1, le=604_800)]
 
 
+class _Files(NamedTuple):
+    """What all workers must have alike: the study's files by name, and what the two that are read here say."""
+
+    contents: Mapping[str, bytes]
+    study: Prepare
+    todo: DistributedRound
+
+
 def main(study: Path, shards: Path, secret: Path, update: Path) -> None:
     """Be the worker that torchrun's environment says, for one round.
 
     Raises:
         CloisterError: a file is not what it should be, or a worker is gone, late, or not of this site and round.
     """
-    names = ("study.json", "parameters", "model", "round.json")
-    contents = {name: read_private_file(study / name, maximum_bytes=MAXIMUM_PARAMETER_BYTES) for name in names}
-    asked = parse_model(Prepare, contents["study.json"], maximum_bytes=MAXIMUM_HEADER_BYTES, what="study.json")
-    todo = parse_model(DistributedRound, contents["round.json"], maximum_bytes=MAXIMUM_HEADER_BYTES, what="round.json")
-    key = read_private_file(secret, maximum_bytes=SECRET_BYTES)
+    files, key = _read(study), read_private_file(secret, maximum_bytes=SECRET_BYTES)
     if len(key) != SECRET_BYTES:
         raise InvalidInputError(f"The workers' secret is {SECRET_BYTES} random bytes; {secret} has {len(key)}.")
     if update.exists() or os.environ.get("TORCHELASTIC_MAX_RESTARTS") != "0":
         raise ConflictError("A charge backs one update: name a new file, and let torchrun start with --max-restarts 0.")
-    store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=todo.seconds)))
+    store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=files.todo.seconds)))
     shard, listed = open_shard(shards, rank)
-    if len(listed.shards) != count:
-        raise InvalidInputError(f"There are {len(listed.shards)} shards and {count} workers; each takes one.")
-    agreed = sha256(b"".join(sha256(it).digest() for it in (*contents.values(), listed.canonical()))).digest()
-    with ExitStack() as stack:
-        stack.enter_context(shard)
-        links = []
-        for connection in _connections(store, rank, count, todo.seconds):
-            link = SealedLink(connection, key, agreed, rank=rank, calls=rank > 0, seconds=todo.seconds)
-            links.append(stack.enter_context(closing(link)))
-        links.sort(key=lambda link: link.other)
-        if [link.other for link in links] != (list(range(1, count)) if rank == 0 else [0]):
-            raise NotAuthenticError(
-                "Two workers say that they are the same one; start each with a --node-rank of its own."
-            )
-        ends = stack.enter_context(_carried(links))
-        place = Place(rank, count, tuple(end.fileno() for end in ends))
-        trainer = stack.enter_context(
-            TrainerProcess(
-                memory_bytes=todo.memory_bytes, threads=todo.threads, place=place, start_seconds=todo.seconds
-            )
-        )
-        for end in ends:
-            end.close()  # the trainer has it; so its end is noticed
-        trainer.prepare(asked, (contents["parameters"],), len(contents["parameters"]), seconds=todo.seconds)
-        trainer.load(shard.descriptor, None, seconds=todo.seconds)
-        result = trainer.round(
-            (contents["model"],), number=todo.number, trains=True, evaluates=False, seconds=todo.seconds
-        )
-        change = np.concatenate([block.copy() for block in result.update])
-        shard.require_unchanged()
+    with shard:
+        if len(listed.shards) != count:
+            raise InvalidInputError(f"There are {len(listed.shards)} shards and {count} workers; each takes one.")
+        alike = (*files.contents.values(), listed.canonical())
+        agreed = sha256(b"".join(sha256(it).digest() for it in alike)).digest()
+        with ExitStack() as stack:
+            links = []
+            for connection in _connections(store, rank, count, files.todo.seconds):
+                link = SealedLink(connection, key, agreed, rank=rank, calls=rank > 0, seconds=files.todo.seconds)
+                links.append(stack.enter_context(closing(link)))
+            links.sort(key=lambda link: link.other)
+            if [link.other for link in links] != (list(range(1, count)) if rank == 0 else [0]):
+                raise NotAuthenticError("Two workers are the same one; start each with a --node-rank of its own.")
+            change = _train(files, shard, rank, count, stack.enter_context(_carried(links)))
     if rank == 0:
         write_private_file(update, change.tobytes())
+
+
+def _read(folder: Path) -> _Files:
+    names = ("study.json", "parameters", "model", "round.json")
+    contents = {name: read_private_file(folder / name, maximum_bytes=MAXIMUM_PARAMETER_BYTES) for name in names}
+    files = _Files(
+        contents,
+        parse_model(Prepare, contents["study.json"], maximum_bytes=MAXIMUM_HEADER_BYTES, what="study.json"),
+        parse_model(DistributedRound, contents["round.json"], maximum_bytes=MAXIMUM_HEADER_BYTES, what="round.json"),
+    )
+    if files.todo.number > files.study.training.rounds:
+        raise InvalidInputError(f"The study has {files.study.training.rounds} rounds; there is no {files.todo.number}.")
+    return files
+
+
+def _train(
+    files: _Files, shard: CheckedFile, rank: int, count: int, ends: Sequence[socket.socket]
+) -> NDArray[np.float32]:
+    contents, seconds = files.contents, files.todo.seconds
+    with TrainerProcess(
+        memory_bytes=files.todo.memory_bytes,
+        threads=files.todo.threads,
+        place=Place(rank, count, tuple(end.fileno() for end in ends)),
+        start_seconds=seconds,
+    ) as trainer:
+        for end in ends:
+            end.close()  # the trainer has it, and its end must show
+        trainer.prepare(files.study, (contents["parameters"],), len(contents["parameters"]), seconds=seconds)
+        trainer.load(shard.descriptor, None, seconds=seconds)
+        model = (contents["model"],)
+        result = trainer.round(model, number=files.todo.number, trains=True, evaluates=False, seconds=seconds)
+        change = np.concatenate([block.copy() for block in result.update])
+        shard.require_unchanged()
+        return change
 
 
 def _connections(store: Store, rank: int, count: int, seconds: float) -> Iterator[socket.socket]:

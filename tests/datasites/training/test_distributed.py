@@ -11,14 +11,15 @@ import torch
 from safetensors.numpy import save
 
 from datasites.catalog.shards import write_shards
-from datasites.execution.trainer_messages import Load
 from datasites.protocol.private_files import write_private_file
-from datasites.training.distributed import DistributedRound
+from datasites.training.distributed import DistributedRound, main
 from datasites.training.study import prepare_study
 from datasites.training.trainer import local_training
 from datasites.training.unit_file import open_units
+from policies.errors import ConflictError, InvalidInputError
 from policies.training_choices import Sgd
 from tests.attacks.crafted_study import SQUARE, study, training
+from tests.record_forms import data_size
 from tests.unit_arrays import UnitArrays, write_units
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +27,10 @@ UNITS = 41
 PARAMETERS = save({"weight": np.zeros((1, 3), np.float32)})
 MODEL = np.array([0.1, -0.2, 0.3], np.float32)
 EXACT = study(SQUARE).model_copy(
-    update={"training": training(noise_multiplier=0.0, local_steps=3, learning_rate=0.25, optimizer=Sgd(momentum=0.5))}
+    update={
+        "size": data_size(40, 40, 2),
+        "training": training(noise_multiplier=0.0, local_steps=3, learning_rate=0.25, optimizer=Sgd(momentum=0.5)),
+    }
 )
 
 
@@ -40,7 +44,6 @@ def site(tmp_path: Path) -> Path:
     write_shards(snapshot, 2, tmp_path / "shards")
     todo = DistributedRound(
         number=1,
-        nominal=Load(nominal_training_units=40, nominal_holdout_units=40),
         threads=1,
         memory_bytes=2**32,
         seconds=100,
@@ -65,9 +68,28 @@ def test_two_workers_train_what_one_process_does(site: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     with (site / "whole.snapshot").open("rb") as whole:
         units, _ = open_units(whole.fileno())
-        loss = prepare_study(EXACT, PARAMETERS, 2**30).loss
+        loss = prepare_study(EXACT, PARAMETERS, 2**30, 0).loss
         alone = local_training(loss, torch.from_numpy(MODEL), units, EXACT.training, 40, 1)
     assert float(alone.norm()) > 0.1
     together = np.frombuffer((site / "update").read_bytes(), "<f4")
     np.testing.assert_allclose(together, alone.numpy(), rtol=1e-4, atol=1e-6)
     assert (site / "update").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_round_is_started_once_and_only_if_there_is_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is met or opened: a worker that torchrun started again would noise the round a second time."""
+    paths = [site / name for name in ("study", "shards", "secret", "update")]
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    with pytest.raises(ConflictError, match="max-restarts 0"):
+        main(*paths)
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")
+    write_private_file(site / "update", b"")
+    with pytest.raises(ConflictError, match="name a new file"):
+        main(*paths)
+    write_private_file(site / "secret", b"short")
+    with pytest.raises(InvalidInputError, match="32 random bytes"):
+        main(*paths)
+    second = DistributedRound.model_validate_json((site / "study/round.json").read_bytes())
+    write_private_file(site / "study/round.json", second.model_copy(update={"number": 2}).canonical())
+    with pytest.raises(InvalidInputError, match="there is no 2"):
+        main(*paths)

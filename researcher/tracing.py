@@ -69,6 +69,7 @@ def trace(model: nn.Module, results: Results, record: tuple[Tensor, Tensor], wha
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own use of pytrees
+        warnings.filterwarnings("ignore", "The tensor attributes .* were assigned during export")  # of nn.GRU, nn.LSTM
         whole = _Record(model, results)
         return _named(_functional(whole, record, what), whole, _aliases(model), what)
 
@@ -88,6 +89,7 @@ def _functional(whole: _Record, record: tuple[Tensor, Tensor], what: str) -> Exp
             "(an `if`, `float()`, `.item()` or `.numpy()` on a tensor, a mask as index). Keep values in tensors and "
             "choose with torch.where."
         ) from error
+    _check_rolled(exported.graph, what)
     inline_no_grad(exported)
     # Beside unrolling, this only makes the graph functional: no writes in place, `detach` kept.
     table = default_decompositions()
@@ -100,6 +102,19 @@ def _functional(whole: _Record, record: tuple[Tensor, Tensor], what: str) -> Exp
             "another or itself changed; compute without state, into new tensors."
         )
     return functional
+
+
+def _check_rolled(graph: fx.Graph, what: str) -> None:
+    """torch 2.13 unrolls recurrent layers without the dropout between them."""
+    for node in graph.nodes:
+        if str(node.target).removeprefix("aten.") in _ROLLED:
+            names = [entry.name for entry in node.target._schema.arguments]
+            given = dict(zip(names, node.args, strict=False))
+            if given["dropout"] and given["train"]:
+                raise InvalidInputError(
+                    f"The plan's {what} uses a recurrent layer with dropout inside{line_of_node(node)}, which export "
+                    "cannot keep; write one layer after the other with nn.Dropout between them."
+                )
 
 
 def _line(graph: fx.Graph, name: str) -> str:

@@ -49,6 +49,7 @@ def study_of(terms: Terms) -> Prepare:
         parameter_count=terms.programs.parameter_count,
         record=columns(1, "float32"),
         size=data_size(1, 1),
+        gradients="automatic",
     )
 
 

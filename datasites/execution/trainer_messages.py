@@ -8,6 +8,7 @@ from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.jobs.endings import Layers
 from policies.programs.format import MAXIMUM_ELEMENTS
 from policies.record_form import RecordForm
+from policies.rules.training_rules import Gradients
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 from policies.terms import MAXIMUM_COUNTS, Evaluation, Training
 
@@ -40,6 +41,7 @@ class Prepare(StrictModel):
     parameter_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
     record: RecordForm
     size: DataSize
+    gradients: Gradients
 
 
 class Load(StrictModel):

@@ -16,6 +16,7 @@ from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
 from policies.errors import CloisterError, NotAuthenticError, UnavailableError
 from policies.programs.digests import MODEL_DOMAIN
+from policies.rules.training_rules import TrainingRules
 
 _MEMORY_BYTES = 8 << 30
 
@@ -42,7 +43,7 @@ class Trainers:
         if trainer is None:
             trainer = TrainerProcess(
                 memory_bytes=_MEMORY_BYTES,
-                threads=self._threads(),
+                threads=self._rules().threads,
                 start_seconds=request.terms.deadlines.setup_seconds,
                 cache_bytes=room_for_cache(self._site.home.snapshots),
             )
@@ -123,9 +124,9 @@ class Trainers:
             if trainer is not None:
                 trainer.kill()
 
-    def _threads(self) -> int:
+    def _rules(self) -> TrainingRules:
         with reading(self._site.engine) as connection:
-            return self._site.house_rules(connection).rules.training.threads
+            return self._site.house_rules(connection).rules.training
 
     def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
         manifest, terms = data_set.manifest, request.terms
@@ -141,6 +142,7 @@ class Trainers:
                 nominal_holdout_units=manifest.holdout_units,
                 maximum_records=manifest.privacy_unit.maximum_records,
             ),
+            gradients=self._rules().gradients,
         )
         size, parameters = required_parameters(self._site, request)
         trainer.prepare(study, parameters, size, seconds=terms.deadlines.setup_seconds)

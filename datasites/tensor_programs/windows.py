@@ -36,9 +36,9 @@ def conv2d(
     filters, depth, *kernel = weight.shape
     if channels != depth * groups or filters % groups:
         raise ValueError(f"{groups} groups of depth {depth} and {filters} filters do not divide {channels} channels")
-    columns = _columns(x, groups, kernel, stride, padding, dilation)
+    pieces = columns(x, groups, kernel, stride, padding, dilation)
     # Without the dimension of one image there is nothing to broadcast, so no copies of the weight's gradient.
-    products = torch.matmul(weight.reshape(groups, filters // groups, -1), columns.squeeze(0))
+    products = torch.matmul(weight.reshape(groups, filters // groups, -1), pieces.squeeze(0))
     result = products.reshape(count, filters, *_places(x, kernel, stride, padding, dilation))
     return result if bias is None else result + bias.reshape(-1, 1, 1)
 
@@ -54,7 +54,7 @@ def max_pool2d(
     _check_pool(x, kernel, padding)
     vertical, horizontal = padding
     padded = functional.pad(x, (horizontal, horizontal, vertical, vertical), value=-torch.inf)
-    found = _columns(padded, x.shape[1], kernel, stride, (0, 0), dilation)
+    found = columns(padded, x.shape[1], kernel, stride, (0, 0), dilation)
     while found.shape[2] > 1:  # neighbours are compared, so that of equal numbers the first one wins
         pairs = found.shape[2] // 2
         couples = found[:, :, : 2 * pairs].reshape(*found.shape[:2], pairs, 2, -1)
@@ -73,10 +73,10 @@ def avg_pool2d(
     """
     _check_pool(x, kernel, padding)
     one = (1, 1)
-    sums = _columns(x, x.shape[1], kernel, stride, padding, one).sum(2)
+    sums = columns(x, x.shape[1], kernel, stride, padding, one).sum(2)
     counts: Tensor | int = kernel[0] * kernel[1]
     if not count_padding:
-        counts = _columns(torch.ones(1, 1, *x.shape[2:]), 1, kernel, stride, padding, one).sum(2)
+        counts = columns(torch.ones(1, 1, *x.shape[2:]), 1, kernel, stride, padding, one).sum(2)
     return (sums / counts).reshape(*x.shape[:2], *_places(x, kernel, stride, padding, one))
 
 
@@ -114,7 +114,7 @@ def _check_pool(x: Tensor, kernel: Sequence[int], padding: Sequence[int]) -> Non
         raise ValueError(f"a padding of {_by(padding)} is more than half of the window of {_by(kernel)}")
 
 
-def _columns(
+def columns(
     x: Tensor,
     groups: int,
     kernel: Sequence[int],
@@ -133,10 +133,10 @@ def _columns(
         tiles = x[:, :, : down * kernel[0], : across * kernel[1]].reshape(
             *x.shape[:2], down, kernel[0], across, kernel[1]
         )
-        columns = tiles.permute(0, 1, 3, 5, 2, 4)
+        found = tiles.permute(0, 1, 3, 5, 2, 4)
     else:
-        columns = functional.unfold(x, tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
-    return columns.reshape(x.shape[0], groups, -1, down * across)
+        found = functional.unfold(x, tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
+    return found.reshape(x.shape[0], groups, -1, down * across)
 
 
 def _places(

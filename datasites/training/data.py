@@ -85,13 +85,18 @@ def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:
     return torch.from_numpy(np.concatenate(parts))
 
 
+def chunk_units(places: int, unit_bytes: int) -> int:
+    """How many of `places` units at most are taken at a time, of `unit_bytes` each."""
+    return min(places, max(1, _CHUNK_BYTES // unit_bytes))
+
+
 def padded_chunks(data: Units, units: Tensor, places: int, most: int) -> Iterator[UnitData]:
     """Cut `units` into chunks of one size, as many as `places` need even if `units` are fewer.
 
-    The size is `places`, but at most `most`, and at most what `_CHUNK_BYTES` hold. So the work does not tell how many
-    were sampled. More units than `places` take whole further rounds of `places`.
+    The size is that of `chunk_units`, but at most `most`. So the work does not tell how many were sampled. More units
+    than `places` take whole further rounds of `places`.
     """
-    size = min(places, most, max(1, _CHUNK_BYTES // data.unit_bytes))
+    size = min(chunk_units(places, data.unit_bytes), most)
     total = places * max(1, ceil(len(units) / places))
     for start in range(0, total, size):
         yield data.chunk(units[start : start + size], size)

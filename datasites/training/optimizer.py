@@ -14,16 +14,17 @@ from policies.terms import Training
 
 
 class TrainedParameter(Parameter):
-    """A parameter with the gradients per unit that Opacus looks for: (units, *shape)."""
+    """A parameter with the step's sum of clipped gradients, where Opacus keeps it."""
 
-    grad_sample: Tensor | None
+    summed_grad: Tensor | None
 
 
 class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
-    """Clips per unit, sums, adds noise of standard deviation noise multiplier × clipping norm, divides, steps.
+    """Adds noise of standard deviation noise multiplier × clipping norm to sums of clipped gradients, divides, steps.
 
     Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. It is added in float64
-    and rounded once, so that the float32 values a result can take do not depend on the data (Mironov 2012).
+    and rounded once, so that the float32 values a result can take do not depend on the data (Mironov 2012). Clipping is
+    done before, as with Opacus' own `DPOptimizerFastGradientClipping`.
     """
 
     def __init__(
@@ -41,6 +42,22 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         """Take the next steps at `learning_rate`."""
         for group in self.param_groups:
             group["lr"] = learning_rate
+
+    @property
+    def accumulated_iterations(self) -> int:
+        """Opacus divides by it; all chunks of a step are one iteration."""
+        return 1
+
+    def accumulate(self, sums: Sequence[Tensor]) -> None:
+        """Add the clipped sums of one chunk, in the order of the parameters."""
+        for parameter, chunk in zip(self.params, sums, strict=True):
+            parameter.summed_grad = chunk.clone() if parameter.summed_grad is None else parameter.summed_grad + chunk
+
+    def pre_step(self, closure: None = None) -> bool:
+        """Noise and divide what was accumulated; Opacus would clip first."""
+        self.add_noise()
+        self.scale_grad()
+        return True
 
     def add_noise(self) -> None:
         """Set each parameter's gradient to its clipped sum plus noise."""

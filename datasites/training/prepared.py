@@ -16,9 +16,14 @@ _BYTES_A_COORDINATE = 32
 
 @dataclass(frozen=True, eq=False)
 class PreparedProgram:
-    """A program that may run, its constants by name, and how many units at most are computed at a time."""
+    """A program (or what is left of it once `given` are known) that may run, its constants by name, and how many units
+    at most are computed at a time.
+
+    given: the numbers of the values that a record consists of: its features and target, unless it is a part.
+    """
 
     program: Program
+    given: tuple[int, ...]
     run: Interpreted
     constants: Mapping[str, Tensor]
     chunk: int
@@ -39,7 +44,8 @@ def prepare_program(
     """
     constants = {entry.name: values[entry.name] for entry in program.constants}
     chunk = _units_at_a_time(program, check_bounds(program, kind=kind), kind, memory_bytes)
-    return PreparedProgram(program, interpret(program), constants, chunk)
+    given = len(program.inputs) - 2, len(program.inputs) - 1
+    return PreparedProgram(program, given, interpret(program), constants, chunk)
 
 
 def prepare_part(
@@ -56,7 +62,7 @@ def prepare_part(
     run = interpret_part(whole.program, given, [output.ref for output in whole.program.outputs])
     cost = measure(whole.program, run, record, kind=kind)
     chunk = _units_at_a_time(whole.program, cost, kind, memory_bytes)
-    return PreparedProgram(whole.program, run, whole.constants, chunk)
+    return PreparedProgram(whole.program, tuple(given), run, whole.constants, chunk)
 
 
 def _units_at_a_time(program: Program, cost: Cost, kind: Purpose, memory_bytes: int) -> int:

@@ -47,6 +47,7 @@ def rehearse() -> None:
             target=TensorForm(shape=(), dtype="float32", choices=None),
         ),
         size=DataSize(nominal_training_units=2, nominal_holdout_units=2, maximum_records=1),
+        gradients="automatic",
     )
     study = prepare_study(message, save({"weight": torch.zeros(1, 2)}), _MEMORY_BYTES, 0)
     nobody = UnitData((torch.zeros(0, 1, 2), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSize, Prepare
 from datasites.tensor_programs.load import load_parameters
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import capacity
 from datasites.training.frozen_prefix import FrozenPrefix, split
 from datasites.training.prepared import PreparedProgram, prepare_program
@@ -23,7 +24,7 @@ class Study:
     Where there is a prefix, the program is the rest of it, and takes what the prefix gave of each record.
     """
 
-    loss: PreparedProgram
+    loss: TrainedLoss
     metrics: PreparedProgram
     training_prefix: FrozenPrefix | None
     holdout_prefix: FrozenPrefix | None
@@ -62,7 +63,7 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_
     left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
     metrics_part, holdout_prefix = _prepared(metrics, values, message, "metrics", memory_bytes, left)
     return Study(
-        loss=loss_part,
+        loss=TrainedLoss(loss_part, memory_bytes, message.gradients),
         metrics=metrics_part,
         training_prefix=training_prefix,
         holdout_prefix=holdout_prefix,

@@ -1,24 +1,22 @@
 """One site's training in one round: DP-SGD (Abadi et al. 2016) over a tensor program, one privacy unit at a time."""
 
-from collections.abc import Mapping
 from math import ceil
 
 import torch
 from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import Units, capacity, padded_chunks, sample
 from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.workers import ALONE, Workers
 from policies.terms import Training
 
 
 def local_training(
-    loss: PreparedProgram,
+    loss: TrainedLoss,
     model: Tensor,
     data: Units,
     training: Training,
@@ -50,40 +48,15 @@ def local_training(
     values = {name: parameter.detach() for name, parameter in trained.items()}
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
+    sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
     for learning_rate in training.learning_rates(round_number):
         optimizer.set_learning_rate(learning_rate)
         units = sample(sampling, len(data), training.sampling_rate)
-        for chunk in padded_chunks(drawing, units, places, loss.chunk):
-            _accumulate(optimizer, trained, unit_gradients(loss, values, chunk, training.clipping_norm))
+        for chunk in padded_chunks(drawing, units, places, sums.units):
+            optimizer.accumulate([*sums.of(values, chunk).values()])
         workers.collect([parameter.summed_grad for parameter in optimizer.params])
         if workers.leads:
-            _finish_step(optimizer, trained)
-        else:
-            _leave_step(optimizer)
+            optimizer.step()
+        optimizer.zero_grad()
         workers.follow(list(values.values()))
     return torch.nan_to_num(flatten(values, loss.program) - model)
-
-
-def _accumulate(
-    optimizer: SecretNoiseOptimizer, trained: Mapping[str, TrainedParameter], gradients: Mapping[str, Tensor]
-) -> None:
-    """Let Opacus clip these units and add them to the step's sum."""
-    for name, parameter in trained.items():
-        parameter.grad_sample = gradients[name]
-    optimizer.signal_skip_step(do_skip=True)
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def _finish_step(optimizer: SecretNoiseOptimizer, trained: Mapping[str, TrainedParameter]) -> None:
-    """Add the noise to the step's sum and move the parameters, with no further unit."""
-    for parameter in trained.values():
-        parameter.grad_sample = torch.zeros((0, *parameter.shape))
-    optimizer.step()
-    optimizer.zero_grad()
-
-
-def _leave_step(optimizer: SecretNoiseOptimizer) -> None:
-    """Forget the step's sum: the leader has it, and takes the step."""
-    for parameter in optimizer.params:
-        parameter.summed_grad = None

@@ -44,6 +44,7 @@ packages = true           # which packages jobs find here
 
 [training]                # of models
 threads = 1               # how many processor threads each study's trainer uses
+gradients = "automatic"   # how they are bounded for each person; "full": never by the faster, layer-wise way
 
 [jobs]                    # analysis code; each job needs an approval of its own
 maximum_minutes = 60      # the longest that one execution may take

@@ -46,6 +46,7 @@ _MEANING = {
     "shown.mock": "researchers are shown mock rows",
     "shown.packages": "researchers are shown which packages jobs find",
     "training.threads": "how many processor threads each study's trainer uses",
+    "training.gradients": "how each person's gradient is bounded: the faster way, or always as a whole",
     "jobs.maximum_minutes": "the most minutes that a job may run",
     "jobs.maximum_memory_mib": "the most MiB of memory that a job may use",
     "jobs.maximum_disk_mib": "the most MiB that a job may write",

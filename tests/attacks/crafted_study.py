@@ -9,12 +9,12 @@ from torch import Tensor
 
 from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import RoundResult
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.clipped_sums import contributions, trained_loss
 from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import columns, data_size
 
@@ -43,9 +43,9 @@ def document(nodes: Nodes, output: str = "loss", target: str = "float32", featur
     }
 
 
-def prepared(nodes: Nodes, target: str = "float32", features: int = 3) -> PreparedProgram:
+def prepared(nodes: Nodes, target: str = "float32", features: int = 3) -> TrainedLoss:
     program = Program.model_validate_json(canonical_bytes(document(nodes, "loss", target, features)))
-    return prepare_program(program, kind="loss", values={"weight": torch.zeros(1, features)}, memory_bytes=2**26)
+    return trained_loss(program, {})
 
 
 def training(**changes: float) -> Training:
@@ -73,6 +73,7 @@ def study(nodes: Nodes) -> Prepare:
         parameter_count=3,
         record=columns(3, "float32"),
         size=data_size(60, 20),
+        gradients="automatic",
     )
 
 
@@ -84,8 +85,9 @@ def people(units: int, features: int = 3) -> UnitData:
     )
 
 
-def contribution(loss: PreparedProgram, data: UnitData, model: Tensor) -> Tensor:
-    return unit_gradients(loss, {"weight": model}, data, 1.0)["weight"].flatten(1)
+def contribution(loss: TrainedLoss, data: UnitData, model: Tensor) -> Tensor:
+    """Of each unit, on whatever path is taken: [units, features]."""
+    return contributions(loss.fitted(len(data), data, 1.0), {"weight": model}, data)["weight"].flatten(1)
 
 
 def weights() -> bytes:

@@ -11,7 +11,6 @@ from torch import Tensor
 from datasites.tensor_programs.load import load_parameters
 from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
-from datasites.training.per_unit import unit_gradients
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.randomness import SecretStream
 from policies.errors import InvalidInputError
@@ -19,6 +18,7 @@ from policies.programs.check import check_program
 from policies.programs.format import Program, parse_program
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation
+from tests.clipped_sums import contributions, trained_loss
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
 FEATURES = 4
@@ -54,8 +54,9 @@ def people(units: int, records: int) -> UnitData:
 
 
 def gradients(nodes: Nodes, data: UnitData) -> Tensor:
-    loss = prepared("loss", nodes, loss=2 + len(nodes))
-    return unit_gradients(loss, {"weight": torch.ones(1, FEATURES)}, data, 1.0)["weight"].flatten(1).double()
+    program = Program.model_validate_json(canonical_bytes(document(nodes, loss=2 + len(nodes))))
+    sums = trained_loss(program, {}).fitted(len(data), data, 1.0)
+    return contributions(sums, {"weight": torch.ones(1, FEATURES)}, data)["weight"].flatten(1).double()
 
 
 def test_a_patient_with_a_hundred_records_weighs_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,7 @@ def main(parameters: int, repeats: int) -> None:
         parameter_count=exported.parameter_count,
         record=columns(FEATURES, "float32"),
         size=data_size(UNITS, 0),
+        gradients="automatic",
     )
     study = prepare_study(message, exported.parameters, _MEMORY_BYTES, 0)
     units = UnitData((torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1)), torch.ones(UNITS, 1, dtype=torch.bool))

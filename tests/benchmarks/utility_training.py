@@ -23,6 +23,7 @@ from datasites.protocol.identity import Identity
 from datasites.protocol.messages import Allowance
 from datasites.secure_averaging.layout import decode, quantised_blocks
 from datasites.tensor_programs.load import flatten, load_parameters, unflatten
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.trainer import local_training
@@ -59,6 +60,7 @@ class _Prepared:
     """A plan exported for a data set, checked and interpreted as at a site, and terms for three sites."""
 
     loss: PreparedProgram
+    trained: TrainedLoss
     metrics: PreparedProgram
     initial: Tensor
     terms: Terms
@@ -110,7 +112,8 @@ def _update(
 ) -> Tensor:
     if epsilon is None:
         return _without_privacy(prepared.loss, model, site, choice)
-    return local_training(prepared.loss, model, site.units, prepared.terms.training, site.nominal_units, number)
+    training, nominal = prepared.terms.training, site.nominal_units
+    return local_training(prepared.trained, model, site.units, training, nominal, number)
 
 
 def _without_privacy(loss: PreparedProgram, model: Tensor, site: Site, choice: Choice) -> Tensor:
@@ -138,7 +141,9 @@ def _accuracy(prepared: _Prepared, model: Tensor, split: Split) -> float:
 
 def _prepare(choice: Choice, epsilon: float | None, manifest_json: bytes) -> _Prepared:
     loss, metrics, initial, _ = _programs(choice.plan, manifest_json)
-    return _Prepared(loss, metrics, initial, _terms(choice, epsilon, manifest_json))
+    return _Prepared(
+        loss, TrainedLoss(loss, _MEMORY_BYTES, "automatic"), metrics, initial, _terms(choice, epsilon, manifest_json)
+    )
 
 
 @cache

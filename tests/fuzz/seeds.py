@@ -192,6 +192,7 @@ TRAINER: tuple[StrictModel, ...] = (
         parameter_count=6,
         record=columns(6, "int64"),
         size=data_size(75, 25),
+        gradients="automatic",
     ),
     Load(),
     Round(number=1, trains=True, evaluates=False),

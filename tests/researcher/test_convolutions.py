@@ -9,13 +9,12 @@ from torch import Tensor, nn
 
 from datasites.tensor_programs.load import flatten, load_parameters, unflatten
 from datasites.training.data import UnitData
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import prepare_program
 from policies.errors import InvalidInputError
 from policies.programs.check import check_pair
 from policies.programs.format import parse_program
 from researcher.export import export
 from researcher.plan import TrainingPlan
+from tests.clipped_sums import contributions, recorded, trained_loss
 from tests.record_forms import columns
 from tests.researcher.convolution_plans import PIXELS, LeNetPlan, ResidualPlan, SequencePlan
 from tests.researcher.plans import Changed
@@ -23,19 +22,20 @@ from tests.researcher.plans import Changed
 PLANS = [LeNetPlan(), ResidualPlan(), SequencePlan()]
 
 
+@pytest.mark.parametrize("path", ["full", "layer-wise"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)
-def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan) -> None:
+def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan, path: str) -> None:
     exported = export(plan, columns(PIXELS, "int64"))
     check_pair(exported.loss, exported.metrics)
     program = parse_program(exported.loss.canonical())
     values = load_parameters(exported.parameters, program, maximum_bytes=10**7)
-    prepared = prepare_program(program, kind="loss", values=values, memory_bytes=2**28)
     generator = torch.Generator().manual_seed(5)
     features = torch.rand(9, 2, PIXELS, generator=generator) * 16
     target = torch.randint(10, (9, 2), generator=generator)
     mask = torch.tensor([[True, unit % 3 > 0] for unit in range(9)])
     trained = unflatten(flatten(values, program), program)
-    got = unit_gradients(prepared, trained, UnitData((features, target), mask), 1e30)
+    data = UnitData((features, target), mask)
+    got = contributions(recorded(trained_loss(program, values), data, 1e6, path), trained, data)
     named = dict(exported.model.named_parameters())
     for unit in range(9):
         rows, labels = features[unit][mask[unit]], target[unit][mask[unit]]

@@ -59,6 +59,7 @@ def study() -> Prepare:
         parameter_count=3,
         record=columns(3, "float32"),
         size=data_size(400, 100, 2),
+        gradients="automatic",
     )
 
 

@@ -77,6 +77,7 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         parameter_count=exported.parameter_count,
         record=RECORD,
         size=data_size(TRAINED, len(holdout.mask)),
+        gradients="automatic",
     )
     named = dict(exported.model.named_parameters())
     model = np.concatenate([named[entry.name].detach().numpy().ravel() for entry in exported.loss.parameters])

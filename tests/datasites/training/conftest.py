@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
 from datasites.training.prepared import PreparedProgram, prepare_program
 from policies.programs.format import Program
+from tests.clipped_sums import trained_loss
 
 FEATURES = 3
 
@@ -31,30 +33,25 @@ def program(nodes: list[tuple[str, list[int], dict[str, Any]]], outputs: dict[st
     )
 
 
-def prepared(program: Program, kind: str) -> PreparedProgram:
-    values = {"bias": torch.zeros(1), "weight": torch.zeros(1, FEATURES)}
-    return prepare_program(program, kind=kind, values=values, memory_bytes=2**24)
-
-
 @pytest.fixture
-def make_loss() -> Callable[..., PreparedProgram]:
+def make_loss() -> Callable[..., TrainedLoss]:
     """Make a loss of nodes that start at value 4; the last one is the loss."""
 
-    def make(nodes: list[tuple[str, list[int], dict[str, Any]]], target: str = "float32") -> PreparedProgram:
-        return prepared(program(nodes, {"loss": 3 + len(nodes)}, target), "loss")
+    def make(nodes: list[tuple[str, list[int], dict[str, Any]]], target: str = "float32") -> TrainedLoss:
+        return trained_loss(program(nodes, {"loss": 3 + len(nodes)}, target), {})
 
     return make
 
 
 @pytest.fixture(scope="session")
-def logistic() -> PreparedProgram:
+def logistic() -> TrainedLoss:
     """Logistic regression on one record: BCE of w·x + b against the target, reported as a scalar."""
     nodes: list[tuple[str, list[int], dict[str, Any]]] = [
         ("linear", [2, 1, 0], {}),
         ("select", [4], {"dim": 0, "index": 0}),
         ("binary_cross_entropy_with_logits", [5, 3], {"reduction": "mean"}),
     ]
-    return prepared(program(nodes, {"loss": 6}, "float32"), "loss")
+    return trained_loss(program(nodes, {"loss": 6}, "float32"), {})
 
 
 @pytest.fixture
@@ -64,7 +61,8 @@ def two_metrics() -> PreparedProgram:
         ("select", [2], {"dim": 0, "index": 0}),
         ("to", [3], {"dtype": "float32"}),
     ]
-    return prepared(program(nodes, {"first": 4, "target": 5}, "float32"), "metrics")
+    metrics = program(nodes, {"first": 4, "target": 5}, "float32")
+    return prepare_program(metrics, kind="metrics", values={}, memory_bytes=2**24)
 
 
 @pytest.fixture(scope="session")

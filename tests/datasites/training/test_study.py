@@ -38,13 +38,14 @@ def message(logistic: PreparedProgram, two_metrics: PreparedProgram) -> Prepare:
         parameter_count=4,
         record=columns(3, "float32"),
         size=data_size(2, 2),
+        gradients="automatic",
     )
 
 
 def test_a_study_that_fits_is_prepared(message: Prepare) -> None:
     study = prepare_study(message, save(PARAMETERS), 2**24, 0)
     assert study.loss.program.parameter_count == 4
-    assert study.loss.chunk > 1
+    assert study.metrics.chunk > 1
 
 
 @pytest.mark.parametrize(

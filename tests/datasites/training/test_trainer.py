@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from datasites.training import data as data_module
 from datasites.training import trainer
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
 from datasites.training.opacus_optimizer import OPACUS
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.terms import Training
@@ -88,18 +88,19 @@ def reference(data: UnitData, training: Training, nominal: int, streams: list[Sc
 
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
 def test_every_step_agrees_with_the_reference(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted], chunk: int
-) -> None:
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], streams: list[Scripted], chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     data, training = draw_units(24), settings(local_steps=6)
-    loss = PreparedProgram(logistic.program, logistic.run, logistic.constants, chunk)
-    change = local_training(loss, START, data, training, nominal_units=20, round_number=1)
+    monkeypatch.setattr(data_module, "_CHUNK_BYTES", chunk * data.unit_bytes)
+    change = local_training(logistic, START, data, training, nominal_units=20, round_number=1)
     assert change.dtype == torch.float32
     np.testing.assert_allclose(change.numpy(), reference(data, training, 20, streams), atol=2e-5)
     assert {len(stream.coins) for stream in streams} == {0, 6}  # sampling and noise never share a stream
 
 
 def test_without_noise_a_step_is_the_clipped_sum_itself(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], streams: list[Scripted]
 ) -> None:
     data, training = draw_units(24), settings(sampling_rate=1.0, noise_multiplier=0.0)
     first, again = (local_training(logistic, START, data, training, 20, 1) for _ in range(2))
@@ -107,7 +108,7 @@ def test_without_noise_a_step_is_the_clipped_sum_itself(
     np.testing.assert_allclose(first.numpy(), reference(data, training, 20, streams), atol=2e-5)
 
 
-def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> None:
+def test_the_noise_has_the_scale_that_is_charged(logistic: TrainedLoss) -> None:
     nobody = UnitData((torch.zeros(0, 1, 3), torch.zeros(0, 1)), torch.zeros(0, 1, dtype=torch.bool))
     training = settings(noise_multiplier=2.0, clipping_norm=3.0, learning_rate=1.0, sampling_rate=0.1)
     changes = np.concatenate([local_training(logistic, START, nobody, training, 100, 1).numpy() for _ in range(400)])
@@ -118,7 +119,7 @@ def test_the_noise_has_the_scale_that_is_charged(logistic: PreparedProgram) -> N
 
 
 def test_every_step_is_noised_even_if_nobody_was_sampled(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], streams: list[Scripted]
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], streams: list[Scripted]
 ) -> None:
     local_training(logistic, START, draw_units(5), settings(local_steps=9, sampling_rate=1e-6), 1000, 1)
     assert sum(draw.sum() for stream in streams for draw in stream.coins) == 0
@@ -126,7 +127,7 @@ def test_every_step_is_noised_even_if_nobody_was_sampled(
 
 
 def test_the_divisor_does_not_depend_on_the_private_number_of_units(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
     one, twin = draw_units(1), draw_units(1)
@@ -138,7 +139,7 @@ def test_the_divisor_does_not_depend_on_the_private_number_of_units(
 
 
 def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
     data = draw_units(12)
@@ -156,14 +157,14 @@ def test_removing_any_unit_moves_a_step_by_at_most_the_clipping_norm(
 
 
 def test_a_global_model_without_finite_gradients_gives_a_finite_change(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData]
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData]
 ) -> None:
     change = local_training(logistic, torch.full((4,), 3e38), draw_units(10), settings(), 10, 1)
     assert torch.isfinite(change).all()
 
 
 def test_opacus_own_noise_is_never_drawn(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("torch's seedable generator was asked for noise")
@@ -171,14 +172,3 @@ def test_opacus_own_noise_is_never_drawn(
     monkeypatch.setattr(OPACUS, "_generate_noise", forbidden)
     monkeypatch.setattr(torch, "normal", forbidden)
     local_training(logistic, START, draw_units(10), settings(), 10, 1)
-
-
-def test_units_already_shortened_pass_opacus_clipping_all_but_unchanged(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
-    data, training = draw_units(20), settings(sampling_rate=1.0, learning_rate=1.0, clipping_norm=0.3)
-    model = {"bias": START[:1], "weight": START[1:].reshape(1, 3)}
-    gradients = unit_gradients(logistic, model, data, 0.3)
-    expected = -torch.cat([gradients["bias"].sum(0), gradients["weight"].sum((0, 1))]) / 20
-    torch.testing.assert_close(local_training(logistic, START, data, training, 20, 1), expected, rtol=1e-4, atol=1e-6)

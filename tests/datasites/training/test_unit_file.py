@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from datasites.training import unit_file
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData, padded_chunks
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import PreparedProgram
 from datasites.training.unit_file import UnitFile, open_units
 from tests.unit_arrays import UnitArrays, opened
 
@@ -38,12 +37,13 @@ def test_a_chunk_is_the_same_from_file_and_from_memory(both: tuple[UnitData, Uni
             assert torch.equal(one, other)
 
 
-def test_the_same_sample_has_the_same_clipped_sums(both: tuple[UnitData, UnitFile], logistic: PreparedProgram) -> None:
+def test_the_same_sample_has_the_same_clipped_sums(both: tuple[UnitData, UnitFile], logistic: TrainedLoss) -> None:
     values = {"bias": torch.zeros(1), "weight": torch.ones(1, 3)}
     units, sums = torch.arange(0, 60, 2), []
     for data in both:
-        parts = [unit_gradients(logistic, values, it, 1.0)["weight"] for it in padded_chunks(data, units, 40, 7)]
-        sums.append(torch.cat(parts).sum(0))
+        clipped = logistic.fitted(7, data.chunk(units[:0], 1), 1.0)
+        parts = [clipped.of(values, it)["weight"] for it in padded_chunks(data, units, 40, 7)]
+        sums.append(torch.stack(parts).sum(0))
     assert torch.equal(*sums)
 
 

@@ -1,0 +1,141 @@
+"""Which path computes the clipped sums of a study, and for how many units at a time: found for the sizes of its data.
+
+Sizes are public: places for units, records kept of each, the form of a record. Both paths are recorded for them, cut to
+the memory there is, and timed on random records; no record of anybody is read for that.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from datasites.training.data import UnitData, chunk_units
+from datasites.training.layer_wise import layer_wise_sum
+from datasites.training.layers import find_layers
+from datasites.training.per_unit import full_sum
+from datasites.training.prepared import PreparedProgram
+from datasites.training.recording import record
+from datasites.training.tape import Form, Tape
+from policies.errors import InvalidInputError
+from policies.programs.format import Program
+from policies.rules.training_rules import Gradients
+
+_WORKSPACE = 1.25
+_RUNS = 5
+_MOST_SECONDS = 2.0
+_SMALLEST_NORM = 2.0**-20
+"""The proof of `datasites.training.contributions` takes products below 10⁻³⁰ for nothing beside the norm."""
+
+Sum = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], UnitData, float], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class ClippedSums:
+    """One path, recorded for chunks of `units` units."""
+
+    path: str
+    units: int
+    parameters: tuple[str, ...]
+    constants: tuple[Tensor, ...]
+    tape: Tape
+
+    def of(self, parameters: Mapping[str, Tensor], data: UnitData) -> dict[str, Tensor]:
+        """The sum over `data`, exactly `units` of them, of gradients shortened to the norm, by parameter."""
+        if len(data) != self.units:
+            raise ValueError(f"A chunk of {len(data)} units came where {self.units} are recorded.")
+        values = [parameters[name] for name in self.parameters]
+        sums = self.tape.replay(*values, *self.constants, *data.record, data.mask)
+        return dict(zip(self.parameters, sums, strict=True))
+
+
+class TrainedLoss:
+    """A study's loss as it is trained: prepared once, and fitted to the sizes of the data when these are known."""
+
+    def __init__(self, loss: PreparedProgram, memory_bytes: int, gradients: Gradients) -> None:
+        """Args: memory_bytes: what one chunk may need. gradients: what the house rules say about the path."""
+        self._loss, self._memory_bytes, self._gradients = loss, memory_bytes, gradients
+        self._fitted: dict[object, ClippedSums] = {}
+
+    @property
+    def program(self) -> Program:
+        return self._loss.program
+
+    def fitted(self, places: int, unit: UnitData, norm: float) -> ClippedSums:
+        """The faster path for `places` units like `unit`, clipped to `norm`; the same at every call.
+
+        Raises:
+            InvalidInputError: not even one unit fits into memory.
+        """
+        key = places, _forms(unit), norm
+        if key not in self._fitted:
+            self._fitted[key] = _fastest(self.recorded(places, unit, norm), places)
+        return self._fitted[key]
+
+    def recorded(self, places: int, unit: UnitData, norm: float) -> list[ClippedSums]:
+        """Each path that may be taken, as `fitted` describes, for as many units at a time as fit into memory."""
+        units = chunk_units(places, unit.unit_bytes)
+        every = [self._recorded(name, path, units, _forms(unit), norm) for name, path in self._paths(norm).items()]
+        found = [it for it in every if it is not None]
+        if not found:
+            raise InvalidInputError(
+                f"The gradient of one unit needs more than the {self._memory_bytes} bytes that the site's trainer "
+                "may use; use a smaller model, or ask the owner for a larger limit."
+            )
+        return found
+
+    def _paths(self, norm: float) -> dict[str, Sum]:
+        full: dict[str, Sum] = {"full": partial(full_sum, self._loss.run)}
+        if self._gradients == "full" or norm < _SMALLEST_NORM or not find_layers(self.program):
+            return full
+        return {**full, "layer-wise": partial(layer_wise_sum, self.program, self._loss.given)}
+
+    def _recorded(self, name: str, path: Sum, units: int, forms: Sequence[Form], norm: float) -> ClippedSums | None:
+        """The path for as many units at a time, up to `units`, as fit into memory."""
+        names = tuple(entry.name for entry in self.program.parameters)
+        constants = self._loss.constants
+        fixed = [Form(entry.shape, torch.float32) for entry in self.program.parameters]
+        fixed += [Form(tuple(value.shape), value.dtype) for value in constants.values()]
+
+        def sums(*values: Tensor) -> list[Tensor]:
+            parameters, rest = dict(zip(names, values, strict=False)), values[len(names) :]
+            fixed_values, data = dict(zip(constants, rest, strict=False)), rest[len(constants) :]
+            found = path(parameters, fixed_values, UnitData(data[:-1], data[-1]), norm)
+            return [found[name] for name in names]
+
+        while units:
+            tape = record(sums, *fixed, *(Form((units, *form.shape), form.dtype) for form in forms))
+            share = self._memory_bytes / (_WORKSPACE * max(1, tape.peak_bytes))
+            if share >= 1:
+                return ClippedSums(name, units, names, tuple(constants.values()), tape)
+            units = min(units - 1, int(units * share))
+        return None
+
+
+def _fastest(found: Sequence[ClippedSums], places: int) -> ClippedSums:
+    """The one that takes least time for all places, by the best of a few runs on random records."""
+    if len(found) == 1:
+        return found[0]
+    arguments = [[_random(form) for form in it.tape.forms] for it in found]
+    seconds: list[list[float]] = [[] for _ in found]
+    began = time.monotonic()
+    while len(seconds[0]) < _RUNS and (len(seconds[0]) < 2 or time.monotonic() - began < _MOST_SECONDS):
+        for sums, taken, values in zip(found, seconds, arguments, strict=True):
+            start = time.monotonic()
+            sums.tape.replay(*values)
+            taken.append(time.monotonic() - start)
+    costs = [ceil(places / it.units) * min(taken[1:]) for it, taken in zip(found, seconds, strict=True)]
+    return found[costs.index(min(costs))]
+
+
+def _forms(unit: UnitData) -> tuple[Form, ...]:
+    return tuple(Form(tuple(value.shape[1:]), value.dtype) for value in (*unit.record, unit.mask))
+
+
+def _random(form: Form) -> Tensor:
+    if form.dtype == torch.bool:
+        return torch.ones(form.shape, dtype=torch.bool)
+    return torch.randint(2**15, form.shape) if form.dtype == torch.int64 else 2 * torch.rand(form.shape) - 1

@@ -1,0 +1,123 @@
+"""What one layer adds to a unit's gradient: how long it is, and its sum over units, in the form that costs least.
+
+Dense gradients, and rows of a table, are measured by the very numbers that are summed. The factored form never
+computes a unit's gradient G = Σₜ gₜ xₜᵀ (what comes out of the layer at position t, times what goes in): it sums by
+one product over all units, and it measures by
+
+    ‖G‖² = Σₜₛ (gₜ · gₛ)(xₜ · xₛ).
+
+Alone that is a trap: in float32 the terms can cancel to nothing while G is huge. So not that sum is used but an upper
+bound of ‖G‖ that holds for numbers as computed. Let u = 2⁻²⁴. A dot product of m numbers in float32, in any order, is
+off by at most 2mu‖a‖‖b‖ for mu ≤ ½ (Higham 2002, section 3.1), and by m · 2⁻¹²⁵ more where products are flushed to
+zero. Let aₜ be the computed gₜ · gₜ, of m numbers, enlarged by 4mu of itself and by m · 2⁻¹⁰⁰; let bₜ be the same of
+xₜ · xₜ, of m' numbers. They are no less than the true squares, and what is flushed is below u√(aₜaₛ). With S = Σₜ
+√(aₜbₜ):
+
+ - (gₜ · gₛ) is off by at most (2m + 1)u√(aₜaₛ), and (xₜ · xₛ) by (2m' + 1)u√(bₜbₛ). They are multiplied and added in
+   float64, so the computed Q is off from ‖G‖² by at most εS², with ε = 4(m + m' + 1)u for (m + m')u ≤ ¼;
+ - f in float32, the products f · gₜ, and the sum over all N positions of all units, in any order, err by at most
+   2(N + 2)u Σ f|gₜ||xₜ|ᵀ in sum; what this unit's own terms add to that is at most 2(N + 2)u · f · S long.
+
+So G, with all that this unit's terms make the sum err by, is at most L = √(max(Q, 0) + εS²) + 2(N + 2)uS long, and L²
+is what is taken for its squared length. If Q has cancelled, S has not: such a unit is shortened more than it need be,
+never less. With one position nothing can cancel, and √(a₁b₁) is the length, both measured as in
+`datasites.training.clipping`. If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero: the
+unit is dropped. Products below 2⁻¹²⁶ in the final sum, and factors times g flushed to zero, are off by less than
+10⁻¹⁵ altogether: nothing beside a norm of 10⁻⁶ or more, and with a smaller one this path is not taken.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datasites.training.clipping import finite, scaled, squared_lengths, weighted_sum
+
+_UNIT_ROUNDING = 2.0**-24
+_FLUSHED = 2.0**-100
+_BOTH_ROUNDED = 1 + 2.0**-15
+_MOST_POSITIONS = 32
+_PASSES = 16
+_SMALLEST = 2**12
+_WIDEST = 2**14
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """One parameter's: `squares` float64 [units], and `total`, from the units' factors to the clipped sum."""
+
+    squares: Tensor
+    total: Callable[[Tensor], Tensor]
+
+
+def dense(gradients: Tensor) -> Contribution:
+    """Each unit's gradient as it is, float32 [units, …]."""
+    return Contribution(squared_lengths(gradients), lambda factors: weighted_sum(gradients, factors))
+
+
+def product(left: Tensor, right: Tensor) -> Contribution:
+    """Gradients Σₜ gₜ xₜᵀ of g [units, positions, m] and x [units, positions, m'] in the form that costs less."""
+    if is_short(left.shape[1], left.shape[2], right.shape[2]):
+        return factored(left, right, lambda factors: _flat(scaled(left, factors)).t() @ _flat(finite(right)))
+    return dense(torch.bmm(left.transpose(1, 2), right))
+
+
+def factored(left: Tensor, right: Tensor, total: Callable[[Tensor], Tensor]) -> Contribution:
+    """Gradients as in `product`, which `total` sums over units, each with its factor, without computing them."""
+    return Contribution(squared_bound(left, right), total)
+
+
+def is_short(positions: int, left: int, right: int) -> bool:
+    """Whether products of all pairs of positions cost less than a whole gradient, written once and read three times."""
+    if positions == 1:
+        return True
+    if positions > _MOST_POSITIONS or left + right > _WIDEST or left * right < _SMALLEST:
+        return False
+    return positions**2 * (left + right) < _PASSES * left * right
+
+
+def squared_bound(left: Tensor, right: Tensor) -> Tensor:
+    """The square of the bound above, float64 [units], of g [units, positions, m] and x [units, positions, m']."""
+    units, positions, high = left.shape
+    wide = right.shape[2]
+    if positions == 1:
+        sides = [squared_lengths(it) + count * _FLUSHED for it, count in ((left, high), (right, wide))]
+        return sides[0] * sides[1] * _BOTH_ROUNDED
+    outer, inner = (torch.bmm(it, it.transpose(1, 2)).double() for it in (left, right))
+    square = (outer * inner).sum((1, 2)).clamp(min=0.0)
+    of_each = (_enlarged(outer.diagonal(dim1=1, dim2=2), high), _enlarged(inner.diagonal(dim1=1, dim2=2), wide))
+    longest = (of_each[0] * of_each[1]).sqrt().sum(1)
+    relative = 4 * (high + wide + 1) * _UNIT_ROUNDING
+    rounding = 2 * (units * positions + 2) * _UNIT_ROUNDING
+    return ((square + relative * longest.square()).sqrt() + rounding * longest).square()
+
+
+def rows(gradients: Tensor, indices: Tensor, count: int) -> Contribution:
+    """Gradients of a table of `count` rows: g [units, look-ups, m] of the rows `indices` [units, look-ups].
+
+    Look-ups of one row by one unit are added first, at the first of them, and then measured and summed.
+    """
+    if indices.shape[1] == 1:
+        return _rows(gradients, indices, count)
+    same = indices[:, :, None] == indices[:, None, :]
+    earlier = torch.ones(indices.shape[1], indices.shape[1], dtype=torch.bool).tril(-1)
+    first = ~(same & earlier).any(2)
+    return _rows(torch.bmm((same & first[:, :, None]).float(), gradients), indices, count)
+
+
+def _rows(gradients: Tensor, indices: Tensor, count: int) -> Contribution:
+    def total(factors: Tensor) -> Tensor:
+        weighted = scaled(gradients, factors)
+        result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, indices, count, -1, False)
+        return result
+
+    return Contribution(squared_lengths(gradients), total)
+
+
+def _enlarged(squares: Tensor, count: int) -> Tensor:
+    return squares * (1 + 4 * count * _UNIT_ROUNDING) + count * _FLUSHED
+
+
+def _flat(values: Tensor) -> Tensor:
+    return values.flatten(0, 1)

@@ -82,6 +82,7 @@ def study(*, rounds: int = 20, local_steps: int = 5, records: int = 2) -> Prepar
         parameter_count=GIVEN,
         record=columns(3, "float32"),
         size=data_size(60, 20, records),
+        gradients="automatic",
     )
 
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
-from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.programs.format import Program
 from policies.statements.canonical import canonical_bytes
 from tests.attacks.crafted_study import training
+from tests.clipped_sums import trained_loss
 
 NORM = 0.25
 UNITS, RECORDS, WIDTH = 7, 3, 4
@@ -20,7 +21,7 @@ Nodes = list[tuple[str, list[int], dict[str, Any]]]
 MEAN = {"reduction": "mean"}
 
 
-def prepared(parameters: dict[str, list[int]], nodes: Nodes, features: str = "float32") -> PreparedProgram:
+def prepared(parameters: dict[str, list[int]], nodes: Nodes, features: str = "float32") -> TrainedLoss:
     """Values: the parameters by name, features [4], target [], then one a node; the last one is the loss."""
     inputs = [
         *({"name": name, "kind": "parameter", "shape": parameters[name], "dtype": "float32"} for name in parameters),
@@ -35,7 +36,7 @@ def prepared(parameters: dict[str, list[int]], nodes: Nodes, features: str = "fl
     }
     program = Program.model_validate_json(canonical_bytes(document))
     values = {name: torch.zeros(shape) for name, shape in parameters.items()}
-    return prepare_program(program, kind="loss", values=values, memory_bytes=2**26)
+    return trained_loss(program, values)
 
 
 PERCEPTRON = prepared(  # 0 b1, 1 b2, 2 w1, 3 w2, 4 features, 5 target
@@ -89,7 +90,7 @@ FEATURES = {
 TARGETS = {"ordinary": [0.0, 1.0], "huge": [3e38, -1e20], "of all sizes": [1e-30, 0.0, 1e12], "no numbers": [0.0, 1.0]}
 
 
-def people(loss: PreparedProgram, kind: str) -> UnitData:
+def people(loss: TrainedLoss, kind: str) -> UnitData:
     """Units with one to three records each, every third of them ordinary; empty places hold rubbish."""
     random = torch.Generator().manual_seed(4)
 
@@ -108,7 +109,7 @@ def people(loss: PreparedProgram, kind: str) -> UnitData:
     return UnitData((features, target), mask)
 
 
-def step_sum(loss: PreparedProgram, data: UnitData, units: list[int]) -> Tensor:
+def step_sum(loss: TrainedLoss, data: UnitData, units: list[int]) -> Tensor:
     """The sum that a step over these units adds noise to, from the change of a model at rest or near it."""
     some = UnitData(tuple(value[units] for value in data.record), data.mask[units])
     start = 0.25 * torch.sin(torch.arange(loss.program.parameter_count, dtype=torch.float32))
@@ -123,7 +124,7 @@ def step_sum(loss: PreparedProgram, data: UnitData, units: list[int]) -> Tensor:
     ids=["perceptron", "tied weights", "recommender", "blown up"],
 )
 def test_removing_any_unit_moves_the_sum_by_at_most_the_clipping_norm(
-    loss: PreparedProgram, kind: str, monkeypatch: pytest.MonkeyPatch
+    loss: TrainedLoss, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SecretStream, "normals", lambda self, count: torch.zeros(count, dtype=torch.float64).numpy())
     data, everybody = people(loss, kind), list(range(UNITS))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from scipy import stats
 
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData, padded_chunks
 from datasites.training.drawn import DrawingUnits
-from datasites.training.per_unit import unit_gradients
-from datasites.training.prepared import PreparedProgram
+from tests.clipped_sums import contributions
 
-Make = Callable[..., PreparedProgram]
+Make = Callable[..., TrainedLoss]
 
 
 def people(units: int, records: int) -> UnitData:
@@ -19,7 +19,7 @@ def people(units: int, records: int) -> UnitData:
     )
 
 
-def drawing(make_loss: Make, size: int = 1000) -> PreparedProgram:
+def drawing(make_loss: Make, size: int = 1000) -> TrainedLoss:
     """The loss Σ uniform · normal + Σ weight · features · uniform[0, 0]."""
     return make_loss(
         [
@@ -62,7 +62,8 @@ def test_a_records_gradient_is_taken_with_its_own_numbers(make_loss: Make) -> No
     loss = drawing(make_loss)
     chunk = DrawingUnits(people(3, 2), loss.program).chunk(torch.arange(3), 4)
     parameters = {"bias": torch.zeros(1), "weight": torch.ones(1, 3)}
-    got = unit_gradients(loss, parameters, chunk, 100.0)["weight"]
+    (sums,) = (it for it in loss.recorded(4, chunk, 100.0) if it.path == "full")
+    got = contributions(sums, parameters, chunk)["weight"]
     expected = chunk.record[2][:, :, 0, :1].sum(1, keepdim=True).expand(4, 1, 3).clone()
     expected[3] = 0  # a place without a record
     torch.testing.assert_close(got, expected)

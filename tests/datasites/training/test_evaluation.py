@@ -1,6 +1,7 @@
 """Metrics on holdout units: per-unit means, clipping, noise and sensitivity."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_padding_and_units_without_records_add_nothing(
     data = draw_units(9)
     data.mask[4] = False
     for chunk in (1, 4, 100):
-        metrics = PreparedProgram(two_metrics.program, two_metrics.run, two_metrics.constants, chunk)
+        metrics = replace(two_metrics, chunk=chunk)
         sums = local_evaluation(metrics, MODEL, data, TERMS, nominal_units=20)
         np.testing.assert_allclose(sums[0::2] + sums[1::2], [8.0, 8.0])
 

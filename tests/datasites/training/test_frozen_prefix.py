@@ -51,8 +51,8 @@ def test_training_and_metrics_are_the_same_with_and_without_a_cache(descriptor: 
     data = people(60)
     training = cached(split, data, descriptor)
     holdout = CachedUnits(data, split.holdout_prefix, descriptor, training.end)
-    one = local_training(plain.loss, ZEROS, data, plain.training, 60)
-    other = local_training(split.loss, ZEROS, training, split.training, 60)
+    one = local_training(plain.loss, ZEROS, data, plain.training, 60, 1)
+    other = local_training(split.loss, ZEROS, training, split.training, 60, 1)
     assert one.abs().max() > 0.01
     torch.testing.assert_close(other, one, rtol=0, atol=1e-6)
     measured = [
@@ -75,7 +75,7 @@ def test_the_body_runs_once_for_each_place_and_never_in_a_step(
     training = cached(split, people(60), descriptor)
     assert len(calls) == layers * records * chunks
     for _ in range(3):
-        local_training(split.loss, ZEROS, training, split.training, 60)
+        local_training(split.loss, ZEROS, training, split.training, 60, 1)
     assert len(calls) == layers * records * chunks
     calls.clear()
     local_training(plain.loss, ZEROS, people(60), plain.training, 60)

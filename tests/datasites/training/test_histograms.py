@@ -1,6 +1,7 @@
 """Score histograms on holdout units: where records are counted, how much a unit moves them, and their noise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf, nan, sqrt
 from typing import Any
 
@@ -14,10 +15,10 @@ from torch import Tensor
 from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
 from datasites.training.histograms import histogram
-from datasites.training.prepared import PreparedProgram
+from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.randomness import SecretStream
 from policies.terms import Evaluation, Histogram
-from tests.datasites.training.conftest import prepared, program
+from tests.datasites.training.conftest import program
 
 MODEL = torch.zeros(4)
 BINS = 4
@@ -36,7 +37,8 @@ def scored() -> PreparedProgram:
     nodes: list[tuple[str, list[int], dict[str, Any]]] = [
         ("select", [2], {"dim": 0, "index": index}) for index in range(3)
     ]
-    return prepared(program(nodes, dict(zip(TERMS.outputs, (6, 4, 5, 5, 6), strict=True)), "float32"), "metrics")
+    metrics = program(nodes, dict(zip(TERMS.outputs, (6, 4, 5, 5, 6), strict=True)), "float32")
+    return prepare_program(metrics, kind="metrics", values={}, memory_bytes=2**24)
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_every_unit_counts_once_however_it_is_cut_and_padded(
 ) -> None:
     data = draw_units(9)
     data.mask[4] = False
-    cut = PreparedProgram(scored.program, scored.run, scored.constants, chunk)
+    cut = replace(scored, chunk=chunk)
     counts = measured(cut, data)
     assert counts[:2].sum() == counts[2 : 2 + 2 * BINS].sum() == pytest.approx(8.0)
     np.testing.assert_allclose(counts, measured(scored, data))

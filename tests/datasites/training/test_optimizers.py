@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor
 
+from datasites.training import data as data_module
 from datasites.training import trainer
+from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
-from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.terms import Training
 from policies.training_choices import Adam, AdamW, Optimizer, Schedule, Sgd
+from tests.clipped_sums import trained_loss
 
 Vector = NDArray[np.float64]
 START = np.array([0.1, -0.2, 0.3, 0.4])  # bias, then weight: by name
@@ -126,45 +129,42 @@ def reference(data: UnitData, training: Training, round_number: int) -> Vector:
 _MODEL = torch.from_numpy(START).float()
 
 
+def in_chunks(loss: TrainedLoss, chunk: int, units: UnitData, training: Training, round_number: int) -> Tensor:
+    """The change of a round, computed for `chunk` units at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_module, "_CHUNK_BYTES", chunk * units.unit_bytes)
+        fresh = trained_loss(loss.program, {})  # what it has recorded it keeps
+        return local_training(fresh, _MODEL, units, training, NOMINAL, round_number)
+
+
 @given(training=trainings(), chunk=st.sampled_from([5, 1000]), data=st.data())
 @limits(max_examples=30, deadline=None)
 def test_every_step_agrees_with_the_reference(
-    logistic: PreparedProgram,
+    logistic: TrainedLoss,
     draw_units: Callable[..., UnitData],
     training: Training,
     chunk: int,
     data: st.DataObject,
 ) -> None:
     units = draw_units(9)
-    loss = PreparedProgram(logistic.program, logistic.run, logistic.constants, chunk)
     round_number = data.draw(st.integers(1, training.rounds))
-    change = local_training(loss, _MODEL, units, training, NOMINAL, round_number)
+    change = in_chunks(logistic, chunk, units, training, round_number)
     np.testing.assert_allclose(change.numpy(), reference(units, training, round_number), atol=5e-5)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)
 def test_any_size_of_the_chunks_gives_the_same_steps(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], optimizer: Optimizer
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], optimizer: Optimizer
 ) -> None:
     data = draw_units(23)
-    whole, *others = (
-        local_training(
-            PreparedProgram(logistic.program, logistic.run, logistic.constants, chunk),
-            _MODEL,
-            data,
-            training(optimizer),
-            NOMINAL,
-            1,
-        )
-        for chunk in (1000, 3, 10)
-    )
+    whole, *others = (in_chunks(logistic, chunk, data, training(optimizer), 1) for chunk in (1000, 3, 10))
     for other in others:
         torch.testing.assert_close(other, whole, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)
 def test_momenta_do_not_outlive_a_round(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], optimizer: Optimizer
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], optimizer: Optimizer
 ) -> None:
     """A site that was restarted between two rounds, or computes one again, must release what another one would."""
     data, both = draw_units(9), training(optimizer, rounds=2)
@@ -174,7 +174,7 @@ def test_momenta_do_not_outlive_a_round(
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)
 def test_no_gradient_and_no_model_makes_a_change_that_is_no_number(
-    logistic: PreparedProgram, draw_units: Callable[..., UnitData], optimizer: Optimizer
+    logistic: TrainedLoss, draw_units: Callable[..., UnitData], optimizer: Optimizer
 ) -> None:
     for model in (torch.full((4,), 3e38), torch.full((4,), -3e38), torch.full((4,), torch.nan)):
         change = local_training(logistic, model, draw_units(9), training(optimizer), NOMINAL, 1)

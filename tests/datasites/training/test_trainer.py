@@ -16,6 +16,7 @@ from datasites.training.opacus_optimizer import OPACUS
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.terms import Training
+from tests.clipped_sums import trained_loss
 from tests.plain_steps import PLAIN_STEPS
 
 NEVER = 1e-7
@@ -93,7 +94,8 @@ def test_every_step_agrees_with_the_reference(
 ) -> None:  # fmt: skip
     data, training = draw_units(24), settings(local_steps=6)
     monkeypatch.setattr(data_module, "_CHUNK_BYTES", chunk * data.unit_bytes)
-    change = local_training(logistic, START, data, training, nominal_units=20, round_number=1)
+    fresh = trained_loss(logistic.program, {})  # what it has recorded it keeps
+    change = local_training(fresh, START, data, training, nominal_units=20, round_number=1)
     assert change.dtype == torch.float32
     np.testing.assert_allclose(change.numpy(), reference(data, training, 20, streams), atol=2e-5)
     assert {len(stream.coins) for stream in streams} == {0, 6}  # sampling and noise never share a stream

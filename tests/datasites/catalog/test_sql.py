@@ -4,7 +4,8 @@
 
 import csv
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from datasites.catalog.sql_source import SqlQuery
 from datasites.catalog.table import open_table, read_batches
+from datasites.catalog.table_checks import rows_a_batch
 from policies.errors import InvalidInputError
 from tests.databases import DATABASES, POSTGRESQL, SQLITE
 from tests.everything_said import everything_said
@@ -21,7 +23,6 @@ from tests.unit_arrays import freeze
 SECRET = "5ecret7"
 _COLUMNS = "patient TEXT, age BIGINT, pressure NUMERIC, blood TEXT, ill TEXT, salary BIGINT"
 DECLARED = "SELECT patient, age, pressure, blood, ill FROM visits ORDER BY number"
-Execute = Callable[[str], None]
 
 
 @pytest.fixture(params=DATABASES)
@@ -65,6 +66,17 @@ def test_tables_views_and_selects_freeze_as_csv_does(url, select, manifest, keys
     folder = tmp_path / "frozen"
     commitment, _ = freeze(write_table(visits), manifest, keys, folder)
     assert freeze(SqlQuery(url, select), manifest, keys, folder)[0] == commitment
+
+
+def test_rows_are_taken_as_they_come_and_never_all_at_once(url, manifest):
+    """A query without an end; if a driver collected its rows first, this test would fill the memory."""
+    endless = (
+        "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted) "
+        "SELECT 'p' || n AS patient, 40 AS age, 100.0 AS pressure, 'A' AS blood, 'no' AS ill FROM counted"
+    )
+    with open_table(SqlQuery(url, endless)) as table, closing(table.parts(manifest)) as parts:
+        batch, problems = next(parts)
+    assert (len(batch.units), problems) == (rows_a_batch(manifest), [])
 
 
 def test_signs_that_drivers_may_take_for_parameters_stay_what_they_are(url, manifest):

@@ -11,7 +11,7 @@ from policies.manifest import Manifest, parse_manifest
 from tests.databases import SQLITE
 from tests.sandbox_client import USERS, Sandbox, sandbox_of
 
-pytest_plugins = ("tests.job_fixtures",)
+pytest_plugins = ("tests.job_fixtures", "tests.parallel")
 
 CLINIC = """
 name = "clinic-a"
@@ -44,13 +44,6 @@ type = "category"
 categories = ["no", "yes"]
 """
 HEADER = "patient,age,pressure,blood,ill\n"
-
-_LONGEST = ("tests/demo/", "tests/system/", "tests/fuzz/")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that parallel test processes end together."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture

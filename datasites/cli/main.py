@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-_MODULES = {
+MODULES = {
     "init": "site",
     "card": "site",
     "serve": "site",
@@ -45,12 +45,12 @@ class _Commands(TyperGroup):
     """Imports the module of the command that was typed, and no other: most commands take less time than all imports."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(_MODULES)
+        return list(MODULES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands:
             # For a word that is no command all are made: one of them is suggested.
-            for module in {_MODULES[cmd_name]} if cmd_name in _MODULES else set(_MODULES.values()):
+            for module in {MODULES[cmd_name]} if cmd_name in MODULES else set(MODULES.values()):
                 made = typer.Typer()
                 import_module(f"datasites.cli.{module}").add_to(made)
                 self.commands.update(get_group(made).commands)

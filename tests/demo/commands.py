@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
 
 
+def _run(words: Sequence[str], variables: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=variables, check=False)
+
+
+run: Callable[[Sequence[str], Mapping[str, str]], "subprocess.CompletedProcess[str]"] = _run
+"""How `datasite` has a command run with these words and variables; system tests put `forked_commands` in its place."""
+
+
 def datasite(*arguments: str | Path) -> Any:
     """Run `datasite …  --json` and give what it printed."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments), "--json"], capture_output=True, text=True, env=environment(), check=False
-    )
+    done = run([*map(str, arguments), "--json"], environment())
     if done.returncode != 0:
         raise CommandFailedError(done.returncode, _sentence(done.stderr))
     return json.loads(done.stdout)

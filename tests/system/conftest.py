@@ -5,11 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from researcher.export import ExportedPlan, export
+from tests.demo import commands
 from tests.record_forms import columns
+from tests.system import forked_commands
 from tests.system.federation import LiveFederation, open_federation
 from tests.system.live_jobs import LiveJobs, open_live_jobs
 from tests.system.plans import SmallPlan
 from tests.system.pysyft_scene import PySyftScene, open_pysyft_scene
+
+commands.run = forked_commands.run  # hundreds of commands, each of which else imports for a second and more
 
 
 @pytest.fixture(scope="package")

@@ -9,7 +9,7 @@ import typer
 from typer.main import get_group
 from typer.testing import CliRunner
 
-from datasites.cli.main import _MODULES, app
+from datasites.cli.main import MODULES, app
 
 _IMPORTED = """
 import sys
@@ -23,11 +23,11 @@ _HEAVY = {"alembic", "httpx", "matplotlib", "numpy", "opacus", "pandas", "pyarro
 
 def test_every_command_of_every_module_is_listed_and_no_other() -> None:
     made = typer.Typer()
-    for module in dict.fromkeys(_MODULES.values()):
+    for module in dict.fromkeys(MODULES.values()):
         import_module(f"datasites.cli.{module}").add_to(made)
-    assert get_group(made).commands.keys() == _MODULES.keys()
+    assert get_group(made).commands.keys() == MODULES.keys()
     shown = CliRunner().invoke(app, ["--help"]).stdout.split()
-    assert _MODULES.keys() <= set(shown)
+    assert MODULES.keys() <= set(shown)
 
 
 def test_a_misspelt_command_is_told_what_may_have_been_meant() -> None:

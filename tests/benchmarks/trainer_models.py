@@ -58,13 +58,14 @@ class YesOrNo(Task):
 class Model:
     """What one row trains: a plan, the form of a record, and how many records a step takes.
 
-    prefix: the model's frozen body is computed once for each record and kept.
+    tolerance: by how much of its length a clipped sum may be off. Rounding moves a few of a deep network's ReLUs across
+        their kink: for the ResNet, torch's own gradients in float32 are 0.001 off those in float64.
     """
 
     plan: Task
     record: RecordForm
     batch: int
-    prefix: bool = False
+    tolerance: float = 1e-3
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """Features [batch, *shape] and targets [batch], the same at every call."""
@@ -227,9 +228,9 @@ def _dtype(choices: int | None) -> Literal["float32", "int64"]:
 MODELS = {
     "mlp": Model(YesOrNo(_perceptron), _record((30,)), 256),
     "cnn": Model(Classes(_convolutions), _record((1, 28, 28), classes=10), 256),
-    "resnet": Model(Classes(_resnet18), _record((3, 64, 64), classes=10), 16),
+    "resnet": Model(Classes(_resnet18), _record((3, 64, 64), classes=10), 16, tolerance=5e-3),
     "transformer": Model(Classes(_Encoder), _record((32,), 1000, 2), 64),
     "lora": Model(Classes(_lora_minilm), _record((_LENGTH,), _WORDS, 2), 16),
-    "head": Model(Classes(_frozen_minilm), _record((_LENGTH,), _WORDS, 2), 16, prefix=True),
+    "head": Model(Classes(_frozen_minilm), _record((_LENGTH,), _WORDS, 2), 16),
     "recommender": Model(YesOrNo(_Recommender), _record((2,), _CATALOGUE), 256),
 }

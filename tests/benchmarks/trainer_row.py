@@ -25,7 +25,6 @@ from tests.benchmarks.trainer_ours import cloister
 from tests.benchmarks.trainer_peers import Step, ghost, hooks, one_by_one, plain
 
 _STEPS = {PLAIN: plain, OURS: cloister, HOOKS: hooks, GHOST: ghost}
-TOLERANCE = 1e-3
 _LEAST_SECONDS = 0.02
 
 
@@ -38,7 +37,7 @@ def seconds(model: Model, rounds: int) -> dict[str, list[float]]:
     steps = {name: _STEPS[name](model) for name in SIDES}
     expected = one_by_one(model)
     for name in steps.keys() - {PLAIN}:
-        require_agreement(name, steps[name](), expected)
+        require_agreement(name, steps[name](), expected, model.tolerance)
     calls = {name: max(1, round(_LEAST_SECONDS / _timed(step, 1))) for name, step in steps.items()}
     found: dict[str, list[float]] = {name: [] for name in steps}
     gc.disable()
@@ -49,8 +48,8 @@ def seconds(model: Model, rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def require_agreement(name: str, got: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse to time what computes something else: over all parameters, by at most `TOLERANCE` of the sum's length.
+def require_agreement(name: str, got: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> None:
+    """Refuse to time what computes something else: off by more than `tolerance` of the sum's length, over all of it.
 
     Raises:
         ValueError: it does, or is about other parameters.
@@ -58,7 +57,7 @@ def require_agreement(name: str, got: Mapping[str, Tensor], expected: Mapping[st
     if got.keys() != expected.keys():
         raise ValueError(f"{name} has gradients of other parameters: {sorted(got.keys() ^ expected.keys())[:4]}")
     error = _length({key: got[key] - expected[key] for key in expected}) / _length(expected)
-    if not error <= TOLERANCE:
+    if not error <= tolerance:
         raise ValueError(f"{name}'s clipped sum is off by {error:.1e} of its length")
 
 

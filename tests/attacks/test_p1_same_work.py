@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import grad_and_value, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -33,15 +33,15 @@ class Recorded(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-def gradients(name: str, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
+def computed(name: str, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Each record's gradients by parameter, and its loss."""
     program = program_for(name)
     run = interpret(program)
     torch.manual_seed(0)
     record = (features, targets, *drawn(program, len(targets)))
-    found: dict[str, Tensor] = vmap(grad(lambda p, record: run(p, *record)[0]), in_dims=(None, 0))(
-        parameters_of(program), record
-    )
-    return found
+    one = grad_and_value(lambda p, record: run(p, *record)[0])
+    gradients, values = vmap(one, in_dims=(None, 0))(parameters_of(program), record)
+    return {**gradients, "loss": values}
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
@@ -52,7 +52,7 @@ def test_the_same_operations_run_on_the_same_shapes_whatever_a_record_holds(name
         warnings.simplefilter("ignore")
         for features, targets in ((HOSTILE, TARGETS), (torch.zeros_like(HOSTILE), torch.zeros_like(TARGETS))):
             with Recorded() as recorded:
-                gradients(name, features, targets)
+                computed(name, features, targets)
             seen.append(recorded.steps)
     assert len(seen[0]) > 5
     assert seen[0] == seen[1]
@@ -65,7 +65,7 @@ def test_no_operation_reads_memory_that_it_did_not_write(name: str) -> None:
     for rubbish in (float("nan"), 1e30):
         litter = [torch.full((size,), rubbish) for size in (1, 2, 4, 6, 7, 12, 24, 30, 42, 60, 64, 128, 256) * 40]
         del litter
-        found = gradients(name, torch.linspace(-2, 2, 30).reshape(5, 6), torch.arange(5))
+        found = computed(name, torch.linspace(-2, 2, 30).reshape(5, 6), torch.arange(5))
         results.append({key: value.clone() for key, value in found.items()})
     for key, value in results[0].items():
         assert torch.equal(value.nan_to_num(0.25), results[1][key].nan_to_num(0.25)), key

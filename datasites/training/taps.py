@@ -46,7 +46,7 @@ def tapped(program: Program, given: Sequence[int], layers: Sequence[Layer]) -> T
                 continue
             operands = [known[reference] for reference in node.args]
             is_shared = node.op == "conv2d" and number in shared
-            operation: Callable[..., Tensor] = _convolution if is_shared else OPERATIONS[node.op]
+            operation: Callable[..., Tensor] = shared_convolution if is_shared else OPERATIONS[node.op]
             result = operation(*operands, **node.kwargs)
             if number in places:
                 inputs.append(known[layers[places[number]].input])
@@ -84,7 +84,8 @@ def _tap(y: Tensor, zero: Tensor) -> Tensor:
     return result
 
 
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None, **options: Any) -> Tensor:
+def shared_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None, **options: Any) -> Tensor:
+    """The library's, for a weight that is the same for all records."""
     return functional.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), **options)
 
 

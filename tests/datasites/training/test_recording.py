@@ -1,0 +1,93 @@
+"""Tapes: bit by bit what the recorded function computes, for every operation and for whole steps; and their memory."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from datasites.tensor_programs.interpret import interpret
+from datasites.training.data import UnitData
+from datasites.training.layer_wise import layer_wise_sum
+from datasites.training.per_unit import full_sum
+from datasites.training.recording import record
+from datasites.training.tape import Form, Tape
+from policies.programs.allow_list import ALLOWED
+from policies.programs.format import Program
+from tests.operation_examples import result
+from tests.small_programs import PROGRAMS, drawn, units_for
+
+
+def taped(function: Callable[..., Sequence[Tensor]], *arguments: Tensor) -> Tape:
+    return record(function, *(Form(tuple(it.shape), it.dtype) for it in arguments))
+
+
+def same(got: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Bit by bit, or both not a number."""
+    return all(
+        (one.view(torch.int32) == other.view(torch.int32)).logical_or(one.isnan() & other.isnan()).all()
+        for one, other in zip(got, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_replay_of_every_operation_is_what_it_computes_itself(name: str) -> None:
+    def gradients(x: Tensor) -> list[Tensor]:
+        return [vmap(grad(lambda x: result(name, x)))(x)]
+
+    tape = taped(gradients, torch.zeros(3, 4))
+    special = torch.tensor([0.0, -0.0, torch.nan, torch.inf]).expand(3, 4).contiguous()
+    for x in (torch.linspace(-2, 2, 12).reshape(3, 4), torch.linspace(-9, 90, 12).reshape(3, 4), special):
+        assert same(tape.replay(x), gradients(x))
+
+
+@pytest.mark.parametrize("records", [1, 3])
+@pytest.mark.parametrize("path", ["full", "layer-wise"])
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
+def test_a_replay_of_a_whole_step_is_what_it_computes_itself(program: Program, path: str, records: int) -> None:
+    values, data = drawn(program), units_for(program, 7, records)
+
+    def sums(*given: Tensor) -> list[Tensor]:
+        *record, mask = given[len(values) :]
+        chunk, parameters = UnitData(tuple(record), mask), dict(zip(values, given, strict=False))
+        if path == "full":
+            return [*full_sum(interpret(program), parameters, {}, chunk, 0.1).values()]
+        return [*layer_wise_sum(program, parameters, {}, chunk, 0.1).values()]
+
+    arguments = [*values.values(), *data.record, data.mask]
+    assert same(taped(sums, *arguments).replay(*arguments), sums(*arguments))
+
+
+def test_a_replay_writes_to_no_argument_and_remembers_nothing() -> None:
+    def steps(x: Tensor) -> list[Tensor]:
+        y = x + 1
+        view = y[0]
+        y.mul_(2)
+        return [view, y, x.exp().sum(0)]
+
+    x = torch.randn(4, 5)
+    tape, before = taped(steps, x), x.clone()
+    assert same(tape.replay(x), steps(before))
+    assert torch.equal(x, before)
+    assert same(tape.replay(-x), steps(-before))
+
+
+def test_what_nobody_needs_is_not_computed_and_nothing_twice() -> None:
+    def wasteful(x: Tensor) -> list[Tensor]:
+        torch.linalg.inv(x)
+        scratch = torch.zeros(4)
+        scratch.add_(1)
+        return [x.exp() + x.view(16).view(4, 4).exp()]
+
+    assert len(taped(wasteful, torch.ones(4, 4)).calls) == 2
+
+
+def test_peak_memory_is_that_of_the_values_alive_at_one_time() -> None:
+    def chain(x: Tensor) -> list[Tensor]:
+        for _ in range(10):
+            x = x.exp()
+        return [x.t().sum(0)]
+
+    assert 2 * 4000 <= taped(chain, torch.zeros(10, 100)).peak_bytes < 3 * 4000
+    assert taped(lambda x: [x.t(), x[0]], torch.zeros(10, 100)).peak_bytes == 0

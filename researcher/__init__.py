@@ -12,11 +12,15 @@ from policies.errors import (
 from policies.terms import Deadlines, Privacy, SecureAveraging
 from policies.training_choices import Adam, AdamW, Schedule, Sgd
 from researcher.catalog import DataSet
+from researcher.curves import ReliabilityPoint, ScoreCurve
+from researcher.estimates import Estimate
 from researcher.federation import Federation, connect
 from researcher.plan import TrainingPlan
 from researcher.question_state import Question
-from researcher.results import Result, RoundRecord
+from researcher.results import Result
+from researcher.round_record import RoundRecord
 from researcher.saved_model import check_model
+from researcher.stopping import EarlyStopping
 from researcher.study import SiteStatus, Study
 from researcher.submission import Ask
 
@@ -28,6 +32,8 @@ __all__ = [
     "ConflictError",
     "DataSet",
     "Deadlines",
+    "EarlyStopping",
+    "Estimate",
     "Federation",
     "IdentityCard",
     "InvalidInputError",
@@ -35,9 +41,11 @@ __all__ = [
     "Privacy",
     "Question",
     "RefusedError",
+    "ReliabilityPoint",
     "Result",
     "RoundRecord",
     "Schedule",
+    "ScoreCurve",
     "SecureAveraging",
     "Sgd",
     "SiteStatus",

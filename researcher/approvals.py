@@ -1,15 +1,17 @@
 """A site's approval as its researcher holds it, of people or house rules: checked against the site's card, and told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from datasites.protocol.identity import IdentityCard
-from policies.decision import SignedDecisions, verify_decisions
+from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
 from policies.errors import RefusedError
 from policies.people.signer import person_of
-from policies.rules.approval import RulesGround, verify_ground
-from policies.statements.schema import Digest, PartyId
+from policies.rules.approval import MAXIMUM_RULES_GROUND_BYTES, RulesGround, verify_ground
+from policies.statements.schema import Digest, PartyId, parse_model
 from policies.terms import Terms
+from researcher.state import State
 
 Approval = SignedDecisions | RulesGround
 """What a site sends as its approval: signed decisions, or adopted rules with the precedent that they rest on."""
@@ -46,6 +48,19 @@ def require_approval(given: Approval, card: IdentityCard, terms: Terms) -> None:
         raise RefusedError(f"{card.name} sent a decision over something else than these terms; ask its owner.")
 
 
+def require_approvals(state: State, cohort: Sequence[IdentityCard], terms: Terms) -> None:
+    """Check that every site of the cohort has sent its approval of exactly `terms`.
+
+    Raises:
+        NotAuthenticError, RefusedError: as `require_approval`, or a site sent none.
+    """
+    received = received_approvals(state, terms.study)
+    for card in cohort:
+        if card.party not in received:
+            raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
+        require_approval(received[card.party], card, terms)
+
+
 def told(given: Approval) -> Told:
     """Who approved, when, until when, and by which digest that is known."""
     if isinstance(given, RulesGround):
@@ -69,3 +84,25 @@ def _require_within(given: RulesGround, terms: Terms, card: IdentityCard) -> Non
     within = own is not None and terms.privacy is not None and terms.privacy.epsilon <= own.maximum_epsilon
     if not within or member is None or member.data_set != given.approval.data_set:
         raise RefusedError(f"{card.name} sent an approval that its own house rules do not let be; ask its owner.")
+
+
+def received_approvals(state: State, study: str) -> dict[str, Approval]:
+    """What each site sent as its decision or approval, by its party; nothing of it is checked."""
+    with state.transaction() as connection:
+        rows = connection.execute(
+            "SELECT site, decision, ground FROM statuses LEFT JOIN grounds USING (study, site) WHERE study = ?",
+            (study,),
+        ).fetchall()
+    read = {row["site"]: _stored(row["decision"], row["ground"]) for row in rows}
+    return {site: approval for site, approval in read.items() if approval is not None}
+
+
+def _stored(decision: str | None, ground: str | None) -> Approval | None:
+    """What a site sent, as it is stored; None if it sent neither."""
+    if decision is not None:
+        maximum = MAXIMUM_SIGNED_DECISIONS_BYTES
+        return parse_model(SignedDecisions, decision.encode(), maximum_bytes=maximum, what="The decision")
+    if ground is None:
+        return None
+    maximum = MAXIMUM_RULES_GROUND_BYTES
+    return parse_model(RulesGround, ground.encode(), maximum_bytes=maximum, what="The approval by house rules")

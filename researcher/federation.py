@@ -83,7 +83,7 @@ class Federation:
         shape = require_same_columns(list(data_sets))
         exported = export(plan, shape.record_form())
         terms = draft_terms(self.identity.party, exported, data_sets, ask)
-        keep_study(self.correspondence.state, terms, exported)
+        keep_study(self.correspondence.state, terms, exported, ask.early_stopping)
         study = open_study(self.correspondence, terms.study, plan)
         study.send_submission()
         return study

@@ -8,19 +8,25 @@ from pydantic import Field, model_validator
 
 from policies.budget.costs import request_epsilon
 from policies.review.words import steps_in_words
-from policies.statements.schema import Digest, PartyName, StrictModel
+from policies.statements.schema import Digest, PartyName, StrictModel, Text
 from policies.terms import Terms
 from researcher.approvals import Approval, day, told
+from researcher.estimates import Estimate
 
 MAXIMUM_CARD_BYTES = 8 << 20
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#&~])")
 
 
 class Measurement(StrictModel):
-    """Noised holdout means of one global model; 0 is the initial one."""
+    """Noised holdout figures of one global model, by the metric's or score's name; 0 is the initial model.
+
+    An AUROC is None if there were too few units of a class to tell over the noise.
+    """
 
     model: Annotated[int, Field(ge=0, le=10_000)]
-    means: dict[str, float]
+    means: dict[str, Estimate]
+    aurocs: dict[str, Estimate | None]
+    calibration_errors: dict[str, Estimate]
 
 
 class ModelCard(StrictModel):
@@ -35,6 +41,7 @@ class ModelCard(StrictModel):
     sites: tuple[PartyName, ...]
     approvals: tuple[Approval, ...]
     rounds: Annotated[int, Field(ge=0)]
+    stopped_early: Text | None
     measurements: tuple[Measurement, ...]
     model: Digest
 
@@ -60,6 +67,9 @@ class ModelCard(StrictModel):
             f"Local steps: {terms.training.local_steps} a round, by {steps_in_words(terms.training)}. "
             f"`model.safetensors` holds it; its digest is `{self.model}`."
         )
+        if self.stopped_early is not None:
+            yield ""
+            yield _plain(self.stopped_early)
 
     def _terms(self) -> Iterator[str]:
         terms = self.terms
@@ -121,17 +131,23 @@ class ModelCard(StrictModel):
             yield "It was not measured."
             return
         yield (
-            "Means on people it was not trained on, over all sites, noised "
-            f"(noise multiplier {evaluation.noise_multiplier:g}): small differences mean nothing."
+            "Measured on people it was not trained on, over all sites, noised "
+            f"(noise multiplier {evaluation.noise_multiplier:g}): after ± stands the standard deviation of that noise, "
+            "and the chance of who was measured adds to it."
             if self.terms.privacy
-            else "Means on people it was not trained on, over all sites; without noise."
+            else "Measured on people it was not trained on, over all sites; without noise."
         )
+        scores = [it.name for it in evaluation.histograms]
+        titles = (f"{figure} of {name}" for name in scores for figure in ("AUROC", "Calibration error"))
+        heads = [_plain(title) for title in (*evaluation.metrics, *titles)]
         yield ""
-        yield f"| Model after round | {' | '.join(_plain(name) for name in evaluation.metrics)} |"
-        yield f"|---|{'---|' * len(evaluation.metrics)}"
+        yield f"| Model after round | {' | '.join(heads)} |"
+        yield f"|---|{'---|' * len(heads)}"
         for measured in self.measurements:
-            means = (measured.means.get(name) for name in evaluation.metrics)
-            shown = " | ".join("not measured" if mean is None else f"{mean:.3f}" for mean in means)
+            figures = [measured.means.get(name) for name in evaluation.metrics]
+            for name in scores:
+                figures += [measured.aurocs.get(name), measured.calibration_errors.get(name)]
+            shown = " | ".join("not measurable" if figure is None else str(figure) for figure in figures)
             yield f"| {measured.model} | {shown} |"
 
     def _limits(self) -> Iterator[str]:

@@ -1,44 +1,29 @@
 """What a study gives: the model and its card, what each round showed, a plot, and the privacy that it cost."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
 from torch import Tensor, nn
 
 from policies.budget.costs import request_epsilon
 from policies.terms import Terms
 from researcher.approvals import Approval
+from researcher.curves import ScoreCurve
+from researcher.estimates import Estimate
 from researcher.model_card import Measurement, ModelCard
 from researcher.plan import TrainingPlan
+from researcher.plots import draw_measurements
+from researcher.round_record import RoundRecord
 from researcher.saved_model import model_digest, model_file, write_model
-
-
-@dataclass(frozen=True)
-class RoundRecord:
-    """What round `round` showed: noised holdout means of model `round` − 1 (None if not measured), and its seconds."""
-
-    round: int
-    metrics: Mapping[str, float] | None
-    site_seconds: float
-    sum_seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for the state file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """Back from the state file."""
-        return cls(entry["round"], entry["metrics"], entry["site_seconds"], entry["sum_seconds"])
 
 
 @dataclass(frozen=True)
 class Result:
     """A study's outcome so far; `parameters` has every tensor of the newest global model by name.
 
-    `sites` are the cohort's names in the order of the terms, `approvals` the decisions that were received.
+    `sites` are the cohort's names in the order of the terms, `approvals` the decisions that were received;
+    `stopped_early` says why, if rounds were left out because nothing improved any more.
     """
 
     terms: Terms
@@ -47,6 +32,7 @@ class Result:
     history: tuple[RoundRecord, ...]
     parameters: Mapping[str, Tensor] = field(repr=False)
     approvals: tuple[Approval, ...] = field(repr=False)
+    stopped_early: str | None
 
     @property
     def model(self) -> nn.Module:
@@ -57,9 +43,14 @@ class Result:
         return model.eval()
 
     @property
-    def metrics(self) -> dict[int, Mapping[str, float]]:
+    def metrics(self) -> dict[int, Mapping[str, Estimate]]:
         """Noised holdout means by the number of the global model (0 is the initial one)."""
         return {record.round - 1: record.metrics for record in self.history if record.metrics is not None}
+
+    @property
+    def curves(self) -> dict[int, Mapping[str, ScoreCurve]]:
+        """Noised holdout histograms of the plan's scores by the number of the global model: AUROC and calibration."""
+        return {record.round - 1: record.curves for record in self.history if record.curves is not None}
 
     def privacy_report(self) -> str:
         """What was promised to each person, and from which public numbers it follows."""
@@ -98,21 +89,21 @@ class Result:
             sites=self.sites,
             approvals=self.approvals,
             rounds=len(self.history),
-            measurements=tuple(Measurement(model=it, means=dict(means)) for it, means in self.metrics.items()),
+            stopped_early=self.stopped_early,
+            measurements=tuple(
+                Measurement(
+                    model=model,
+                    means=dict(self.metrics[model]),
+                    aurocs={name: curve.auroc for name, curve in curves.items()},
+                    calibration_errors={name: curve.calibration_error for name, curve in curves.items()},
+                )
+                for model, curves in self.curves.items()
+            ),
             model=model_digest(file),
         )
 
     def plot(self, path: Path | str) -> Path:
-        """Draw the noised holdout metrics against the number of the global model, as a PNG at `path`."""
-        from matplotlib.figure import Figure  # takes longer to import than all else here
-
-        figure = Figure(figsize=(7, 4), layout="constrained")
-        axes = figure.add_subplot()
-        for name in self.terms.evaluation.metrics:
-            axes.plot(list(self.metrics), [shown[name] for shown in self.metrics.values()], marker="o", label=name)
-        axes.set(xlabel="global model (round)", ylabel="mean on holdout units, noised", ylim=(0, 1.02))
-        axes.set_title(self.terms.title)
-        axes.legend()
+        """Draw the noised holdout metrics and curves as a PNG at `path`."""
         target = Path(path)
-        figure.savefig(target, format="png", dpi=150)
+        draw_measurements(target, self.terms.title, self.history)
         return target

@@ -19,7 +19,8 @@ from policies.statements.digests import RunningDigest
 from policies.sums import SUM_DOMAIN, OpenedSum, SignedSum, Summand, sign_sum
 from policies.terms import Terms
 from researcher.correspondence import Correspondence, Received
-from researcher.results import RoundRecord
+from researcher.measurements import measured_curves, measured_metrics
+from researcher.round_record import RoundRecord
 from researcher.strategies.fedavg import federated_average
 
 
@@ -65,7 +66,8 @@ class RoundOpener:
             federated_average(following, opened.update)
         record = RoundRecord(
             round=number,
-            metrics=None if opened.metrics is None else self._metrics(opened.metrics),
+            metrics=None if opened.metrics is None else measured_metrics(self.terms, opened.metrics),
+            curves=None if opened.metrics is None else measured_curves(self.terms, opened.metrics),
             site_seconds=waited - began,
             sum_seconds=time.monotonic() - waited,
         )
@@ -126,12 +128,6 @@ class RoundOpener:
             bytes.fromhex(answer.signature),
             pieces,
         )
-
-    def _metrics(self, counts: NDArray[np.float64]) -> dict[str, float]:
-        """Each metric's mean over the cohort's holdout units, from its two noised sums Σ v and Σ (1 − v)."""
-        names = self.terms.evaluation.metrics
-        pairs = zip(names, counts[: len(names)], counts[len(names) :], strict=True)
-        return {name: float(np.clip(good / max(good + bad, 1.0), 0, 1)) for name, good, bad in pairs}
 
 
 def _digest(domain: str, content: memoryview) -> str:

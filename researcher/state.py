@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS sites (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, terms TEXT NOT NULL, loss_program TEXT NOT NULL, metrics_program TEXT NOT NULL,
-    source TEXT NOT NULL, run TEXT, roster TEXT, round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
+    source TEXT NOT NULL, early_stopping TEXT, run TEXT, roster TEXT,
+    round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE TABLE IF NOT EXISTS statuses (
     study TEXT NOT NULL REFERENCES studies, site TEXT NOT NULL REFERENCES sites,
@@ -154,16 +155,15 @@ class State:
             raise InvalidInputError(f"This researcher's folder has no study {study}; submit it first.")
         return row
 
-    def add_study(self, columns: Mapping[str, str], parameters: bytes, model: bytes) -> None:
+    def add_study(self, study: str, columns: Mapping[str, str | None], parameters: bytes, model: bytes) -> None:
         """Keep a new study: its parameter file and initial global model, and the row once they are on disk."""
-        study = columns["study"]
         write_private_file(self._parameters_file(study), parameters)
         write_private_file(self._model_file(study, 0), model)
-        names = ", ".join(columns)
+        names = ", ".join(("study", *columns))
         with self.transaction() as connection:
             connection.execute(
-                f"INSERT INTO studies ({names}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 – our names
-                tuple(columns.values()),
+                f"INSERT INTO studies ({names}) VALUES (?{', ?' * len(columns)})",  # noqa: S608 – our names
+                (study, *columns.values()),
             )
 
     def parameters(self, study: str) -> bytes:

@@ -14,21 +14,21 @@ from datasites.protocol.identity import IdentityCard
 from datasites.protocol.log_messages import SumOpenedMessage
 from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
 from datasites.tensor_programs.load import load_parameters, unflatten
-from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
-from policies.rules.approval import MAXIMUM_RULES_GROUND_BYTES, RulesGround
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
-from researcher.approvals import Approval, require_approval, told
+from researcher.approvals import received_approvals, require_approvals, told
 from researcher.correspondence import Correspondence
 from researcher.plan import TrainingPlan
 from researcher.question_state import Question, questions_on
 from researcher.questions import answer_question
 from researcher.receipts import collect_receipt
-from researcher.results import Result, RoundRecord
+from researcher.results import Result
+from researcher.round_record import RoundRecord, read_history
 from researcher.rounds import RoundOpener
 from researcher.run_setup import set_up_run
+from researcher.stopping import stopped_early, stored_rule
 
 _ENDED = ("refused", "denied", "failed", "expired", "closed", "revoked", "superseded")
 _UNDECIDED = ("unknown", "received", "pending")
@@ -110,7 +110,7 @@ class Study:
         open_sites = [it.site for it in statuses if it.status in _UNDECIDED]
         if open_sites:
             raise UnavailableError(f"No decision yet from {', '.join(open_sites)}; wait again later.")
-        self._check_decisions()
+        require_approvals(self.correspondence.state, self.cohort, self.terms)
         return self
 
     def questions(self) -> list[Question]:
@@ -135,7 +135,8 @@ class Study:
             RefusedError: a site refused a round; the reason is named.
             UnavailableError: a site did not answer before the deadline; it is named, and `run` may be tried again.
         """
-        self.wait(0)
+        if self.stopped_early is None:
+            self.wait(0)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns) as progress:
             bar = progress.add_task("secure rounds", total=self.terms.sums, completed=self._row()["round"])
@@ -144,7 +145,20 @@ class Study:
         return self.result()
 
     def rounds(self) -> Iterator[RoundRecord]:
-        """Run the rounds that are left one by one; each is in the state file before it is given out."""
+        """Run the rounds that are left one by one; each is in the state file before it is given out.
+
+        A study that stops early is then closed at every site, again with each call until all have said that it is.
+        """
+        if self.stopped_early is None:
+            yield from self._rounds_left()
+        stopped = self.stopped_early
+        if stopped is not None and any(it.status not in _ENDED for it in self.statuses()):
+            self._tell_sums()
+            self.cancel(stopped)
+        with suppress(UnavailableError):
+            self.correspondence.listen(0)  # sites may ask for a witness once more
+
+    def _rounds_left(self) -> Iterator[RoundRecord]:
         seconds = self.terms.deadlines.setup_seconds
         self.correspondence.discard(lambda _card, message: self._answers_a_round(message), seconds)
         roster, run = set_up_run(self.correspondence, self.terms, self.cohort)
@@ -158,20 +172,28 @@ class Study:
             state.finish_round(self.identifier, number, model, json.dumps(history), opened)
             self._tell_sums()
             yield record
-        with suppress(UnavailableError):
-            self.correspondence.listen(0)  # sites may ask for a witness once more
+            if self.stopped_early is not None:
+                return
+
+    @property
+    def stopped_early(self) -> str | None:
+        """Why no more rounds follow, if the study stopped early; it follows from the history, so a restart knows it."""
+        row = self._row()
+        rule = stored_rule(row["early_stopping"])
+        return None if rule is None else stopped_early(rule, self.terms, read_history(row["history"]))
 
     def result(self) -> Result:
         """The model and history as far as the study has come."""
         row = self._row()
-        history = tuple(RoundRecord.from_json(entry) for entry in json.loads(row["history"]))
         program = parse_program(row["loss_program"].encode())
         parameters = self.correspondence.state.parameters(self.identifier)
         initial = load_parameters(parameters, program, maximum_bytes=len(parameters))
         trained = unflatten(torch.from_numpy(self.correspondence.state.model(self.identifier)), program)
         sites = tuple(card.name for card in self.cohort)
-        approvals = tuple(it for it in self._decisions().values() if told(it).approves)
-        return Result(self.terms, self.plan, sites, history, {**initial, **trained}, approvals)
+        received = received_approvals(self.correspondence.state, self.identifier)
+        approvals = tuple(it for it in received.values() if told(it).approves)
+        history, values = read_history(row["history"]), {**initial, **trained}
+        return Result(self.terms, self.plan, sites, history, values, approvals, self.stopped_early)
 
     def cancel(self, reason: str) -> None:
         """Tell every site that no more rounds follow, so that it returns what was reserved and never charged."""
@@ -208,36 +230,8 @@ class Study:
     def _all_decided(self) -> bool:
         return all(it.status not in _UNDECIDED for it in self.statuses())
 
-    def _check_decisions(self) -> None:
-        decisions = self._decisions()
-        for card in self.cohort:
-            if card.party not in decisions:
-                raise RefusedError(f"{card.name} sent no signed decision with its approval; ask its owner.")
-            require_approval(decisions[card.party], card, self.terms)
-
-    def _decisions(self) -> dict[str, Approval]:
-        """What each site sent as its decision or approval, by its party; nothing of it is checked."""
-        with self.correspondence.state.transaction() as connection:
-            rows = connection.execute(
-                "SELECT site, decision, ground FROM statuses LEFT JOIN grounds USING (study, site) WHERE study = ?",
-                (self.identifier,),
-            ).fetchall()
-        read = {row["site"]: _approval(row["decision"], row["ground"]) for row in rows}
-        return {site: approval for site, approval in read.items() if approval is not None}
-
     def _row(self) -> sqlite3.Row:
         return self.correspondence.state.study(self.identifier)
-
-
-def _approval(decision: str | None, ground: str | None) -> Approval | None:
-    """What a site sent, as it is stored; None if it sent neither."""
-    if decision is not None:
-        maximum = MAXIMUM_SIGNED_DECISIONS_BYTES
-        return parse_model(SignedDecisions, decision.encode(), maximum_bytes=maximum, what="The decision")
-    if ground is None:
-        return None
-    maximum = MAXIMUM_RULES_GROUND_BYTES
-    return parse_model(RulesGround, ground.encode(), maximum_bytes=maximum, what="The approval by house rules")
 
 
 def open_study(correspondence: Correspondence, identifier: str, plan: TrainingPlan) -> Study:

@@ -27,6 +27,7 @@ from policies.training_choices import Optimizer, Schedule, Sgd
 from researcher.catalog import DataSet
 from researcher.export import ExportedPlan
 from researcher.state import State
+from researcher.stopping import EarlyStopping, check_early_stopping
 
 _MAXIMUM_PARAMETER_BYTES = 256 << 20
 _SECURE_AVERAGING = SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=4.0)
@@ -45,6 +46,7 @@ class Ask:
     `retries` is how many rounds a site may compute again if it stopped in the middle: each costs as much as a round.
     `schedule` says how the learning rate goes over all `rounds` × `local_steps` of a site; `optimizer` starts anew in
     each round.
+    `early_stopping` ends the study when a noised figure does not grow any more, and returns what is left of the budget.
     `supersedes` is the `terms.digest()` of an earlier study of one's own that this one replaces, before it runs.
     Without `privacy` no noise is added and no guarantee is given: only sites whose owners allow that approve it.
     """
@@ -57,7 +59,7 @@ class Ask:
     privacy: Privacy | None
     rounds: int
     evaluate: tuple[int, ...]
-    histogram_bins: int = 20
+    histogram_bins: int = 10
     local_steps: int = 1
     retries: int = 1
     sampling_rate: float = 0.5
@@ -68,6 +70,7 @@ class Ask:
     secure_averaging: SecureAveraging = _SECURE_AVERAGING
     deadlines: Deadlines = _DEADLINES
     valid_days: float = 30.0
+    early_stopping: EarlyStopping | None = None
     supersedes: str | None = None
 
 
@@ -80,7 +83,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
     steps = (ask.rounds + ask.retries) * ask.local_steps
     measurements = len(ask.evaluate) + ask.retries if ask.evaluate else 1
     try:
-        return Terms(
+        terms = Terms(
             version="cloister-terms/1",
             study=secrets.token_hex(16),
             title=ask.title,
@@ -123,6 +126,9 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
         )
     except ValidationError as error:
         raise InvalidInputError(f"The study's terms are not valid: {describe_validation_error(error)}.") from error
+    if ask.early_stopping is not None:
+        check_early_stopping(ask.early_stopping, terms)
+    return terms
 
 
 def _noise_multiplier(privacy: Privacy | None, sampling_rate: float, steps: int) -> float:
@@ -131,17 +137,18 @@ def _noise_multiplier(privacy: Privacy | None, sampling_rate: float, steps: int)
     return calibrate_noise_multiplier(privacy.epsilon, privacy.delta, sampling_rate, steps)
 
 
-def keep_study(state: State, terms: Terms, exported: ExportedPlan) -> None:
-    """Keep a new study and its initial global model, before anything is sent."""
+def keep_study(state: State, terms: Terms, exported: ExportedPlan, early_stopping: EarlyStopping | None) -> None:
+    """Keep a new study, when to stop it and its initial global model, before anything is sent."""
     values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
     model = flatten(values, exported.loss).numpy().astype("<f4").tobytes()
     state.add_study(
+        terms.study,
         {
-            "study": terms.study,
             "terms": terms.canonical().decode(),
             "loss_program": exported.loss.canonical().decode(),
             "metrics_program": exported.metrics.canonical().decode(),
             "source": exported.source,
+            "early_stopping": None if early_stopping is None else early_stopping.canonical().decode(),
         },
         exported.parameters,
         model,

@@ -14,13 +14,17 @@ from policies.rules.approval import RulesApproval, RulesGround
 from policies.rules.house_rules import DEFAULT_HOUSE_RULES, AutoApprovalRules, parse_house_rules
 from policies.terms import Terms
 from researcher.approvals import Approval
-from researcher.results import Result, RoundRecord
+from researcher.estimates import Estimate
+from researcher.results import Result
+from researcher.round_record import RoundRecord
 from tests.one_study import STUDY, make_terms
 from tests.researcher.plans import LogisticRegression
 
 NAMES = ("anna", "bern", "cork")
 HISTORY = tuple(
-    RoundRecord(number, {"probability": 0.5 + number / 10} if number in (1, 4) else None, 0.5, 0.25)
+    RoundRecord(number, {"probability": Estimate(value=0.5 + number / 10, noise=0.05)}, {}, 0.5, 0.25)
+    if number in (1, 4)
+    else RoundRecord(number, None, None, 0.5, 0.25)
     for number in range(1, 5)
 )
 
@@ -78,7 +82,7 @@ class Sites:
         """The result, with every owner's approval where none are given."""
         given = approvals or tuple(self.approval(site) for site in range(3))
         parameters = {"weight": torch.ones(1, 6)}
-        return Result(terms or self.terms, LogisticRegression(), NAMES, HISTORY, parameters, given)
+        return Result(terms or self.terms, LogisticRegression(), NAMES, HISTORY, parameters, given, None)
 
 
 def new_sites(folder: Path, **changes: Any) -> Sites:

@@ -97,7 +97,10 @@ def _write_results(study: Study, folder: Path, seconds: float) -> None:
     result = study.result()
     result.plot(folder / "holdout.png")
     report = {
-        "metrics": {str(model): dict(values) for model, values in result.metrics.items()},
+        "metrics": {
+            str(model): {name: it.model_dump() for name, it in values.items()}
+            for model, values in result.metrics.items()
+        },
         "history": [record.as_json() for record in result.history],
         "seconds": seconds,
         "privacy_report": result.privacy_report(),

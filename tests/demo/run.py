@@ -199,7 +199,8 @@ def _show_results(demo: Demo, folder: Path) -> None:
     for column in ("Global model", "Holdout accuracy (summed, noised, charged)"):
         seen.add_column(column)
     for model, values in results["metrics"].items():
-        seen.add_row(model, f"{values['accuracy']:.3f}")
+        accuracy = values["accuracy"]
+        seen.add_row(model, f"{accuracy['value']:.3f} ± {accuracy['noise']:.3f}")
     console.print("\n", seen)
     console.print(results["privacy_report"])
 

@@ -23,7 +23,7 @@ def test_a_card_says_what_was_approved_and_by_whom(tmp_path: Path) -> None:
         assert sites.approval(site).decision.subject() in text
         assert sites.approval(site).signed[0].signer[:16] in text
     assert "2027-01-15 08:00 UTC" in text
-    assert "| 3 | 0.900 |" in text
+    assert "| 3 | 0.900 ± 0.050 |" in text
     assert "3 of 3 rounds" in text
     assert "Local steps: 2 a round, by SGD without momentum, learning rate 0.1." in text
 
@@ -39,7 +39,7 @@ def test_a_card_without_noise_promises_nothing(tmp_path: Path) -> None:
 
 def test_a_card_before_any_round_says_so(tmp_path: Path) -> None:
     sites = new_sites(tmp_path)
-    fresh = sites.result().__class__(sites.terms, sites.result().plan, ("anna", "bern", "cork"), (), {}, ())
+    fresh = sites.result().__class__(sites.terms, sites.result().plan, ("anna", "bern", "cork"), (), {}, (), None)
     assert "0 of 3 rounds" in fresh.card()
     assert "Nobody has yet." in fresh.card()
     assert "It was not measured." in fresh.card()

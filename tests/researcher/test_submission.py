@@ -19,8 +19,11 @@ from policies.programs.digests import parameters_digest, source_digest
 from policies.terms import Privacy, SecureAveraging, Terms
 from researcher.catalog import DataSet, require_same_columns
 from researcher.correspondence import Correspondence
+from researcher.curves import ScoreCurve
+from researcher.estimates import Estimate
 from researcher.export import ExportedPlan, export
-from researcher.results import Result, RoundRecord
+from researcher.results import Result
+from researcher.round_record import RoundRecord
 from researcher.state import State
 from researcher.study import Study, open_study
 from researcher.submission import Ask, draft_terms, keep_study
@@ -171,7 +174,7 @@ def kept(exported: ExportedPlan, data_sets: list[DataSet], folder: Path) -> Stud
     for it in data_sets:
         state.pin(it.site)
     terms = draft_terms(identity.party, exported, data_sets, ASK)
-    keep_study(state, terms, exported)
+    keep_study(state, terms, exported, None)
     return open_study(Correspondence(identity, State(folder / "state.sqlite"), None), terms.study, LogisticRegression())
 
 
@@ -199,14 +202,26 @@ def test_a_result_shows_what_was_measured_and_what_it_cost(
 ) -> None:
     terms = drafted(exported, data_sets)
     name, other = terms.evaluation.metrics
+    curve = ScoreCurve(negatives=(40.5, 3.25, -1.0), positives=(2.0, 5.5, 31.0), noise=1.5)
     history = tuple(
-        RoundRecord(number, {name: number / 10, other: 0.5} if terms.evaluates_in(number) else None, 0.5, 0.25)
+        RoundRecord(
+            number,
+            {name: Estimate(value=number / 10, noise=0.1), other: Estimate(value=0.5, noise=0.0)},
+            {"ill": curve},
+            0.5,
+            0.25,
+        )
+        if terms.evaluates_in(number)
+        else RoundRecord(number, None, None, 0.5, 0.25)
         for number in range(1, terms.sums + 1)
     )
     assert all(RoundRecord.from_json(record.as_json()) == record for record in history)
     trained = {key: value + 1 for key, value in exported.model.state_dict().items()}
-    result = Result(terms, LogisticRegression(), ("bern", "cadiz", "delft"), history, trained, ())
-    assert {number: shown[name] for number, shown in result.metrics.items()} == {0: 0.1, 4: 0.5, 8: 0.9}
+    result = Result(terms, LogisticRegression(), ("bern", "cadiz", "delft"), history, trained, (), None)
+    assert {number: shown[name].value for number, shown in result.metrics.items()} == {0: 0.1, 4: 0.5, 8: 0.9}
+    assert result.curves.keys() == {0, 4, 8}
+    assert history[0].figure("ill") == curve.auroc
+    assert history[1].figure("ill") is None
     assert not result.model.training
     with torch.no_grad():
         features = torch.from_numpy(np.linspace(-1, 1, 5, dtype=np.float32))[None]

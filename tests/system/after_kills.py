@@ -90,9 +90,8 @@ def assert_sums_exact(scene: KillScene) -> None:
             federated_average(model, opened.update)
         assert (record["metrics"] is None) == (opened.metrics is None)
         if opened.metrics is not None:
-            good, bad = np.split(opened.metrics, 2)
-            shown = [float(np.clip(one / max(one + other, 1.0), 0, 1)) for one, other in zip(good, bad, strict=True)]
-            assert list(record["metrics"].values()) == shown
+            shown = [float(np.clip(good / max(good + bad, 1.0), 0, 1)) for good, bad in opened.metrics.reshape(-1, 2)]
+            assert [it["value"] for it in record["metrics"].values()] == shown
     assert model.tobytes() == state.model(scene.study.identifier).tobytes()
     assert model.tobytes() != scene.initial.tobytes() or not history
 

@@ -159,7 +159,7 @@ def send_to(
 ) -> Study:
     """As `LiveFederation.submit_to`, by any researcher."""
     correspondence = federation.correspondence
-    keep_study(correspondence.state, terms, exported)
+    keep_study(correspondence.state, terms, exported, None)
     submission: dict[str, Any] = {
         "study": terms.study,
         "terms": terms.canonical().decode(),

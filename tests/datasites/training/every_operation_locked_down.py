@@ -14,7 +14,6 @@ from policies.training_choices import Adam, AdamW, Optimizer, Sgd
 from tests.attacks.crafted_study import training
 from tests.operation_examples import result
 
-
 OPTIMIZERS = (
     Sgd(momentum=0.0),
     Sgd(momentum=0.9),

@@ -20,13 +20,15 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>|#&~])")
 class Measurement(StrictModel):
     """Noised holdout figures of one global model, by the metric's or score's name; 0 is the initial model.
 
-    An AUROC is None if there were too few units of a class to tell over the noise.
+    An AUROC is None if there were too few units of a class to tell over the noise; a floor is what noise alone gives on
+    average where the calibration error is 0.
     """
 
     model: Annotated[int, Field(ge=0, le=10_000)]
     means: dict[str, Estimate]
     aurocs: dict[str, Estimate | None]
     calibration_errors: dict[str, Estimate]
+    calibration_floors: dict[str, Annotated[float, Field(ge=0)]]
 
 
 class ModelCard(StrictModel):
@@ -149,6 +151,11 @@ class ModelCard(StrictModel):
                 figures += [measured.aurocs.get(name), measured.calibration_errors.get(name)]
             shown = " | ".join("not measurable" if figure is None else str(figure) for figure in figures)
             yield f"| {measured.model} | {shown} |"
+        floors = {name: floor for name, floor in self.measurements[-1].calibration_floors.items() if floor}
+        if floors:
+            of_scores = ", ".join(f"{floor:.3f} for {_plain(name)}" for name, floor in floors.items())
+            yield ""
+            yield f"By noise alone, a calibration error of the last row would be on average: {of_scores}."
 
     def _limits(self) -> Iterator[str]:
         yield "## Limits of use"

@@ -45,7 +45,7 @@ def _draw_rounds(axes: "Axes", title: str, figures: Figures) -> None:
     for label, by_model in figures.items():
         values, noises = ([getattr(it, part) for it in by_model.values()] for part in ("value", "noise"))
         axes.errorbar(list(by_model), values, noises, marker="o", capsize=3, label=label)
-    axes.set(xlabel="global model (round)", ylabel="on holdout units, noised", ylim=(0, 1.02), title=title)
+    axes.set(xlabel="global model (round)", ylabel="on holdout units", ylim=(0, 1.02), title=title)
     axes.legend()
 
 
@@ -53,7 +53,7 @@ def _draw_roc(axes: "Axes", curves: Mapping[str, ScoreCurve]) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for name, curve in curves.items():
         axes.plot(*curve.roc(), marker=".", label=f"{name}: {curve.auroc}")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC, and the area under it")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC and its area")
     axes.legend()
 
 
@@ -70,5 +70,5 @@ def _draw_reliability(axes: "Axes", curves: Mapping[str, ScoreCurve]) -> None:
             capsize=3,
             label=f"{name}: {curve.calibration_error}",
         )
-    axes.set(xlabel="mean score", ylabel="share labelled 1", title="Reliability, and the calibration error")
+    axes.set(xlabel="mean score", ylabel="share labelled 1", ylim=(0, 1.02), title="Reliability and its error")
     axes.legend()

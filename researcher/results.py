@@ -96,6 +96,7 @@ class Result:
                     means=dict(self.metrics[model]),
                     aurocs={name: curve.auroc for name, curve in curves.items()},
                     calibration_errors={name: curve.calibration_error for name, curve in curves.items()},
+                    calibration_floors={name: curve.calibration_floor for name, curve in curves.items()},
                 )
                 for model, curves in self.curves.items()
             ),

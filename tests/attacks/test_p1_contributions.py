@@ -17,7 +17,7 @@ from policies.errors import InvalidInputError
 from policies.programs.check import check_program
 from policies.programs.format import Program, parse_program
 from policies.statements.canonical import canonical_bytes
-from policies.terms import Evaluation
+from policies.terms import Evaluation, Histogram
 from tests.clipped_sums import contributions, trained_loss
 
 Nodes = list[tuple[str, list[int], dict[str, Any]]]
@@ -98,6 +98,31 @@ def test_a_metrics_program_that_hands_the_features_out_moves_each_sum_by_one_per
     assert np.isfinite(sums[0]).all()
     moved = float(np.linalg.norm(sums[0] - sums[1]))
     assert 0.5 < moved <= np.sqrt(FEATURES) + 1e-9
+
+
+@pytest.mark.parametrize("value", [0.7, 1e30, float("inf"), float("nan")])
+@pytest.mark.parametrize("records", [1, 50])
+def test_scores_that_hand_the_features_out_move_all_histograms_by_one_person(
+    value: float, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight scores, each a feature, each its own label, in bins as fine as they come; the person wanted comes often."""
+    monkeypatch.setattr(SecretStream, "normals", lambda self, count: np.zeros(count))
+    histograms = tuple(Histogram(name=f"h{number}", bins=1000) for number in range(8))
+    evaluation = Evaluation(models=(0,), metrics=("m",), histograms=histograms, noise_multiplier=1.0)
+    nodes: Nodes = [("select", [1], {"dim": 0, "index": place}) for place in range(FEATURES)]
+    outputs = {name: 3 + place % FEATURES for place, name in enumerate(evaluation.outputs)}
+    data = people(6, records)
+    data.features[2] = value
+    rest = [unit for unit in range(6) if unit != 2]
+    without = UnitData((data.features[rest], data.target[rest]), data.mask[rest])
+    program = prepared("metrics", nodes, **outputs)
+    sums = [local_evaluation(program, torch.ones(FEATURES), it, evaluation, 6) for it in (data, without)]
+    moved = sums[0] - sums[1]
+    assert np.isfinite(moved).all()
+    assert float(np.linalg.norm(moved)) <= 3 + 1e-9
+    for number in range(8):
+        own = moved[2 + 2000 * number : 2 + 2000 * (number + 1)]
+        assert np.abs(own).sum() == pytest.approx(1.0)
 
 
 def test_a_program_of_a_hundred_thousand_nodes_is_refused_before_it_is_looked_at() -> None:

@@ -102,6 +102,7 @@ def test_an_approval_that_let_nothing_out_excludes_nothing(scene: Scene) -> None
         {**UNBOUNDED, "training": {"noise_multiplier": 8.0}},
         {"training": {"noise_multiplier": 0.0}},
         {"evaluation": {"noise_multiplier": 0.0}},
+        {"evaluation": {"noise_multiplier": 0.0, "histograms": [{"name": "sepsis", "bins": 10}]}},
         {"training": {"noise_multiplier": 0.05}},
     ],
 )

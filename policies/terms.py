@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from policies.programs.tokeniser import Tokens
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
 from policies.training_choices import Optimizer, Schedule
@@ -31,13 +32,17 @@ class CohortMember(StrictModel):
 
 
 class Programs(StrictModel):
-    """Digests of everything the study brings along, so that the digest of the terms covers it."""
+    """Digests of everything the study brings along, so that the digest of the terms covers it.
+
+    `tokens` is how it reads texts, where it is one on texts.
+    """
 
     loss: Digest
     metrics: Digest
     initial_parameters: Digest
     source: Digest
     parameter_count: Annotated[int, Field(ge=1, le=50_000_000)]
+    tokens: Tokens | None
 
 
 class Training(StrictModel):

@@ -23,6 +23,7 @@ from researcher.saved_model import check_model
 from researcher.stopping import EarlyStopping
 from researcher.study import SiteStatus, Study
 from researcher.submission import Ask
+from researcher.tokeniser import TextTokens
 
 __all__ = [
     "Adam",
@@ -50,6 +51,7 @@ __all__ = [
     "Sgd",
     "SiteStatus",
     "Study",
+    "TextTokens",
     "TrainingPlan",
     "UnavailableError",
     "check_model",

@@ -15,6 +15,7 @@ from researcher.plan import TrainingPlan
 from researcher.state import State
 from researcher.study import Study, open_study
 from researcher.submission import Ask, draft_terms, keep_study
+from researcher.tokeniser import load_tokeniser
 from researcher.witness import save_checkpoints
 
 
@@ -77,13 +78,15 @@ class Federation:
         """Export the plan to tensor programs, fix the terms, and send both to every site of the cohort.
 
         Raises:
-            InvalidInputError: the plan cannot be exported, or the terms are not consistent; nothing was sent.
+            InvalidInputError: the plan or its tokeniser cannot be exported, or the terms are not consistent; nothing
+                was sent.
             UnavailableError: the relay cannot be reached.
         """
-        shape = require_same_columns(list(data_sets))
-        exported = export(plan, shape.record_form())
-        terms = draft_terms(self.identity.party, exported, data_sets, ask)
-        keep_study(self.correspondence.state, terms, exported, ask.early_stopping)
+        shape, wanted = require_same_columns(list(data_sets)), plan.tokeniser()
+        tokeniser, tokens = (None, None) if wanted is None else load_tokeniser(wanted)
+        exported = export(plan, shape.record_form(None if tokens is None else tokens.form))
+        terms = draft_terms(self.identity.party, exported, data_sets, ask, tokens)
+        keep_study(self.correspondence.state, terms, exported, ask.early_stopping, tokeniser)
         study = open_study(self.correspondence, terms.study, plan)
         study.send_submission()
         return study

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from researcher.tokeniser import TextTokens
+
 
 class TrainingPlan(ABC):
     """A model with its loss and metrics, written for a batch as usual; sites run it one record at a time.
@@ -28,6 +30,10 @@ class TrainingPlan(ABC):
         parameters. A part that is in eval mode stays in it, such as a pretrained body without its dropout; metrics see
         the whole model in eval mode. Seed torch here if the initial model shall be reproducible.
         """
+
+    def tokeniser(self) -> TextTokens | None:
+        """How texts become the features that the model takes, int64 tokens [B, length]; None for any other data."""
+        return None
 
     @abstractmethod
     def loss(self, output: Any, target: Tensor) -> Tensor:

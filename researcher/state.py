@@ -155,10 +155,14 @@ class State:
             raise InvalidInputError(f"This researcher's folder has no study {study}; submit it first.")
         return row
 
-    def add_study(self, study: str, columns: Mapping[str, str | None], parameters: bytes, model: bytes) -> None:
-        """Keep a new study: its parameter file and initial global model, and the row once they are on disk."""
+    def add_study(
+        self, study: str, columns: Mapping[str, str | None], parameters: bytes, model: bytes, tokeniser: bytes | None
+    ) -> None:
+        """Keep a new study: the files that it brings and its global model, and the row once they are on disk."""
         write_private_file(self._parameters_file(study), parameters)
         write_private_file(self._model_file(study, 0), model)
+        if tokeniser is not None:
+            write_private_file(self._tokeniser_file(study), tokeniser)
         names = ", ".join(("study", *columns))
         with self.transaction() as connection:
             connection.execute(
@@ -169,6 +173,10 @@ class State:
     def parameters(self, study: str) -> bytes:
         """The parameter file that the study was submitted with."""
         return self._parameters_file(study).read_bytes()
+
+    def tokeniser(self, study: str) -> bytes:
+        """The tokeniser that a study on texts was submitted with."""
+        return self._tokeniser_file(study).read_bytes()
 
     def model(self, study: str) -> NDArray[np.float32]:
         """The newest global model, float32 [parameter_count]."""
@@ -206,6 +214,9 @@ class State:
 
     def _parameters_file(self, study: str) -> Path:
         return self._models / f"{study}.safetensors"
+
+    def _tokeniser_file(self, study: str) -> Path:
+        return self._models / f"{study}-tokeniser.json"
 
     def update_study(self, study: str, *, run: str | None, roster: str | None = None) -> None:
         """Write down a study's run and, once there is one, its roster."""

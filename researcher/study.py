@@ -66,7 +66,10 @@ class Study:
         """Send (or send again) the request to every site; a site that has it already answers where it stands."""
         row = self._row()
         patience = self.terms.deadlines.setup_seconds
-        parameters = self.correspondence.upload(self.correspondence.state.parameters(self.identifier), patience)
+        state, upload = self.correspondence.state, self.correspondence.upload
+        parameters = upload(state.parameters(self.identifier), patience)
+        reads_texts = self.terms.programs.tokens is not None
+        tokeniser = upload(state.tokeniser(self.identifier), patience) if reads_texts else None
         submission = StudySubmission(
             study=self.identifier,
             terms=row["terms"],
@@ -74,6 +77,7 @@ class Study:
             metrics_program=row["metrics_program"],
             source=row["source"],
             initial_parameters=parameters,
+            tokeniser=tokeniser,
         )
         self.correspondence.send([card.party for card in self.cohort], submission, patience)
 

@@ -11,6 +11,7 @@ from datasites.tensor_programs.load import flatten, load_parameters
 from policies.budget.calibrate import calibrate_noise_multiplier
 from policies.errors import InvalidInputError
 from policies.programs.digests import parameters_digest, source_digest
+from policies.programs.tokeniser import Tokens
 from policies.statements.schema import describe_validation_error
 from policies.terms import (
     CohortMember,
@@ -74,8 +75,13 @@ class Ask:
     supersedes: str | None = None
 
 
-def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[DataSet], ask: Ask) -> Terms:
+def draft_terms(
+    researcher: str, exported: ExportedPlan, data_sets: Sequence[DataSet], ask: Ask, tokens: Tokens | None = None
+) -> Terms:
     """Fix the terms of a study, with the least noise that keeps the promised (ε, δ), if one is, for every unit.
+
+    Args:
+        tokens: how the study reads texts, where it is one on texts.
 
     Raises:
         InvalidInputError: saying which number is wrong.
@@ -100,6 +106,7 @@ def draft_terms(researcher: str, exported: ExportedPlan, data_sets: Sequence[Dat
                 initial_parameters=parameters_digest(exported.parameters),
                 source=source_digest(exported.source),
                 parameter_count=exported.parameter_count,
+                tokens=tokens,
             ),
             training=Training(
                 strategy="fedavg",
@@ -137,8 +144,14 @@ def _noise_multiplier(privacy: Privacy | None, sampling_rate: float, steps: int)
     return calibrate_noise_multiplier(privacy.epsilon, privacy.delta, sampling_rate, steps)
 
 
-def keep_study(state: State, terms: Terms, exported: ExportedPlan, early_stopping: EarlyStopping | None) -> None:
-    """Keep a new study, when to stop it and its initial global model, before anything is sent."""
+def keep_study(
+    state: State,
+    terms: Terms,
+    exported: ExportedPlan,
+    early_stopping: EarlyStopping | None,
+    tokeniser: bytes | None,
+) -> None:
+    """Keep a new study, when to stop it, its initial global model and its tokeniser, before anything is sent."""
     values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
     model = flatten(values, exported.loss).numpy().astype("<f4").tobytes()
     state.add_study(
@@ -152,4 +165,5 @@ def keep_study(state: State, terms: Terms, exported: ExportedPlan, early_stoppin
         },
         exported.parameters,
         model,
+        tokeniser,
     )

@@ -83,6 +83,8 @@ def study(*, rounds: int = 20, local_steps: int = 5, records: int = 2) -> Prepar
         record=columns(3, "float32"),
         size=data_size(60, 20, records),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
 
 

@@ -27,7 +27,7 @@ from datasites.protocol.messages import (
 )
 from datasites.requests.decide import approve
 from datasites.requests.finish_check import admit
-from datasites.requests.receive import receive_study
+from datasites.requests.receive import StudyFiles, receive_study
 from datasites.requests.records import Request, find_request
 from datasites.requests.review import review
 from datasites.requests.rules_file import adopt_file, house_rules_on_disk
@@ -88,7 +88,8 @@ class Scene:
             self.site.contents.saved((parameters,), PARAMETERS_DOMAIN, len(parameters)) as file,
             self.site.engine.begin() as connection,
         ):
-            receive_study(connection, self.site, sender or self.researcher.card, message, file, self.now)
+            files = StudyFiles(file, None)
+            receive_study(connection, self.site, sender or self.researcher.card, message, files, self.now)
         return self.request(terms.digest())
 
     def submit(self, study: str = STUDY, **changes: Any) -> Request:

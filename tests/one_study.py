@@ -80,6 +80,7 @@ def make_terms(
             "initial_parameters": parameters_digest(INITIAL),
             "source": source_digest(SOURCE),
             "parameter_count": PARAMETERS,
+            "tokens": None,
         },
         "training": {
             "strategy": "fedavg",
@@ -112,5 +113,6 @@ def make_submission(terms: Terms, changes: Mapping[str, Any]) -> StudySubmission
         "metrics_program": METRICS,
         "source": SOURCE,
         "initial_parameters": reference(),
+        "tokeniser": None,
     }
     return StudySubmission(**{**fields, **changes})

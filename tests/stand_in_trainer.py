@@ -50,6 +50,8 @@ def study_of(terms: Terms) -> Prepare:
         record=columns(1, "float32"),
         size=data_size(1, 1),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
 
 

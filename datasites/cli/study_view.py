@@ -16,6 +16,7 @@ from datasites.requests.records import Status
 from datasites.requests.review import Review
 from policies.budget.balance import Balance
 from policies.budget.costs import PARTITIONS, Cost, Partition
+from policies.programs.tokeniser import Tokens
 from policies.review.words import steps_in_words
 
 
@@ -107,6 +108,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
             f"noise multiplier {evaluation.noise_multiplier:g}"
             if evaluation.models
             else "none",
+            "Texts": _texts(terms.programs.tokens),
             "Secure averaging": f"at least {averaging.minimum_cohort} sites, withstands {averaging.colluders} "
             f"colluding; {averaging.bits} bits within ±{averaging.update_range:g}",
             "Deadlines": f"{terms.deadlines.round_seconds} s a round, {terms.deadlines.setup_seconds} s for the setup",
@@ -125,6 +127,15 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         console.print(escape(f"It has {approvals_in_words(shown.approvals)}."), soft_wrap=True)
     if request.status is Status.PENDING and not shown.obstacles:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
+
+
+def _texts(tokens: Tokens | None) -> str:
+    if tokens is None:
+        return "none"
+    return (
+        f"each read as {tokens.length} tokens out of {tokens.vocabulary:,}, by the tokeniser with the digest "
+        f"{tokens.tokeniser[:16]}…, which is data and no code"
+    )
 
 
 def _promise(shown: Review) -> str:

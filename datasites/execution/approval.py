@@ -1,6 +1,7 @@
 """The gate before every step of an execution: a valid, unexpired approval of exactly this request and snapshot."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,14 @@ from datasites.store.data_sets import DataSet, require_data_set
 from policies.budget.costs import request_cost
 from policies.errors import NotAuthenticError, RefusedError
 from policies.programs.digests import PARAMETERS_DOMAIN
+from policies.programs.tokeniser import TOKENISER_DOMAIN
+
+
+class StoredFile(NamedTuple):
+    """A file of the content folder: its size in bytes, and its pieces."""
+
+    size: int
+    pieces: Iterator[bytes]
 
 
 def require_approval(connection: Connection, site: Site, sender: str, study: str, now: int) -> tuple[Request, DataSet]:
@@ -52,16 +61,24 @@ def _require_ground(connection: Connection, site: Site, request: Request, data_s
     return require_rules_approval(connection, site, request, data_set, cost).expires_at
 
 
-def required_parameters(site: Site, request: Request) -> tuple[int, Iterator[bytes]]:
-    """Check that programs and source are still those of the terms; gives the parameter file's size and its pieces.
+def required_files(site: Site, request: Request) -> tuple[StoredFile, StoredFile]:
+    """Check that programs and source are still those of the terms; gives the parameter file and the tokeniser.
 
-    The last piece comes only once the file was the one that was received.
+    The last piece of each comes only once the file was the one that was received. Without a tokeniser it is empty.
 
     Raises:
         NotAuthenticError: something stored was changed since it was received, now or when the pieces are taken.
     """
     require_as_received(request)
-    parameters = SavedFile(request.parameters_file or "", request.terms.programs.initial_parameters)
-    if not parameters.name or not site.contents.has(parameters.name):
-        raise NotAuthenticError("The stored initial parameters are not the ones that were received; nothing was run.")
-    return site.contents.size(parameters.name), site.contents.checked(parameters, PARAMETERS_DOMAIN)
+    programs = request.terms.programs
+    parameters = _stored(site, request.parameters_file, programs.initial_parameters, PARAMETERS_DOMAIN)
+    if programs.tokens is None:
+        return parameters, StoredFile(0, iter(()))
+    return parameters, _stored(site, request.tokeniser_file, programs.tokens.tokeniser, TOKENISER_DOMAIN)
+
+
+def _stored(site: Site, name: str | None, digest: str, domain: str) -> StoredFile:
+    file = SavedFile(name or "", digest)
+    if not file.name or not site.contents.has(file.name):
+        raise NotAuthenticError("A file of the study is not stored any more as it was received; nothing was run.")
+    return StoredFile(site.contents.size(file.name), site.contents.checked(file, domain))

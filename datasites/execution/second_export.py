@@ -49,13 +49,14 @@ def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> Secon
     """What came of it; None if it was stopped."""
     require_as_received(request)
     manifest, written = data_set.manifest, bytearray()
+    tokens = request.terms.programs.tokens
     errand = Errand(
         program="script",
         script="/job/main.py",
         files={
             "/job/main.py": _SCRIPT,
             "/job/source.py": request.source.encode(),
-            "/job/record.json": manifest.record_form().canonical(),
+            "/job/record.json": manifest.record_form(None if tokens is None else tokens.form).canonical(),
         },
         shown=(),
         working_folder="/job",

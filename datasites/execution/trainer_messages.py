@@ -7,6 +7,7 @@ from pydantic import Field
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame
 from policies.jobs.endings import Layers
 from policies.programs.format import MAXIMUM_ELEMENTS
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, Tokens
 from policies.record_form import RecordForm
 from policies.rules.training_rules import Gradients
 from policies.statements.schema import Model, StrictModel, Text, parse_model
@@ -31,7 +32,10 @@ class DataSize(StrictModel):
 
 
 class Prepare(StrictModel):
-    """The study, before any data: body = the parameter file. Answered by `Prepared`."""
+    """The study, before any data: body = the parameter file, then a tokeniser. Answered by `Prepared`.
+
+    `tokens` is what the terms say of the tokeniser, of `tokeniser_bytes`; a study on anything but texts has none.
+    """
 
     type: Literal["prepare"] = "prepare"
     loss: str
@@ -40,6 +44,8 @@ class Prepare(StrictModel):
     evaluation: Evaluation
     parameter_count: Annotated[int, Field(ge=1, le=MAXIMUM_ELEMENTS)]
     record: RecordForm
+    tokens: Tokens | None
+    tokeniser_bytes: Annotated[int, Field(ge=0, le=MAXIMUM_TOKENISER_BYTES)]
     size: DataSize
     gradients: Gradients
 

@@ -1,9 +1,10 @@
 """The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
 
 from collections.abc import Set
+from itertools import chain
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
-from datasites.execution.approval import required_parameters
+from datasites.execution.approval import required_files
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import DataSize, Prepare
@@ -130,13 +131,17 @@ class Trainers:
 
     def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
         manifest, terms = data_set.manifest, request.terms
+        parameters, tokeniser = required_files(self._site, request)
+        tokens = terms.programs.tokens
         study = Prepare(
             loss=request.loss_program,
             metrics=request.metrics_program,
             training=terms.training,
             evaluation=terms.evaluation,
             parameter_count=terms.programs.parameter_count,
-            record=manifest.record_form(),
+            record=manifest.record_form(None if tokens is None else tokens.form),
+            tokens=tokens,
+            tokeniser_bytes=tokeniser.size,
             size=DataSize(
                 nominal_training_units=manifest.training_units,
                 nominal_holdout_units=manifest.holdout_units,
@@ -144,5 +149,6 @@ class Trainers:
             ),
             gradients=self._rules().gradients,
         )
-        size, parameters = required_parameters(self._site, request)
-        trainer.prepare(study, parameters, size, seconds=terms.deadlines.setup_seconds)
+        pieces = chain(parameters.pieces, tokeniser.pieces)
+        size = parameters.size + tokeniser.size
+        trainer.prepare(study, pieces, size, seconds=terms.deadlines.setup_seconds)

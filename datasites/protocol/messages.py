@@ -50,6 +50,7 @@ class StudySubmission(TypedMessage):
     metrics_program: Document
     source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS, pattern=PLAIN_TEXT)]
     initial_parameters: Content
+    tokeniser: Content | None
 
 
 class SetupStart(TypedMessage):

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from datasites.people.approvals import forget_approvals
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import OPEN, Request, Status, find_request, set_status, undecided
+from datasites.requests.records import NO_FILES, OPEN, Request, Status, find_request, set_status, undecided
 from datasites.store.data_sets import require_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, requests, rounds
@@ -48,7 +48,7 @@ def close_request(
     connection.execute(update(rounds).where(waiting).values(message=None, update_file=None, awaited_size=None))
     if status is not Status.DONE:  # of one that is done, answers may be asked for again
         connection.execute(update(rounds).where(rounds.c.request == digest).values(update_file=None))
-        connection.execute(update(requests).where(requests.c.digest == digest).values(parameters_file=None))
+        connection.execute(update(requests).where(requests.c.digest == digest).values(**NO_FILES))
     append(connection, RequestClosed(at=now, request=digest, reason=detail))
     _tell(connection, request, status, detail, now)
 
@@ -67,7 +67,7 @@ def revoke_request(connection: Connection, request: Request, reason: str, now: i
     detail = as_text(reason)
     set_status(connection, request.digest, Status.REVOKED, detail)
     connection.execute(update(rounds).where(rounds.c.request == request.digest).values(update_file=None))
-    connection.execute(update(requests).where(requests.c.digest == request.digest).values(parameters_file=None))
+    connection.execute(update(requests).where(requests.c.digest == request.digest).values(**NO_FILES))
     _tell(connection, request, Status.REVOKED, detail, now)
 
 

@@ -8,7 +8,7 @@ from datasites.halts.stopped import require_not_stopped
 from datasites.people.approvals import STUDIES, forget_approvals, take_approval
 from datasites.people.decider import Decider, decider_of
 from datasites.protocol.messages import StudyStatus
-from datasites.requests.records import Request, Status, request_by_number, requests_in, set_status
+from datasites.requests.records import NO_FILES, Request, Status, request_by_number, requests_in, set_status
 from datasites.requests.review import Review, approval_digest, draft_decision, review
 from datasites.site import Site
 from datasites.store.outbox import enqueue
@@ -87,7 +87,7 @@ def deny(connection: Connection, site: Site, number: int, reason: str, key: Ed25
     forget_approvals(connection, request.digest)
     detail = as_text(f"{decider.person.title} denied: {reason}")
     _record(connection, site, request, (signed,), Status.DENIED, detail, now)
-    connection.execute(update(requests).where(requests.c.digest == request.digest).values(parameters_file=None))
+    connection.execute(update(requests).where(requests.c.digest == request.digest).values(**NO_FILES))
     return request_by_number(connection, number)
 
 

@@ -3,6 +3,8 @@
 What arrives stays `received` until the trainer, still without data, has found its programs within bounds.
 """
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, func, insert, select
 
 from datasites.protocol.identity import IdentityCard
@@ -29,19 +31,27 @@ _MOST_WAITING = 20
 _CHECKING = "The site is checking the study's programs."
 
 
+@dataclass(frozen=True)
+class StudyFiles:
+    """What a submission refers to: its parameter file, and the tokeniser of a study on texts."""
+
+    parameters: SavedFile
+    tokeniser: SavedFile | None
+
+
 def receive_study(
-    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, parameters: SavedFile, now: int
+    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, files: StudyFiles, now: int
 ) -> None:
     """Take in a study and tell its researcher where it stands; one that is known already is only told about.
 
-    `parameters` is the parameter file that the message refers to; the trainer reads it before the request is pending.
+    `files` are those that the message refers to; the trainer reads them before the request is pending.
 
     Raises:
         CloisterError: why the study cannot be taken in; the sentence speaks of nothing but what its sender sent.
     """
     terms = parse_model(Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms")
     if find_request(connection, terms.digest()) is None:
-        _accept(connection, site, sender, message, terms, parameters, now)
+        _accept(connection, site, sender, message, terms, files, now)
     request = find_request(connection, terms.digest())
     if request is None or request.sender != sender.party:
         raise NotAuthenticError("This study was submitted by another researcher.")
@@ -78,7 +88,7 @@ def _accept(
     sender: IdentityCard,
     message: StudySubmission,
     terms: Terms,
-    parameters: SavedFile,
+    files: StudyFiles,
     now: int,
 ) -> None:
     if terms.researcher != sender.party:
@@ -96,7 +106,7 @@ def _accept(
     if data_set is None:
         raise InvalidInputError(f"This site has no data set «{member.data_set}»; ask for its catalog.")
     _check_privacy(terms, data_set)
-    _check_programs(terms, message, parameters, data_set)
+    _check_programs(terms, message, files, data_set)
     connection.execute(
         insert(requests).values(
             digest=terms.digest(),
@@ -110,7 +120,8 @@ def _accept(
             loss_program=message.loss_program,
             metrics_program=message.metrics_program,
             source=message.source,
-            parameters_file=parameters.name,
+            parameters_file=files.parameters.name,
+            tokeniser_file=None if files.tokeniser is None else files.tokeniser.name,
             received_at=now,
             expires_at=terms.expires_at,
         )
@@ -137,13 +148,18 @@ def _check_privacy(terms: Terms, data_set: DataSet) -> None:
         )
 
 
-def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFile, data_set: DataSet) -> None:
+def _check_programs(terms: Terms, message: StudySubmission, files: StudyFiles, data_set: DataSet) -> None:
+    tokens = terms.programs.tokens
     loss = parse_program(message.loss_program.encode())
     metrics = parse_program(message.metrics_program.encode())
     given = {
         "loss program": (terms.programs.loss, loss.digest()),
         "metrics program": (terms.programs.metrics, metrics.digest()),
-        "initial parameters": (terms.programs.initial_parameters, parameters.digest),
+        "initial parameters": (terms.programs.initial_parameters, files.parameters.digest),
+        "tokeniser": (
+            None if tokens is None else tokens.tokeniser,
+            None if files.tokeniser is None else files.tokeniser.digest,
+        ),
         "source": (terms.programs.source, source_digest(message.source)),
     }
     for what, (expected, got) in given.items():
@@ -154,4 +170,4 @@ def _check_programs(terms: Terms, message: StudySubmission, parameters: SavedFil
         raise InvalidInputError(
             "The terms name another number of parameters, or other metrics or histograms, than the programs."
         )
-    check_record(loss, data_set.manifest.record_form())
+    check_record(loss, data_set.manifest.record_form(None if tokens is None else tokens.form))

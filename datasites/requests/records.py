@@ -37,6 +37,9 @@ class Status(StrEnum):
     SUPERSEDED = "superseded"
 
 
+NO_FILES = {"parameters_file": None, "tokeniser_file": None}
+"""The columns of a request that has ended and needs the files no more that it brought."""
+
 OPEN = (Status.RECEIVED, Status.PENDING, Status.APPROVED, Status.RUNNING)
 """Statuses from which something can still happen."""
 
@@ -59,6 +62,7 @@ class Request:
     metrics_program: str
     source: str
     parameters_file: str | None
+    tokeniser_file: str | None
     decision: SignedDecisions | None
     ground: RulesGround | None
     received_at: int
@@ -191,6 +195,7 @@ def _request(row: Row[tuple[object, ...]]) -> Request:
         metrics_program=columns["metrics_program"],
         source=columns["source"],
         parameters_file=columns["parameters_file"],
+        tokeniser_file=columns["tokeniser_file"],
         decision=None if decision is None else _decision(decision),
         ground=None if ground is None else _ground(ground),
         received_at=columns["received_at"],

@@ -1,25 +1,26 @@
 """What a letter refers to: fetched into the content folder before the letter is acted on, for as long as terms say."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import checked_model
 from datasites.protocol.blobs import BlobReference
-from datasites.protocol.content import LetterContent, unwrap
+from datasites.protocol.content import Content, LetterContent, unwrap
 from datasites.protocol.envelope import Opened
 from datasites.protocol.job_messages import JobSubmission
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import RoundStart, StudySubmission
 from datasites.requests.jobs.receive import may_submit_job, parse_job_terms
-from datasites.requests.receive import may_submit
+from datasites.requests.receive import StudyFiles, may_submit
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
 from datasites.store.referred import sweep_contents
 from policies.jobs.terms import CODE_DOMAIN
 from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, TOKENISER_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
@@ -35,8 +36,8 @@ class Fetching:
     mailbox: Mailbox
 
     @contextmanager
-    def content_of(self, opened: Opened) -> Iterator[SavedFile | None]:
-        """The file with what the letter refers to, or None; it is swept away unless a row refers to it by the end.
+    def content_of(self, opened: Opened) -> Iterator[SavedFile | StudyFiles | None]:
+        """The files with what the letter refers to, or None; they are swept away unless rows refer to them by the end.
 
         Raises:
             CloisterError: why it is not fetched; the sentence speaks of nothing but what its sender sent.
@@ -48,7 +49,7 @@ class Fetching:
             sweep_contents(self.site.engine, self.site.contents, self.site.now)
 
     @contextmanager
-    def _fetched(self, opened: Opened) -> Iterator[SavedFile | None]:
+    def _fetched(self, opened: Opened) -> Iterator[SavedFile | StudyFiles | None]:
         match opened.message:
             case StudySubmission() as message:
                 with reading(self.site.engine) as connection:
@@ -56,10 +57,19 @@ class Fetching:
                 terms = parse_model(
                     Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms"
                 )
-                content = message.initial_parameters
-                pieces = self._pieces(content, _MAXIMUM_PARAMETER_BYTES, terms.deadlines.setup_seconds)
-                with self.site.contents.saved(pieces, PARAMETERS_DOMAIN, content.plain_size) as file:
-                    yield file
+                seconds = terms.deadlines.setup_seconds
+                with ExitStack() as files:
+
+                    def saved(content: Content, maximum: int, domain: str) -> SavedFile:
+                        pieces = self._pieces(content, maximum, seconds)
+                        return files.enter_context(self.site.contents.saved(pieces, domain, content.plain_size))
+
+                    yield StudyFiles(
+                        saved(message.initial_parameters, _MAXIMUM_PARAMETER_BYTES, PARAMETERS_DOMAIN),
+                        None
+                        if message.tokeniser is None
+                        else saved(message.tokeniser, MAXIMUM_TOKENISER_BYTES, TOKENISER_DOMAIN),
+                    )
             case JobSubmission() as message:
                 with reading(self.site.engine) as connection:
                     may_submit_job(connection, opened.sender, self.site.now)

@@ -30,7 +30,7 @@ from datasites.requests.file_sets import answer_file_sets
 from datasites.requests.jobs.close import cancel_own_job
 from datasites.requests.jobs.receive import receive_job
 from datasites.requests.jobs.tell import tell_refusal
-from datasites.requests.receive import receive_study
+from datasites.requests.receive import StudyFiles, receive_study
 from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
 from datasites.sandbox.environment import offered_packages
@@ -87,7 +87,7 @@ class Incoming:
                 self._note_failure(envelope)
             return Effect()
         with ExitStack() as files:
-            content: SavedFile | CloisterError | None
+            content: SavedFile | StudyFiles | CloisterError | None
             try:
                 content = files.enter_context(self._fetching.content_of(opened))
             except CloisterError as error:
@@ -100,7 +100,9 @@ class Incoming:
                 report(f"A letter from {opened.sender.name} was dropped: {error}")
                 return Effect()
 
-    def _act_once(self, opened: Opened, content: SavedFile | CloisterError | None, files: ExitStack) -> Effect:
+    def _act_once(
+        self, opened: Opened, content: SavedFile | StudyFiles | CloisterError | None, files: ExitStack
+    ) -> Effect:
         site = self._site
         with site.engine.begin() as connection:
             _take_number(connection, opened, site.now)
@@ -137,19 +139,21 @@ class Incoming:
             return ""
         return sender if self._pinned(sender) is not None else ""
 
-    def _act(self, connection: Connection, opened: Opened, content: SavedFile | None, files: ExitStack) -> Effect:
+    def _act(
+        self, connection: Connection, opened: Opened, content: SavedFile | StudyFiles | None, files: ExitStack
+    ) -> Effect:
         site, sender, now = self._site, opened.sender, self._site.now
         match opened.message:
             case CatalogRequest():
                 answer_catalog(connection, site, sender, files, now)
                 return Effect(small_mail=True, large_mail=True)
-            case StudySubmission() as message if content is not None:
+            case StudySubmission() as message if isinstance(content, StudyFiles):
                 receive_study(connection, site, sender, message, content, now)
             case SetupStart() as message:
                 start_run(connection, site, sender.party, message, now)
             case Roster() as message:
                 accept_roster(connection, site, sender.party, message, now)
-            case RoundStart() as message if content is not None:
+            case RoundStart() as message if isinstance(content, SavedFile):
                 ask_round(connection, site, sender.party, message, content, now)
                 return Effect(small_mail=True, large_mail=True)  # it is worked on once witnesses have answered
             case StudyClose() as message:
@@ -163,7 +167,7 @@ class Incoming:
             case FileSetRequest():
                 answer_file_sets(connection, site, sender, files, now)
                 return Effect(small_mail=True, large_mail=True)
-            case JobSubmission() as message if content is not None:
+            case JobSubmission() as message if isinstance(content, SavedFile):
                 receive_job(connection, site, sender, message, content, offered_packages(), now)
                 return Effect(small_mail=True, jobs=True)
             case JobCancel() as message:

@@ -24,6 +24,7 @@ def referred_contents(connection: Connection, now: int) -> set[str]:
     """
     queries = (
         select(requests.c.parameters_file),
+        select(requests.c.tokeniser_file),
         select(rounds.c.model_file),
         select(rounds.c.update_file)
         .join(requests, requests.c.digest == rounds.c.request)

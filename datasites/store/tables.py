@@ -103,6 +103,7 @@ requests = Table(
     Column("metrics_program", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("parameters_file", String(64), nullable=True, comment="content file, until the request ends unfinished"),
+    Column("tokeniser_file", String(64), nullable=True, comment="the same, of a study on texts"),
     Column("decision", Text, nullable=True),
     Column("ground", Text, nullable=True, comment="instead of a decision, where the house rules approved"),
     Column("received_at", BigInteger, nullable=False),

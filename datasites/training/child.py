@@ -39,6 +39,7 @@ from datasites.training.study import Study, prepare_study
 from datasites.training.trainer import local_training
 from datasites.training.workers import Workers, workers_of
 from policies.errors import CloisterError, RefusedError
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES
 from policies.statements.schema import as_text
 
 _INPUT = 0
@@ -95,7 +96,7 @@ def _end_with_parent() -> Never:
 
 
 def _prepare(output: int, memory_bytes: int, cache_bytes: int) -> Study:
-    frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES)
+    frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES + MAXIMUM_TOKENISER_BYTES)
     try:
         study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes, cache_bytes)
     except CloisterError as error:

@@ -1,6 +1,6 @@
 """A program in two parts: a prefix that no trained parameter reaches, computed once a record, and the rest of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from datasites.tensor_programs.bounds import RecordValue
 from datasites.tensor_programs.frozen_part import find_cut, worth_keeping
 from datasites.tensor_programs.interpret import Interpreted, interpret_part
 from datasites.tensor_programs.node_costs import node_costs
+from datasites.tensor_programs.operations import TORCH_TYPES
 from datasites.training.cache_file import TAG_BYTES
 from datasites.training.data import UnitData, Units, padded_chunks
 from datasites.training.prepared import PreparedProgram, prepare_part
@@ -88,14 +89,25 @@ def split(
     cut = find_cut(whole.program, costs)
     if cut is None or not worth_keeping(cut, costs, once=places, otherwise=otherwise):
         return None
-    target = len(whole.program.inputs) - 1
     values = tuple(costs[number].value for number in cut.values)
-    prefix = FrozenPrefix(
-        run=interpret_part(whole.program, (target - 1, target), cut.values),
-        constants=whole.constants,
-        values=values,
-        chunk=whole.chunk,
-        places=places,
-        records=records,
-    )
+    prefix = _prefix(whole, cut.values, values, places, records)
     return prefix, prepare_part(whole, cut.values, values, kind=kind, memory_bytes=memory_bytes)
+
+
+def whole_record(whole: PreparedProgram, *, places: int, records: int) -> FrozenPrefix:
+    """The prefix that gives the record as it is, for data that is costly to read itself."""
+    entries = (whole.program.feature, whole.program.target)
+    values = tuple(RecordValue(tuple(entry.shape), TORCH_TYPES[entry.dtype]) for entry in entries)
+    return _prefix(whole, _record(whole), values, places, records)
+
+
+def _prefix(
+    whole: PreparedProgram, cut: Sequence[int], values: tuple[RecordValue, ...], places: int, records: int
+) -> FrozenPrefix:
+    run = interpret_part(whole.program, _record(whole), cut)
+    return FrozenPrefix(run, whole.constants, values, whole.chunk, places, records)
+
+
+def _record(whole: PreparedProgram) -> tuple[int, int]:
+    target = len(whole.program.inputs) - 1
+    return target - 1, target

@@ -1,10 +1,11 @@
-"""The data as a study's rounds take it: units of the snapshot, or what a frozen prefix made of them, once for all."""
+"""The data as a study's rounds take it: units of the snapshot, their texts read as tokens, their prefix computed."""
 
 from datasites.training.cached_units import CachedUnits
 from datasites.training.data import Units
 from datasites.training.frozen_prefix import FrozenPrefix
 from datasites.training.study import Study
-from datasites.training.unit_file import UnitFile, open_units
+from datasites.training.tokens import TokenUnits
+from datasites.training.unit_file import open_units
 from policies.errors import InvalidInputError
 
 
@@ -19,12 +20,13 @@ def load_units(study: Study, snapshot: int, cache: int | None) -> tuple[Units, U
         OSError: the disk did not take the cache.
     """
     training, holdout = open_units(snapshot)
-    first, trained = _computed(training, study.training_prefix, cache, 0)
-    _, held_out = _computed(holdout, study.holdout_prefix, cache, first)
+    read = [it if study.reader is None else TokenUnits(it, study.reader) for it in (training, holdout)]
+    first, trained = _computed(read[0], study.training_prefix, cache, 0)
+    _, held_out = _computed(read[1], study.holdout_prefix, cache, first)
     return trained, held_out
 
 
-def _computed(units: UnitFile, prefix: FrozenPrefix | None, cache: int | None, first_byte: int) -> tuple[int, Units]:
+def _computed(units: Units, prefix: FrozenPrefix | None, cache: int | None, first_byte: int) -> tuple[int, Units]:
     if prefix is None:
         return first_byte, units
     if cache is None:

@@ -12,7 +12,9 @@ from datasites.training.cache_file import CacheFile
 from datasites.training.data import UnitData
 from datasites.training.evaluation import local_evaluation
 from datasites.training.study import prepare_study
+from datasites.training.tokens import TextReader
 from datasites.training.trainer import local_training
+from policies.programs.tokeniser import parse_tokeniser
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Histogram, Training
@@ -46,6 +48,8 @@ def rehearse() -> None:
             features=TensorForm(shape=(2,), dtype="float32", choices=None),
             target=TensorForm(shape=(), dtype="float32", choices=None),
         ),
+        tokens=None,
+        tokeniser_bytes=0,
         size=DataSize(nominal_training_units=2, nominal_holdout_units=2, maximum_records=1),
         gradients="automatic",
     )
@@ -54,6 +58,7 @@ def rehearse() -> None:
     local_training(study.loss, torch.zeros(2), nobody, study.training, 2, 1)
     local_evaluation(study.metrics, torch.zeros(2), nobody, study.evaluation, 2)
     _rehearse_cache()
+    _rehearse_texts()
 
 
 def _rehearse_cache() -> None:
@@ -63,6 +68,15 @@ def _rehearse_cache() -> None:
     file.append(row)
     file.read(np.zeros(1, np.int64))
     os.close(descriptor)
+
+
+def _rehearse_texts() -> None:
+    steps = {"normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None}
+    model = {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0}}
+    file = canonical_bytes(
+        {**steps, "version": "cloister-tokeniser/1", "length": 2, "padding": 0, "added_tokens": [], "model": model}
+    )
+    TextReader(parse_tokeniser(file)).read([b"a text"])
 
 
 def _program(outputs: tuple[str, ...], compare: str, options: dict[str, Any]) -> str:

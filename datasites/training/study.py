@@ -9,8 +9,9 @@ from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSi
 from datasites.tensor_programs.load import load_parameters
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import capacity
-from datasites.training.frozen_prefix import FrozenPrefix, split
+from datasites.training.frozen_prefix import FrozenPrefix, split, whole_record
 from datasites.training.prepared import PreparedProgram, prepare_program
+from datasites.training.tokens import TextReader, open_reader
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose, check_pair, check_record
 from policies.programs.format import Program, parse_program
@@ -21,7 +22,8 @@ from policies.terms import Evaluation, Training
 class Study:
     """What every round of the study uses.
 
-    Where there is a prefix, the program is the rest of it, and takes what the prefix gave of each record.
+    Where there is a prefix, the program is the rest of it, and takes what the prefix gave of each record. Where there
+    is a reader, it makes the records' features of texts.
     """
 
     loss: TrainedLoss
@@ -31,6 +33,7 @@ class Study:
     training: Training
     evaluation: Evaluation
     size: DataSize
+    reader: TextReader | None
 
     @property
     def cache_bytes(self) -> int:
@@ -39,10 +42,11 @@ class Study:
         return sum(prefix.cache_bytes for prefix in prefixes if prefix is not None)
 
 
-def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_bytes: int) -> Study:
+def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes: int) -> Study:
     """Check everything a study brings, before any data is there.
 
     Args:
+        files: the body of `message`.
         memory_bytes: what one chunk of a computation may need.
         cache_bytes: what may be kept on disk of what is computed once.
 
@@ -58,6 +62,8 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_
         )
     if metrics.output_names != message.evaluation.outputs:
         raise InvalidInputError("The metrics program computes other metrics than the terms name.")
+    parameters, tokeniser = files[: len(files) - message.tokeniser_bytes], files[len(files) - message.tokeniser_bytes :]
+    reader = None if message.tokens is None else open_reader(tokeniser, message.tokens, message.record.features)
     values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
     loss_part, training_prefix = _prepared(loss, values, message, "loss", memory_bytes, cache_bytes)
     left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
@@ -70,13 +76,14 @@ def prepare_study(message: Prepare, parameters: bytes, memory_bytes: int, cache_
         training=message.training,
         evaluation=message.evaluation,
         size=message.size,
+        reader=reader,
     )
 
 
 def _prepared(
     program: Program, values: Mapping[str, Tensor], message: Prepare, kind: Purpose, memory_bytes: int, room: int
 ) -> tuple[PreparedProgram, FrozenPrefix | None]:
-    """What rounds compute, and what is computed once before, if that pays and `room` bytes hold it."""
+    """What rounds compute, and what is computed once, if that pays and `room` bytes hold it; texts are read once."""
     whole = prepare_program(program, kind=kind, values=values, memory_bytes=memory_bytes)
     size, training = message.size, message.training
     if kind == "loss":
@@ -94,7 +101,15 @@ def _prepared(
         kind=kind,
         memory_bytes=memory_bytes,
     )
-    if parts is None or parts[0].cache_bytes > room:
+    if parts is not None and parts[0].cache_bytes <= room:
+        prefix, rest = parts
+        return rest, prefix
+    if message.tokens is None or not otherwise:
         return whole, None
-    prefix, rest = parts
-    return rest, prefix
+    kept = whole_record(whole, places=places, records=size.maximum_records)
+    if kept.cache_bytes > room:
+        raise InvalidInputError(
+            f"The tokens of this data set take {kept.cache_bytes} bytes of this site's disk, more than it may use; "
+            "ask for fewer tokens a text."
+        )
+    return whole, kept

@@ -137,6 +137,9 @@ def _terms(before: Terms | JobTerms, after: Terms | JobTerms) -> Iterator[Change
         if name == "programs.initial_parameters":
             yield _change("program", name, None, "The numbers that the model starts from are others.")
             continue
+        if name == "programs.tokens.tokeniser":
+            yield _change("program", name, None, "Texts are read by another tokeniser.")
+            continue
         was, now = shortened(_text(old.get(name)), _text(new.get(name)))
         yield _change("label" if name in _LABELS else "terms", name, None, f"{name} was «{was}» and is «{now}».")
 

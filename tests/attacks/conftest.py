@@ -68,6 +68,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                 "programs": {
                     **dict.fromkeys(("loss", "metrics", "initial_parameters", "source"), zero),
                     "parameter_count": PARAMETERS,
+                    "tokens": None,
                 },
                 "training": {
                     "strategy": "fedavg",

@@ -74,6 +74,8 @@ def study(nodes: Nodes) -> Prepare:
         record=columns(3, "float32"),
         size=data_size(60, 20),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
 
 

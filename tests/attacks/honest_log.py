@@ -49,7 +49,12 @@ TERMS = Terms(
         CohortMember(site=party_of(PARTNER.public_key().public_bytes_raw()), data_set="admissions", weight=2),
     ),
     programs=Programs(
-        loss="01" * 32, metrics="02" * 32, initial_parameters="03" * 32, source="04" * 32, parameter_count=10
+        loss="01" * 32,
+        metrics="02" * 32,
+        initial_parameters="03" * 32,
+        source="04" * 32,
+        parameter_count=10,
+        tokens=None,
     ),
     training=Training(
         strategy="fedavg",

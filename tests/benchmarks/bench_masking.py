@@ -55,6 +55,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                 "programs": {
                     **dict.fromkeys(("loss", "metrics", "initial_parameters", "source"), a_digest),
                     "parameter_count": coordinates,
+                    "tokens": None,
                 },
                 "training": {
                     "strategy": "fedavg",

@@ -87,6 +87,8 @@ def main(parameters: int, repeats: int) -> None:
         record=columns(FEATURES, "float32"),
         size=data_size(UNITS, 0),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
     study = prepare_study(message, exported.parameters, _MEMORY_BYTES, 0)
     units = UnitData((torch.rand(UNITS, 1, FEATURES), torch.rand(UNITS, 1)), torch.ones(UNITS, 1, dtype=torch.bool))

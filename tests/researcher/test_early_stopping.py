@@ -159,7 +159,7 @@ def scene(exported: ExportedPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     state = State(tmp_path / "state.sqlite")
     for card in cards:
         state.pin(card)
-    keep_study(state, made.terms, exported, PATIENT)
+    keep_study(state, made.terms, exported, PATIENT, None)
 
     class Opener:
         def __init__(self, *_: object) -> None: ...

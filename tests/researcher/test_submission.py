@@ -174,7 +174,7 @@ def kept(exported: ExportedPlan, data_sets: list[DataSet], folder: Path) -> Stud
     for it in data_sets:
         state.pin(it.site)
     terms = draft_terms(identity.party, exported, data_sets, ASK)
-    keep_study(state, terms, exported, None)
+    keep_study(state, terms, exported, None, None)
     return open_study(Correspondence(identity, State(folder / "state.sqlite"), None), terms.study, LogisticRegression())
 
 

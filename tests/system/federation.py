@@ -159,7 +159,7 @@ def send_to(
 ) -> Study:
     """As `LiveFederation.submit_to`, by any researcher."""
     correspondence = federation.correspondence
-    keep_study(correspondence.state, terms, exported, None)
+    keep_study(correspondence.state, terms, exported, None, None)
     submission: dict[str, Any] = {
         "study": terms.study,
         "terms": terms.canonical().decode(),
@@ -167,6 +167,7 @@ def send_to(
         "metrics_program": exported.metrics.canonical().decode(),
         "source": exported.source,
         "initial_parameters": correspondence.upload(exported.parameters, SECONDS),
+        "tokeniser": None,
     }
     card = next(it for it in federation.sites if it.name == site.name)
     correspondence.send([card.party], StudySubmission(**(submission | changes)), SECONDS)

@@ -60,6 +60,8 @@ def study() -> Prepare:
         record=columns(3, "float32"),
         size=data_size(400, 100, 2),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
 
 

@@ -78,6 +78,8 @@ def test_a_convolutional_network_learns_digits_with_a_modest_epsilon(tmp_path: P
         record=RECORD,
         size=data_size(TRAINED, len(holdout.mask)),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
     named = dict(exported.model.named_parameters())
     model = np.concatenate([named[entry.name].detach().numpy().ravel() for entry in exported.loss.parameters])

@@ -135,6 +135,7 @@ def test_a_message_too_large_is_not_sent(people: dict[str, Identity]) -> None:
         metrics_program="m" * 524_288,
         source="",
         initial_parameters=reference,
+        tokeniser=None,
     )
     with pytest.raises(InvalidInputError, match="holds 1048576 at most"):
         seal(people["ada"], people["bob"].card, 1, message)

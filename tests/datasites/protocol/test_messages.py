@@ -38,6 +38,7 @@ EXAMPLES: list[Message] = [
         metrics_program="{}",
         source="def f():\n\treturn 1\n",
         initial_parameters=REFERENCE,
+        tokeniser=None,
     ),
     SetupStart(study=STUDY, run=RUN, terms_digest=DIGEST),
     RoundStart(study=STUDY, run=RUN, round=1, model=REFERENCE),

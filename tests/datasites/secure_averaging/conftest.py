@@ -92,6 +92,7 @@ def make_cohort(
                 "programs": {
                     **dict.fromkeys(("loss", "metrics", "initial_parameters", "source"), zero),
                     "parameter_count": parameters,
+                    "tokens": None,
                 },
                 "training": {
                     "strategy": "fedavg",

@@ -39,6 +39,8 @@ def message(logistic: PreparedProgram, two_metrics: PreparedProgram) -> Prepare:
         record=columns(3, "float32"),
         size=data_size(2, 2),
         gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
 
 

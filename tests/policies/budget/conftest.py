@@ -52,6 +52,7 @@ def terms() -> Terms:
         "programs": {
             **dict(zip(("loss", "metrics", "initial_parameters", "source"), digests[4:], strict=True)),
             "parameter_count": 9,
+            "tokens": None,
         },
         "training": {
             "strategy": "fedavg",

@@ -91,7 +91,7 @@ TERMS = Terms(
     onward_use="None",
     supersedes=None,
     cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1) for number in range(2)),
-    programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10),
+    programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10, tokens=None),
     training=Training(
         strategy="fedavg",
         rounds=6_999,

@@ -1,0 +1,90 @@
+"""Texts as tokens: the study's tokeniser run on each record's text, by the `tokenizers` library."""
+
+import os
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from datasites.training.data import UnitData, Units
+from policies.errors import InvalidInputError
+from policies.programs.tokeniser import Tokeniser, Tokens, parse_tokeniser, tokens_of
+from policies.record_form import TensorForm
+
+_LETTERS_A_TOKEN = 4
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread: so many texts at a time would start as many as it likes
+
+
+class TextReader:
+    """Makes `length` tokens of each text, whatever it says, and of each text on its own."""
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        """Load the tokeniser and try it on a text, so that nothing is left that it loads later.
+
+        Raises:
+            InvalidInputError: the library does not take it.
+        """
+        self._length = tokeniser.length
+        try:
+            self._tokenizer = Tokenizer.from_buffer(tokeniser.library_file())
+            self.read([_dummy(100)])
+        except Exception as error:  # the library raises nothing narrower
+            raise InvalidInputError(
+                "The tokeniser does not fit together; load it with the tokenizers library, and submit it again."
+            ) from error
+
+    def read(self, texts: list[bytes]) -> NDArray[np.int64]:
+        """(texts, length): the tokens of texts in UTF-8."""
+        decoded = [text.decode(errors="replace") for text in texts]
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(decoded)]
+        return np.array(rows, np.int64).reshape(len(texts), self._length)
+
+    def dummy(self, maximum_bytes: int) -> bytes:
+        """A text to read where there is none, so that the time hardly tells how many there are."""
+        return _dummy(min(maximum_bytes, _LETTERS_A_TOKEN * self._length))
+
+
+def open_reader(file: bytes, tokens: Tokens, features: TensorForm) -> TextReader:
+    """The reader for a study whose terms say `tokens` of it, and whose records have these features.
+
+    Raises:
+        InvalidInputError: the file is no tokeniser that may be used, or another one than the terms say.
+    """
+    tokeniser = parse_tokeniser(file)
+    if tokens_of(tokeniser, file) != tokens or tokens.form != features:
+        raise InvalidInputError("The tokeniser has another length or vocabulary than the terms say; submit it again.")
+    return TextReader(tokeniser)
+
+
+class TokenUnits:
+    """Units whose features, texts as uint8 padded with zeros, are read as tokens: `data.Units` of int64 features."""
+
+    def __init__(self, data: Units, reader: TextReader) -> None:
+        self._data, self._reader = data, reader
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    @property
+    def unit_bytes(self) -> int:
+        return self._data.unit_bytes
+
+    def chunk(self, units: Tensor, size: int) -> UnitData:
+        """The given units in the first places of `size`; as many texts are read whoever they are."""
+        found = self._data.chunk(units, size)
+        texts = found.features.numpy()
+        dummy, mask = self._reader.dummy(texts.shape[-1]), found.mask.flatten().tolist()
+        rows = [
+            text.tobytes().rstrip(b"\0") if there else dummy
+            for text, there in zip(texts.reshape(-1, texts.shape[-1]), mask, strict=True)
+        ]
+        tokens = torch.from_numpy(self._reader.read(rows)).reshape(*found.mask.shape, -1)
+        tokens = torch.where(found.mask[..., None], tokens, 0)
+        return UnitData((tokens, found.target), found.mask)
+
+
+def _dummy(size: int) -> bytes:
+    return (b"the quick brown fox jumps over the lazy dog " * (size // 44 + 1))[:size]

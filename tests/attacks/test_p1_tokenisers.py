@@ -1,0 +1,205 @@
+"""P1 of tokenisers: they are data and no code, and no file and no text makes one slow, fail, or fill the memory."""
+
+import json
+import string
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from datasites.training.tokens import open_reader
+from policies.errors import InvalidInputError
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, parse_tokeniser
+from researcher.tokeniser import TextTokens, load_tokeniser
+
+LONGEST = 65_536
+"""Bytes of the longest text that a manifest allows."""
+
+SECONDS = 3.0
+"""Of processor time for one such text; the worst took 0.3."""
+
+Document = dict[str, Any]
+
+
+def word_pieces(**changes: Any) -> Document:
+    document: Document = {
+        "version": "cloister-tokeniser/1",
+        "length": 8,
+        "padding": 0,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "?",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"?": 0, "a": 1, "##a": 2},
+        },
+    }
+    model = changes.pop("model", {})
+    return {**document, **changes, "model": {**document["model"], **model}}
+
+
+def parse(document: Document) -> None:
+    parse_tokeniser(json.dumps(document).encode())
+
+
+def refused(document: Document, reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason):
+        parse(document)
+
+
+def test_the_document_that_the_others_spoil_is_taken() -> None:
+    parse(word_pieces())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"normalizer": {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}},
+        {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}}]}},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}},
+        {"pre_tokenizer": None},
+        {"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": False}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}},
+        {"post_processor": {"type": "Sequence", "processors": []}},
+        {"decoder": None},
+    ],
+)
+def test_steps_off_the_list_are_refused(step: Document) -> None:
+    refused(word_pieces(**step), "not one that sites take")
+
+
+def test_sequences_in_sequences_are_refused() -> None:
+    deep: Document = {"type": "NFC"}
+    for _ in range(3):
+        deep = {"type": "Sequence", "normalizers": [deep]}
+    refused(word_pieces(normalizer=deep), "normalizer")
+    with pytest.raises(InvalidInputError, match="strict JSON"):
+        parse_tokeniser(b'{"normalizer":' + b'{"normalizers":[' * 100_000)
+
+
+def test_a_vocabulary_without_end_is_refused() -> None:
+    many = {"?": 0, **{f"w{number}": number for number in range(1, 300_001)}}
+    refused(word_pieces(model={"vocab": many}), "vocab")
+    refused(word_pieces(model={"vocab": {"?": 0, "a" * 257: 1}}), "vocab")
+    refused(word_pieces(model={"vocab": {"?": 300_000}}), "vocab")
+    with pytest.raises(InvalidInputError, match="bytes"):
+        parse_tokeniser(b" " * (MAXIMUM_TOKENISER_BYTES + 1))
+
+
+def test_words_too_long_to_be_searched_through_are_refused() -> None:
+    refused(word_pieces(model={"max_input_chars_per_word": 101}), "max_input_chars")
+
+
+def test_what_would_fail_on_an_unknown_word_is_refused() -> None:
+    refused(word_pieces(model={"unk_token": "!"}), "unknown word")
+    level = {"type": "WordLevel", "unk_token": "!", "vocab": {"a": 0}}
+    refused({**word_pieces(), "model": level}, "unknown word")
+
+
+def test_random_tokens_are_refused() -> None:
+    pairs = {
+        "type": "BPE",
+        "dropout": 0.5,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        "vocab": {"a": 0, "b": 1},
+        "merges": [],
+    }
+    refused({**word_pieces(), "model": pairs}, "dropout")
+    certain = {**pairs, "dropout": None}
+    parse({**word_pieces(), "model": certain})
+    refused({**word_pieces(), "model": {**certain, "merges": [["a", "b"]]}}, "merge")  # there is no token «ab»
+
+
+def test_a_template_that_adds_without_end_or_names_nothing_is_refused() -> None:
+    def template(pieces: list[Document], ids: list[int]) -> Document:
+        special = {"X": {"id": "X", "ids": ids, "tokens": ["?"] * len(ids)}}
+        return word_pieces(
+            post_processor={"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": special}
+        )
+
+    text, unknown = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "Y", "type_id": 0}}
+    known = {"SpecialToken": {"id": "X", "type_id": 0}}
+    parse(template([known, text], [0] * 7))
+    refused(template([known, text], [0] * 8), "no room")
+    refused(template([known, text], [0] * 9), "special_tokens")
+    refused(template([unknown, text], [0]), "special token")
+    refused(template([known], [0]), "once")
+    refused(template([text, text], [0]), "once")
+    refused(template([known] * 9, [0]), "single")
+
+
+def test_a_tokeniser_that_is_not_the_one_of_the_terms_is_not_used() -> None:
+    file, tokens = bert()
+    with pytest.raises(InvalidInputError, match="than the terms say"):
+        open_reader(file, tokens.model_copy(update={"length": 9}), tokens.form)
+    with pytest.raises(InvalidInputError, match="than the terms say"):
+        open_reader(file + b" ", tokens, tokens.form)
+
+
+def bert() -> tuple[bytes, Any]:
+    letters = {letter: number for number, letter in enumerate(string.ascii_lowercase, start=1)}
+    pieces = {f"##{'a' * size}": 26 + size for size in range(1, 98)}
+    tokenizer = Tokenizer(models.WordPiece({"?": 0, **letters, **pieces}, unk_token="?", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return load_tokeniser(TextTokens(tokenizer, 16, padding="?"))
+
+
+def byte_pairs() -> tuple[bytes, Any]:
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    merges, word = [], "a"
+    while len(word) < 128:
+        merges.append((word, word))
+        word += word
+        vocabulary[word] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.normalizer = normalizers.NFKD()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    return load_tokeniser(TextTokens(tokenizer, 16, padding="a"))
+
+
+TEXTS = {
+    "one word": b"a" * LONGEST,
+    "longest words": (b"a" * 98 + b"b ") * (LONGEST // 100),
+    "spaces": b" " * (LONGEST - 1) + b"x",
+    "signs that become eighteen": "\ufdfa".encode() * (LONGEST // 3),
+    "accents without end": b"a" + "\u0301\u0316".encode() * (LONGEST // 4),
+    "signs": b"." * LONGEST,
+    "apostrophes": b"'" * LONGEST,
+    "Chinese": "北".encode() * (LONGEST // 3),
+    "no UTF-8": b"\xff" * LONGEST,
+    "nothing": b"",
+    "zeros": bytes(100),
+}
+
+
+@pytest.mark.parametrize("make", [bert, byte_pairs])
+def test_no_text_makes_a_tokeniser_fail_or_take_long(make: Any) -> None:
+    file, tokens = make()
+    reader = open_reader(file, tokens, tokens.form)
+    for name, text in TEXTS.items():
+        start = time.process_time()
+        found = reader.read([text])
+        assert time.process_time() - start < SECONDS, name
+        assert found.shape == (1, 16), name
+        assert ((found >= 0) & (found < tokens.vocabulary)).all(), name
+
+
+def test_one_text_says_nothing_through_anothers_tokens() -> None:
+    file, tokens = bert()
+    reader = open_reader(file, tokens, tokens.form)
+    alone = reader.read([b"abc de f"])
+    for text in TEXTS.values():
+        assert np.array_equal(reader.read([text, b"abc de f"])[1:], alone)

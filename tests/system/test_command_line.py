@@ -1,6 +1,7 @@
 """The commands as processes: help and JSON everywhere, one exit code a kind of failure, and no forged output."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from datasites.cli.main import app
 from datasites.protocol.identity import Identity
+from tests.demo import commands
 from tests.demo.commands import datasite
 from tests.site_folder import write_manifest, write_table
 from tests.system.typed_commands import CURSOR, MARKUP, typed
@@ -19,13 +21,18 @@ from tests.system.waiting import content
 
 def failed(*words: str | Path) -> tuple[int, str]:
     """A command's exit code and sentence, the same for people and for programs."""
-    for_people, for_programs = typed(*words), typed(*words, "--json")
+    for_people, for_programs = typed(*words), answered(*words)
     told = json.loads(for_programs.stderr)
     assert set(told) == {"error", "exit_code"}
     assert for_people.returncode == for_programs.returncode == told["exit_code"]
     assert for_people.stderr == f"✗ {told['error']}\n"
     assert for_people.stdout == for_programs.stdout == ""
     return told["exit_code"], told["error"]
+
+
+def answered(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    """What a command answers to programs."""
+    return commands.run([*map(str, words), "--json"], commands.environment())
 
 
 def every_command(of: Any, *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -77,7 +84,7 @@ def test_every_command_explains_itself_and_speaks_json() -> None:
 
 def test_what_is_printed_as_json_is_one_line(clinic: Path) -> None:
     for words in (("card",), ("requests",), ("budget",), ("data", "list"), ("peers", "list")):
-        done = typed(*words, "--home", clinic / "home", "--json")
+        done = answered(*words, "--home", clinic / "home")
         assert (done.returncode, done.stderr) == (0, ""), words
         assert done.stdout.count("\n") == 1
         assert json.loads(done.stdout) is not None
@@ -90,7 +97,7 @@ def test_a_changed_bundle_exits_with_1_and_says_where(clinic: Path, tmp_path: Pa
     changed = bundle.read_bytes().replace(b'"epsilon":5', b'"epsilon":9', 1)
     assert changed != bundle.read_bytes()
     bundle.write_bytes(changed)
-    done = typed("verify", bundle, "--card", card, "--json")
+    done = answered("verify", bundle, "--card", card)
     assert (done.returncode, done.stderr) == (1, "")
     assert json.loads(done.stdout)["broken"]
     for_people = typed("verify", bundle, "--card", card)

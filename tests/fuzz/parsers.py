@@ -7,22 +7,16 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from datasites.catalog.image_messages import DecodedImage
-from datasites.catalog.parquet_messages import Decoded
-from datasites.catalog.parquet_reader import _Columns
-from datasites.catalog.snapshot_layout import SnapshotLayout, parse_layout
 from datasites.execution.ask_round import checked_model
 from datasites.execution.trainer_messages import parse_message as parse_trainer_message
 from datasites.protocol import blobs, content, envelope, relay_wire
 from datasites.protocol.identity import IdentityCard
 from datasites.relay.exchange import numbers
-from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame
+from datasites.sandbox.frames import Frame, read_frame
 from datasites.store.home import Home, Settings, read_settings, write_settings
 from datasites.store.waking import wake_calls
 from policies.budget.costs import request_cost, request_epsilon
-from policies.columns import ImageColumn
 from policies.decision import MAXIMUM_SIGNED_DECISIONS_BYTES, SignedDecisions, verify_decisions
-from policies.manifest import parse_manifest
 from policies.programs.check import check_program
 from policies.programs.format import parse_program
 from policies.review.findings import Findings, collect
@@ -30,13 +24,11 @@ from policies.review.source_findings import source_notes
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 from tests.fuzz import seeds
-from tests.unit_arrays import read_table
 
 SMALL = 64 * 1024
 _ORDER = 16
 _MAXIMUM_FINDINGS_BYTES = 1 << 20
 PROGRAM = parse_program(seeds.LOSS.encode())
-IMAGES = parse_manifest(seeds.IMAGES.encode())
 _CARDS = {seeds.ADA.party: seeds.ADA.card}
 _AUDIENCE, _METHOD, _PATH = "http://relay.example", "GET", "/mail?after=0&forget=0&wait=0"
 
@@ -50,7 +42,8 @@ def _scratch() -> Path:
     return Path(_temporary().name)
 
 
-def _file(data: bytes) -> Path:
+def written(data: bytes) -> Path:
+    """The path of a file of these bytes."""
     path = _scratch() / str(os.getpid())
     path.write_bytes(data)
     return path
@@ -168,53 +161,6 @@ def try_trainer_message(data: bytes) -> None:
     """As whichever message it says it is."""
     kinds = (type(it) for it in seeds.TRAINER if f'"type":"{it.type}"'.encode() in data)
     parse_trainer_message(next(kinds, type(seeds.TRAINER[0])), Frame(data))
-
-
-def try_snapshot(data: bytes) -> None:
-    """The first four bytes say how large the file is said to be; the rest is its header."""
-    layout = parse_layout(data[4:], int.from_bytes(data[:4], "big"))
-    assert layout.unit_type.itemsize * layout.units < 2**32
-
-
-def seed_snapshot(layout: SnapshotLayout) -> bytes:
-    return layout.file_bytes.to_bytes(4, "big") + layout.header()
-
-
-def try_decoded(data: bytes) -> None:
-    parse_model(Decoded, data, maximum_bytes=MAXIMUM_HEADER_BYTES, what="The decoder's message")
-
-
-def try_decoded_rows(data: bytes) -> None:
-    """Three rows: a column of text, a whole and a floating one."""
-    columns = _Columns(data, 3, {"t": 0, "w": 1, "f": 2}, {"t": "text", "w": "whole", "f": "floating"})
-    texts, places = columns.texts("t")
-    assert sum(map(len, texts)) <= len(data)
-    assert len(places) == len(columns.texts("w")[1]) == len(columns.numbers("f")[0]) == 3
-
-
-def try_table(data: bytes) -> None:
-    read_table(_file(data), seeds.MANIFEST)
-
-
-def try_arrays(data: bytes) -> None:
-    """As the beginning says that it is a file of arrays."""
-    read_table(_file(seeds.ARRAYS[:4] + data[4:]), IMAGES)
-
-
-def try_image(data: bytes) -> None:
-    """What the decoder answers is either an image of the declared size or a fault."""
-    from datasites.catalog.image_decoder import decode
-
-    assert isinstance(IMAGES.whole_column, ImageColumn)
-    answer = decode(data, IMAGES.whole_column)
-    message = parse_model(DecodedImage, answer.header, maximum_bytes=SMALL, what="The answer")
-    assert len(answer.body) == (2 if message.fault is None else 0)
-
-
-def try_mock(data: bytes) -> None:
-    from researcher.catalog import read_mock
-
-    read_mock(data, seeds.MANIFEST)
 
 
 def try_source(data: bytes) -> None:

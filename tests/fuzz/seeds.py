@@ -2,16 +2,11 @@
 
 import json
 from hashlib import sha256
-from io import BytesIO
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from PIL import Image as PillowImage
-from safetensors.numpy import save
 
-from datasites.catalog.parquet_messages import Decoded, FileColumn
-from datasites.catalog.snapshot_layout import layout_of
 from datasites.execution.trainer_messages import Load, Loaded, Prepare, Prepared, Ready, Result, Round
 from datasites.inspection.question import BoundedColumn, PrivateData, Question
 from datasites.protocol import envelope
@@ -205,33 +200,6 @@ TRAINER: tuple[StrictModel, ...] = (
     Result(metrics=2, update=6),
 )
 LETTER_CONTENTS: tuple[LetterContent, ...] = tuple(in_letter((it,), len(it)) for it in (b"", b"a", b"ab", b"abc" * 99))
-_FIRST, _LAST = CLINIC.index("[[columns]]"), CLINIC.rindex("[[columns]]")
-IMAGES, TEXTS = (
-    CLINIC[:_FIRST] + f'[[columns]]\nname = "it"\n{lines}\n' + CLINIC[_LAST:]
-    for lines in ('type = "image"\nchannels = 1\nheight = 1\nwidth = 2', 'type = "text"\nmaximum_bytes = 9')
-)
-COLUMNS = (
-    CLINIC.replace('target = "ill"', 'target = ["ill", "age"]')
-    .replace("220.0", "220.0\nmissing = { value = 61.5, indicator = true }")
-    .replace('"category"\ncategories = ["A"', '"ordinal"\nlevels = ["A"')
-)
-SNAPSHOTS = tuple(layout_of(parse_manifest(it.encode()), 75, 25) for it in (CLINIC, IMAGES, TEXTS, COLUMNS))
-DECODED: tuple[StrictModel, ...] = (
-    Decoded(columns=(FileColumn(name="age", kind="whole"), FileColumn(name="blood", kind="text"))),
-    Decoded(rows=3),
-    Decoded(end="complete"),
-)
-DECODED_ROWS = save(
-    {
-        "0": np.array([1, 0, -1], np.int32),
-        "0.text": np.frombuffer(b"nomaybe", np.uint8),
-        "0.ends": np.array([2, 7], np.int64),
-        "1": np.array([3, -4, 2**60], np.int64),
-        "1.null": np.array([False, False, True]),
-        "2": np.array([0.5, np.nan, -1e300]),
-        "2.null": np.array([False, False, False]),
-    }
-)
 FINDINGS = collect(
     ["a/result.json", "stdout.txt"],
     [
@@ -261,12 +229,6 @@ PNG = bytes.fromhex(
 )
 PARAMETERS = INITIAL
 MODEL = np.linspace(-1, 1, 6).astype("<f4").tobytes()
-_IMAGE = BytesIO()
-PillowImage.new("L", (2, 1), 7).save(_IMAGE, "PNG")
-IMAGE = _IMAGE.getvalue()
-_ARRAYS = BytesIO()
-np.savez(_ARRAYS, patient=np.arange(3), it=np.ones((3, 1, 1, 2), np.uint8), ill=np.array(["no", "yes", "no"]))
-ARRAYS = _ARRAYS.getvalue()
 CSV = b"patient,age,pressure,blood,ill\np1,30,120,A,no\n p2 ,41,80.5,0,yes\np1,98,6e1,AB,no\n"
 LOG_BUNDLE = honest_log.write_bundle(
     honest_log.FACTS, honest_log.note(honest_log.HONEST), [entry.canonical() for entry in honest_log.HONEST]

@@ -27,7 +27,7 @@ from policies.statements.canonical import parse_json
 from policies.terms import MAXIMUM_TERMS_BYTES
 from tests.attacks.honest_log import HONEST, PARTNER, note
 from tests.conftest import CLINIC
-from tests.fuzz import output_parsers, parsers, seeds
+from tests.fuzz import output_parsers, parsers, seeds, table_parsers, table_seeds
 from tests.fuzz.forms import BYTES, ENVELOPE, JSON, LINES, SAFETENSORS, TOML, Form
 
 _LONGEST_SENTENCE = 4000
@@ -67,7 +67,7 @@ class Target:
 _LETTERS = tuple(parsers.letter(message.canonical()) for message in seeds.MESSAGES[:2])
 _DOCUMENTS = tuple(message.canonical() for message in seeds.MESSAGES)
 _CONTENTS = tuple(it.canonical() for it in seeds.LETTER_CONTENTS)
-_DECODED = tuple(it.canonical() for it in seeds.DECODED)
+_DECODED = tuple(it.canonical() for it in table_seeds.DECODED)
 _PROGRAMS = (seeds.LOSS.encode(), seeds.METRICS.encode())
 _SEALED_ERRORS = (InvalidInputError, NotAuthenticError)
 _HEADER_LIMIT = envelope.MAXIMUM_ENVELOPE_BYTES
@@ -89,7 +89,7 @@ TARGETS: tuple[Target, ...] = (
         "manifest",
         parse_manifest,
         TOML,
-        tuple(it.encode() for it in (CLINIC, seeds.IMAGES, seeds.TEXTS, seeds.COLUMNS)),
+        tuple(it.encode() for it in (CLINIC, table_seeds.IMAGES, table_seeds.TEXTS, table_seeds.COLUMNS)),
         limit=MAXIMUM_MANIFEST_BYTES,
     ),
     Target(
@@ -171,13 +171,19 @@ TARGETS: tuple[Target, ...] = (
         tuple(it.canonical() for it in seeds.TRAINER),
         limit=MAXIMUM_HEADER_BYTES,
     ),
-    Target("snapshot", parsers.try_snapshot, BYTES, tuple(map(parsers.seed_snapshot, seeds.SNAPSHOTS)), _SEALED_ERRORS),
-    Target("decoded", parsers.try_decoded, JSON, _DECODED, limit=MAXIMUM_HEADER_BYTES),
-    Target("decoded-rows", parsers.try_decoded_rows, SAFETENSORS, (seeds.DECODED_ROWS,)),
-    Target("table", parsers.try_table, BYTES, (seeds.CSV,), share=0.5),
-    Target("arrays", parsers.try_arrays, BYTES, (seeds.ARRAYS,), share=0.2),
-    Target("image", parsers.try_image, BYTES, (seeds.IMAGE,), share=0.5),
-    Target("mock", parsers.try_mock, BYTES, (seeds.CSV,), share=0.2),
+    Target(
+        "snapshot",
+        table_parsers.try_snapshot,
+        BYTES,
+        tuple(map(table_parsers.seed_snapshot, table_seeds.SNAPSHOTS)),
+        _SEALED_ERRORS,
+    ),
+    Target("decoded", table_parsers.try_decoded, JSON, _DECODED, limit=MAXIMUM_HEADER_BYTES),
+    Target("decoded-rows", table_parsers.try_decoded_rows, SAFETENSORS, (table_seeds.DECODED_ROWS,)),
+    Target("table", table_parsers.try_table, BYTES, (seeds.CSV,), share=0.5),
+    Target("arrays", table_parsers.try_arrays, BYTES, (table_seeds.ARRAYS,), share=0.2),
+    Target("image", table_parsers.try_image, BYTES, (table_seeds.IMAGE,), share=0.5),
+    Target("mock", table_parsers.try_mock, BYTES, (seeds.CSV,), share=0.2),
     Target("findings", output_parsers.try_findings, JSON, (seeds.FINDINGS.canonical(),), limit=MAXIMUM_FINDINGS_BYTES),
     Target("question", parse_question, JSON, (seeds.QUESTION.canonical(),), limit=MAXIMUM_QUESTION_BYTES),
     Target("output-json", output_parsers.try_json, JSON, seeds.JSON_TEXTS, share=0.5),

@@ -4,7 +4,7 @@ usage: python -m tests.benchmarks.large_table [--gibibytes 2] [--share 4]
 
 Registering runs under RLIMIT_DATA of a share of the file's size, the decoder's process too. It prints the peak of
 resident memory of the registering process and of the trainer, beside those of a file of a quarter the size. It fails if
-they grow by more than a tenth of what the file grows by.
+they grow by more than a tenth of what the file grows by. Below a gibibyte the buffers for sorting are still filling.
 """
 
 import argparse

@@ -55,7 +55,7 @@ class _Reader:
                 )
 
     def note_size(self) -> Iterator[Note]:
-        """More numbers to learn than people to learn from, and large tables that came along."""
+        """More numbers to learn than people to learn from, large tables that came along, and chance."""
         trained = self._program.parameter_count
         if trained > 100 * self._people:
             yield self._note(
@@ -68,6 +68,12 @@ class _Reader:
         if fixed > _LARGE_CONSTANTS:
             yield self._note(
                 "program", "low", f"{fixed:,} fixed numbers came along with it, which nobody can read as they are."
+            )
+
+        drawn = sum(draw.size for draw in self._program.draws)
+        if drawn:
+            yield self._note(
+                "program", "low", f"It draws {drawn:,} random numbers for each record and step, as dropout does."
             )
 
     def note_use(self) -> Iterator[Note]:

@@ -184,3 +184,35 @@ def test_a_parameter_file_cannot_point_outside_itself_or_at_one_byte_twice(data:
     assert load_parameters(stored(0, 16), program, maximum_bytes=1000)["weight"].shape == (1, FEATURES)
     with pytest.raises(InvalidInputError):
         load_parameters(data, program, maximum_bytes=1000)
+
+
+@pytest.mark.parametrize("reference", [1, 0, 3])
+def test_a_record_or_a_model_cannot_be_copied_out_as_the_loss(reference: int) -> None:
+    """The features themselves, the weights, or the features times one: a loss is one number a record."""
+    nodes: Nodes = [("abs", [1], {})]
+    with pytest.raises(InvalidInputError, match="one float32 number a record"):
+        prepared("loss", nodes, loss=reference)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        ("sum", {"dims": [], "keep": False}),
+        ("mean", {"dims": [], "keep": False}),
+        ("amax", {"dims": [0], "keep": False}),
+    ],
+)
+def test_what_sums_over_everything_sums_over_one_record(over: tuple[str, dict[str, Any]]) -> None:
+    """There is no dimension of people to sum over, compare along or index: others do not move a record by one bit."""
+    nodes: Nodes = [("linear", [1, 0], {}), ("mul", [3, 1], {}), (over[0], [4], over[1])]
+    data = people(6, 1)
+    alone, among = gradients(nodes, data)[0], people(6, 1)
+    among.features[1:] = torch.tensor([3e38, -3e38, float("nan"), 1e-45])
+    assert torch.equal(gradients(nodes, among)[0], alone)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 7])
+def test_a_dimension_of_people_cannot_be_named(dimension: int) -> None:
+    nodes: Nodes = [("sum", [1], {"dims": [dimension], "keep": False}), ("sum", [3], {"dims": [], "keep": False})]
+    with pytest.raises(InvalidInputError, match="does not fit together"):
+        prepared("loss", nodes, loss=4)

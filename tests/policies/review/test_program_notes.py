@@ -71,6 +71,12 @@ def test_a_table_that_is_turned_and_gathered_from_is_told() -> None:
     assert [it.severity for it in notes(made) if it.check == "memorising"] == ["high"]
 
 
+def test_random_numbers_are_told() -> None:
+    nodes = [node("uniform", shape=[2, 3]), node("mul", 0, 3), node("sum", 4, dims=[], keep=False)]
+    found = notes(program({"w": [3]}, nodes))
+    assert any("It draws 6 random numbers for each record" in it.sentence for it in found)
+
+
 def test_cases_as_many_as_people_are_told() -> None:
     nodes = [node("one_hot", 2, classes=PEOPLE), node("sum", 0, dims=[], keep=False)]
     found = notes(program({"w": [6]}, nodes))

@@ -61,7 +61,7 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
             f"The programs train {loss.parameter_count} parameters and the terms say {message.parameter_count}."
         )
     if metrics.output_names != message.evaluation.outputs:
-        raise InvalidInputError("The metrics program computes other metrics than the terms name.")
+        raise InvalidInputError("The metrics program computes other metrics or scores than the terms name.")
     parameters, tokeniser = files[: len(files) - message.tokeniser_bytes], files[len(files) - message.tokeniser_bytes :]
     reader = None if message.tokens is None else open_reader(tokeniser, message.tokens, message.record.features)
     values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)

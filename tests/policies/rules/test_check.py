@@ -16,6 +16,7 @@ from policies.rules.house_rules import (
 )
 from policies.rules.job_rules import JobRules
 from policies.rules.jobs import AskedJob
+from policies.rules.training_rules import TrainingRules
 from policies.rules.words import changes, rule_values
 from tests.policies.jobs.test_terms import terms as job_terms
 from tests.policies.rules.test_studies import ADA, DEFAULT, DELTA, NOW, changed, terms
@@ -130,6 +131,7 @@ def test_a_change_is_said_rule_by_rule_with_its_direction() -> None:
         maximum_epsilon=3.0,
         decide_within_days=None,
         researchers=(ADA,),
+        training=TrainingRules(gradients="full"),
         data_sets={"a.b": DataSetRules(jobs=False)},
         auto_approval=AutoApprovalRules(studies_a_quarter=1, maximum_epsilon=1.0),
     )
@@ -139,6 +141,7 @@ def test_a_change_is_said_rule_by_rule_with_its_direction() -> None:
         "maximum_epsilon": "stricter",
         "decide_within_days": "looser",
         "researchers": "stricter",
+        "training.gradients": "other",
         "data_sets.a.b.jobs": "stricter",
         "auto_approval.studies_a_quarter": "looser",
         "auto_approval.maximum_epsilon": "looser",

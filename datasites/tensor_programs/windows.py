@@ -58,7 +58,7 @@ def max_pool2d(
     while found.shape[2] > 1:  # neighbours are compared, so that of equal numbers the first one wins
         pairs = found.shape[2] // 2
         couples = found[:, :, : 2 * pairs].reshape(*found.shape[:2], pairs, 2, -1)
-        larger = _larger(couples.select(3, 0), couples.select(3, 1))
+        larger = _larger(couples)
         found = torch.cat([larger, found[:, :, 2 * pairs :]], 2) if found.shape[2] % 2 else larger
     return found.reshape(*x.shape[:2], *_places(x, kernel, stride, padding, dilation))
 
@@ -81,29 +81,29 @@ def avg_pool2d(
 
 
 class _Larger(torch.autograd.Function):
-    """The larger of two pieces of one tensor, element by element; its gradient goes to the first of equal ones."""
+    """The larger of each couple [..., 2, places]; its gradient goes to the first of equal ones."""
 
     @staticmethod
-    def forward(first: Tensor, second: Tensor) -> Tensor:
-        return torch.maximum(first, second)
+    def forward(couples: Tensor) -> Tensor:
+        return torch.maximum(*couples.unbind(-2))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def vmap(info: Any, dims: tuple[int, int], first: Tensor, second: Tensor) -> tuple[Tensor, int]:
-        return _larger(first, second), dims[0]  # of one tensor, so both have the records in the same dimension
+    def vmap(info: Any, dims: tuple[int], couples: Tensor) -> tuple[Tensor, int]:
+        return _larger(couples.movedim(dims[0], 0)), 0
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        first, second = ctx.saved_tensors[0].unbind(-2)
         to_second = (second > first).to(gradient.dtype)
-        return gradient * (1 - to_second), gradient * to_second
+        return torch.stack([gradient * (1 - to_second), gradient * to_second], -2)
 
 
-def _larger(first: Tensor, second: Tensor) -> Tensor:
-    result: Tensor = _Larger.apply(first, second)  # type: ignore[no-untyped-call]
+def _larger(couples: Tensor) -> Tensor:
+    result: Tensor = _Larger.apply(couples)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -6,7 +6,6 @@ behaviour depends on values, what does not raise here does not raise on data.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
@@ -17,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from datasites.tensor_programs.interpret import Interpreted, interpret
+from datasites.tensor_programs.interpret import interpret
 from datasites.tensor_programs.operations import TORCH_TYPES
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose, check_program
-from policies.programs.format import Program
+from policies.programs.format import Input, Program
 
 MAXIMUM_BYTES = 2 * 1024**3
 """Most bytes of intermediate values that one record may need, over everything that its computation allocates."""
@@ -39,24 +38,6 @@ class Cost:
 
     bytes: int
     operations: int
-
-
-@dataclass(frozen=True)
-class RecordValue:
-    """Shape and type of one value that is there once for each record."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-    @property
-    def elements(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that it takes."""
-        return self.elements * self.dtype.itemsize
 
 
 class _TooCostlyError(Exception):
@@ -92,16 +73,16 @@ def check_bounds(program: Program, *, kind: Purpose) -> Cost:
             would need more than `MAXIMUM_BYTES` or `MAXIMUM_OPERATIONS`.
     """
     check_program(program, kind=kind)
-    record = [RecordValue(tuple(entry.shape), TORCH_TYPES[entry.dtype]) for entry in (program.feature, program.target)]
-    return measure(program, interpret(program), record, kind=kind)
+    return measure(program, kind=kind)
 
 
-def measure(program: Program, run: Interpreted, record: Sequence[RecordValue], *, kind: Purpose) -> Cost:
-    """What `run` (the program, or a part of it that gives its outputs) costs for one record of these values.
+def measure(program: Program, *, kind: Purpose) -> Cost:
+    """What one record costs in a program that was checked, or in a part of it that takes other values of a record.
 
     Raises:
         InvalidInputError: as `check_bounds`.
     """
+    run = interpret(program)
     trained = [entry.name for entry in program.parameters]
 
     def outputs(values: dict[str, Tensor], record: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -119,11 +100,8 @@ def measure(program: Program, run: Interpreted, record: Sequence[RecordValue], *
 
     # Outermost is the meter, then the fake tensors: transforms are taken apart before either sees an operation.
     with FakeTensorMode(), Meter() as meter:
-        values = {
-            entry.name: torch.empty(entry.shape, dtype=TORCH_TYPES[entry.dtype])
-            for entry in (*program.parameters, *program.constants)
-        }
-        records = [torch.empty((RECORDS, *value.shape), dtype=value.dtype) for value in record]
+        values = {entry.name: _empty(entry) for entry in (*program.parameters, *program.constants)}
+        records = [_empty(entry, RECORDS) for entry in program.inputs[len(values) :]]
         constants = {name: value for name, value in values.items() if name not in trained}
         before = Cost(meter.bytes, meter.operations)
         try:
@@ -143,6 +121,10 @@ def measure(program: Program, run: Interpreted, record: Sequence[RecordValue], *
                 f"The {kind} program does not fit together ({_first_line(error)}); export the plan again."
             ) from error
     return Cost(-(-(meter.bytes - before.bytes) // RECORDS), -(-(meter.operations - before.operations) // RECORDS))
+
+
+def _empty(entry: Input, *leading: int) -> Tensor:
+    return torch.empty((*leading, *entry.shape), dtype=TORCH_TYPES[entry.dtype])
 
 
 def _first_line(error: Exception) -> str:

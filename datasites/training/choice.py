@@ -91,7 +91,7 @@ class TrainedLoss:
         full: dict[str, Sum] = {"full": partial(full_sum, self._loss.run)}
         if self._gradients == "full" or norm < _SMALLEST_NORM or not find_layers(self.program):
             return full
-        return {**full, "layer-wise": partial(layer_wise_sum, self.program, self._loss.given)}
+        return {**full, "layer-wise": partial(layer_wise_sum, self.program)}
 
     def _recorded(self, name: str, path: Sum, units: int, forms: Sequence[Form], norm: float) -> ClippedSums | None:
         """The path for as many units at a time, up to `units`, as fit into memory."""

@@ -1,6 +1,6 @@
 """A program in two parts: a prefix that no trained parameter reaches, computed once a record, and the rest of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
-from datasites.tensor_programs.bounds import RecordValue
-from datasites.tensor_programs.frozen_part import find_cut, worth_keeping
-from datasites.tensor_programs.interpret import Interpreted, interpret_part
+from datasites.tensor_programs.frozen_part import find_cut, split_at, whole_record, worth_keeping
+from datasites.tensor_programs.interpret import Interpreted, interpret
 from datasites.tensor_programs.node_costs import node_costs
-from datasites.tensor_programs.operations import TORCH_TYPES
 from datasites.training.cache_file import TAG_BYTES
 from datasites.training.data import UnitData, Units, padded_chunks
 from datasites.training.prepared import PreparedProgram, prepare_part
 from policies.programs.check import Purpose
+from policies.programs.format import Input, Program
 
-_FILE_TYPES = {torch.float32: "<f4", torch.int64: "<i8", torch.bool: "|b1"}
+_FILE_TYPES = {"float32": "<f4", "int64": "<i8", "bool": "|b1"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +31,7 @@ class FrozenPrefix:
 
     run: Interpreted
     constants: Mapping[str, Tensor]
-    values: tuple[RecordValue, ...]
+    values: tuple[Input, ...]
     chunk: int
     places: int
     records: int
@@ -89,25 +88,17 @@ def split(
     cut = find_cut(whole.program, costs)
     if cut is None or not worth_keeping(cut, costs, once=places, otherwise=otherwise):
         return None
-    values = tuple(costs[number].value for number in cut.values)
-    prefix = _prefix(whole, cut.values, values, places, records)
-    return prefix, prepare_part(whole, cut.values, values, kind=kind, memory_bytes=memory_bytes)
+    first, rest = split_at(whole.program, cut, costs)
+    prefix = _prefix(whole, first, rest, places, records)
+    return prefix, prepare_part(whole, rest, kind=kind, memory_bytes=memory_bytes)
 
 
-def whole_record(whole: PreparedProgram, *, places: int, records: int) -> FrozenPrefix:
+def keep_record(whole: PreparedProgram, *, places: int, records: int) -> FrozenPrefix:
     """The prefix that gives the record as it is, for data that is costly to read itself."""
-    entries = (whole.program.feature, whole.program.target)
-    values = tuple(RecordValue(tuple(entry.shape), TORCH_TYPES[entry.dtype]) for entry in entries)
-    return _prefix(whole, _record(whole), values, places, records)
+    first, rest = split_at(whole.program, whole_record(whole.program), node_costs(whole.program))
+    return _prefix(whole, first, rest, places, records)
 
 
-def _prefix(
-    whole: PreparedProgram, cut: Sequence[int], values: tuple[RecordValue, ...], places: int, records: int
-) -> FrozenPrefix:
-    run = interpret_part(whole.program, _record(whole), cut)
-    return FrozenPrefix(run, whole.constants, values, whole.chunk, places, records)
-
-
-def _record(whole: PreparedProgram) -> tuple[int, int]:
-    target = len(whole.program.inputs) - 1
-    return target - 1, target
+def _prefix(whole: PreparedProgram, first: Program, rest: Program, places: int, records: int) -> FrozenPrefix:
+    crossing = tuple(entry for entry in rest.inputs if entry.kind == "feature")
+    return FrozenPrefix(interpret(first), whole.constants, crossing, whole.chunk, places, records)

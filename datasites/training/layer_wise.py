@@ -6,7 +6,7 @@ tap (`datasites.training.taps`), whose gradient for each record is what the laye
 (`datasites.training.contributions`, with the proof). Whatever is no layer's weight has its gradient per record.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,24 +26,16 @@ from policies.programs.format import Program
 
 
 def layer_wise_sum(
-    program: Program,
-    given: Sequence[int],
-    parameters: Mapping[str, Tensor],
-    constants: Mapping[str, Tensor],
-    data: UnitData,
-    norm: float,
+    program: Program, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], data: UnitData, norm: float
 ) -> dict[str, Tensor]:
-    """What `datasites.training.per_unit.full_sum` computes, but for rounding and for the slack of the bounds.
-
-    A record begins with the program's values numbered `given`.
-    """
+    """What `datasites.training.per_unit.full_sum` computes, but for rounding and for the slack of the bounds."""
     check_nodes(program)
     layers = find_layers(program)
     units, records = data.mask.shape
     by_layer = {name for layer in layers for name in (layer.weight, layer.bias)}
     shared = {**constants, **{name: value for name, value in parameters.items() if name in by_layer}}
     alone = {name: value for name, value in parameters.items() if name not in by_layer}
-    run = tapped(program, given, layers)
+    run = tapped(program, layers)
     each = tuple(value.flatten(0, 1) for value in data.record)
     results = run({**shared, **alone}, None, [value[0] for value in each])[2]
     taps = [torch.zeros(units * records, *result.shape) for result in results]

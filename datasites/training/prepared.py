@@ -1,12 +1,12 @@
 """A tensor program made ready for the trainer: checked, bounded, interpreted, and cut to the memory there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from datasites.tensor_programs.bounds import Cost, RecordValue, check_bounds, measure
-from datasites.tensor_programs.interpret import Interpreted, interpret, interpret_part
+from datasites.tensor_programs.bounds import Cost, check_bounds, measure
+from datasites.tensor_programs.interpret import Interpreted, interpret
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose
 from policies.programs.format import Program
@@ -16,14 +16,9 @@ _BYTES_A_COORDINATE = 32
 
 @dataclass(frozen=True, eq=False)
 class PreparedProgram:
-    """A program (or what is left of it once `given` are known) that may run, its constants by name, and how many units
-    at most are computed at a time.
-
-    given: the numbers of the values that a record consists of: its features and target, unless it is a part.
-    """
+    """A program that may run, its constants by name, and how many units at most are computed at a time."""
 
     program: Program
-    given: tuple[int, ...]
     run: Interpreted
     constants: Mapping[str, Tensor]
     chunk: int
@@ -44,25 +39,18 @@ def prepare_program(
     """
     constants = {entry.name: values[entry.name] for entry in program.constants}
     chunk = _units_at_a_time(program, check_bounds(program, kind=kind), kind, memory_bytes)
-    given = len(program.inputs) - 2, len(program.inputs) - 1
-    return PreparedProgram(program, given, interpret(program), constants, chunk)
+    return PreparedProgram(program, interpret(program), constants, chunk)
 
 
-def prepare_part(
-    whole: PreparedProgram, given: Sequence[int], record: Sequence[RecordValue], *, kind: Purpose, memory_bytes: int
-) -> PreparedProgram:
-    """The part of a prepared program that gives its outputs once the values numbered `given` are known.
-
-    Args:
-        record: these values as they are for one record.
+def prepare_part(whole: PreparedProgram, part: Program, *, kind: Purpose, memory_bytes: int) -> PreparedProgram:
+    """A part of a prepared program that gives its outputs, of other values of a record.
 
     Raises:
         InvalidInputError: as `prepare_program`.
     """
-    run = interpret_part(whole.program, given, [output.ref for output in whole.program.outputs])
-    cost = measure(whole.program, run, record, kind=kind)
-    chunk = _units_at_a_time(whole.program, cost, kind, memory_bytes)
-    return PreparedProgram(whole.program, tuple(given), run, whole.constants, chunk)
+    chunk = _units_at_a_time(part, measure(part, kind=kind), kind, memory_bytes)
+    constants = {entry.name: whole.constants[entry.name] for entry in part.constants}
+    return PreparedProgram(part, interpret(part), constants, chunk)
 
 
 def _units_at_a_time(program: Program, cost: Cost, kind: Purpose, memory_bytes: int) -> int:

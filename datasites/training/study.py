@@ -9,7 +9,7 @@ from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSi
 from datasites.tensor_programs.load import load_parameters
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import capacity
-from datasites.training.frozen_prefix import FrozenPrefix, split, whole_record
+from datasites.training.frozen_prefix import FrozenPrefix, keep_record, split
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.tokens import TextReader, open_reader
 from policies.errors import InvalidInputError
@@ -106,7 +106,7 @@ def _prepared(
         return rest, prefix
     if message.tokens is None or not otherwise:
         return whole, None
-    kept = whole_record(whole, places=places, records=size.maximum_records)
+    kept = keep_record(whole, places=places, records=size.maximum_records)
     if kept.cache_bytes > room:
         raise InvalidInputError(
             f"The tokens of this data set take {kept.cache_bytes} bytes of this site's disk, more than it may use; "

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
-from datasites.tensor_programs.interpret import nodes_between
 from datasites.tensor_programs.operations import OPERATIONS
 from datasites.training.layers import Layer
 from policies.programs.format import RANDOM, Program
@@ -22,27 +21,24 @@ Tapped = Callable[
 """(values by name, taps, record) → the loss, what goes into each layer, and what comes out of it."""
 
 
-def tapped(program: Program, given: Sequence[int], layers: Sequence[Layer]) -> Tapped:
+def tapped(program: Program, layers: Sequence[Layer]) -> Tapped:
     """Make the loss `program` callable on one record; taps are terms added to the layers' outputs, in their order.
 
-    A record is the values numbered `given`, then those of the program's random nodes.
+    A record ends with the values of the program's random nodes, as for `interpret`.
     """
-    first, wanted = len(program.inputs), program.outputs[0].ref
-    numbers = sorted(nodes_between(program, given, [wanted]))
-    names = [(number, entry.name) for number, entry in enumerate(program.inputs[:-2])]
+    names = [entry.name for entry in (*program.parameters, *program.constants)]
     places = {layer.node: place for place, layer in enumerate(layers)}
     shared = set(places) | {number for number in range(len(program.nodes)) if _is_frozen_convolution(program, number)}
+    given = len(program.inputs) - len(names)
 
     def run(
         values: Mapping[str, Tensor], taps: Sequence[Tensor] | None, record: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        known, inputs, outputs = {number: values[name] for number, name in names}, list[Tensor](), list[Tensor]()
-        known.update(zip(given, record[: len(given)], strict=True))
-        drawn = iter(record[len(given) :])
-        for number in numbers:
-            node = program.nodes[number]
+        known, inputs, outputs = [*(values[name] for name in names), *record[:given]], list[Tensor](), list[Tensor]()
+        drawn = iter(record[given:])
+        for number, node in enumerate(program.nodes):
             if node.op in RANDOM:
-                known[first + number] = next(drawn)
+                known.append(next(drawn))
                 continue
             operands = [known[reference] for reference in node.args]
             is_shared = node.op == "conv2d" and number in shared
@@ -52,8 +48,8 @@ def tapped(program: Program, given: Sequence[int], layers: Sequence[Layer]) -> T
                 inputs.append(known[layers[places[number]].input])
                 outputs.append(result)
                 result = result if taps is None else _tap(result, taps[places[number]])
-            known[first + number] = result
-        return known[wanted], inputs, outputs
+            known.append(result)
+        return known[program.outputs[0].ref], inputs, outputs
 
     return run
 
@@ -91,4 +87,5 @@ def shared_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None, **
 
 def _is_frozen_convolution(program: Program, number: int) -> bool:
     node = program.nodes[number]
-    return node.op == "conv2d" and len(program.parameters) <= node.args[1] < len(program.inputs) - 2
+    fixed = len(program.parameters) + len(program.constants)
+    return node.op == "conv2d" and len(program.parameters) <= node.args[1] < fixed

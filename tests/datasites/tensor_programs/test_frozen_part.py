@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import torch
-
-from datasites.tensor_programs.bounds import RecordValue
 from datasites.tensor_programs.frozen_part import Cut, find_cut, worth_keeping
 from datasites.tensor_programs.node_costs import NodeCost, node_costs
 from policies.programs.format import Program
@@ -60,7 +57,7 @@ def test_what_depends_on_chance_is_not_computed_once_for_all() -> None:
         node["args"] = [it + 1 if it > 6 else it for it in node["args"]]
     document["outputs"][0]["ref"] += 1
     noisy = program(document)
-    width = NodeCost(RecordValue((frozen_study.WIDTH,), torch.float32), 1000)
+    width = NodeCost((frozen_study.WIDTH,), "float32", 1000)
     cut = find_cut(noisy, [width] * (len(noisy.inputs) + len(noisy.nodes)))
     assert cut == Cut((6,), 1000)
 

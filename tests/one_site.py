@@ -1,5 +1,6 @@
 """A real datasite in a folder, with its owner, researchers and two partner sites, driven through its use cases."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from datasites.store.tables import outbox
 from policies.budget.balance import Balance, balance
 from policies.log.verify import Report
 from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
+from policies.programs.tokeniser import TOKENISER_DOMAIN
 from policies.terms import Terms
 from tests.databases import SQLITE, check_no_references
 from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference
@@ -78,17 +80,21 @@ class Scene:
         terms: Terms,
         sender: IdentityCard | None = None,
         parameters: bytes = INITIAL,
+        tokeniser: bytes | None = None,
         terms_text: str | None = None,
         **changes: Any,
     ) -> Request:
         message = self.submission(terms, **changes)
         if terms_text is not None:
             message = message.model_copy(update={"terms": terms_text})
-        with (
-            self.site.contents.saved((parameters,), PARAMETERS_DOMAIN, len(parameters)) as file,
-            self.site.engine.begin() as connection,
-        ):
-            files = StudyFiles(file, None)
+        with ExitStack() as stack:
+            saved = self.site.contents.saved
+            file = stack.enter_context(saved((parameters,), PARAMETERS_DOMAIN, len(parameters)))
+            text = None
+            if tokeniser is not None:
+                text = stack.enter_context(saved((tokeniser,), TOKENISER_DOMAIN, len(tokeniser)))
+            connection = stack.enter_context(self.site.engine.begin())
+            files = StudyFiles(file, text)
             receive_study(connection, self.site, sender or self.researcher.card, message, files, self.now)
         return self.request(terms.digest())
 

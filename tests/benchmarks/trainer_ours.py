@@ -1,13 +1,17 @@
 """One step's gradients by a site's trainer: a plan exported, loaded and prepared as there, without noise."""
 
+import os
+import tempfile
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from datasites.tensor_programs.load import load_parameters
+from datasites.training.cached_units import CachedUnits
 from datasites.training.choice import TrainedLoss
-from datasites.training.data import UnitData, padded_chunks
+from datasites.training.data import UnitData, Units, padded_chunks
+from datasites.training.frozen_prefix import split
 from datasites.training.prepared import prepare_program
 from policies.programs.format import parse_program
 from researcher.export import export
@@ -17,24 +21,34 @@ from tests.benchmarks.trainer_peers import NORM, Step
 _MEMORY_BYTES = 2 << 30
 """As a datasite gives its trainer for one chunk."""
 
+_STEPS = 100
+"""How many steps a record is in, as a study's terms tell: enough of them, and its frozen part is computed once."""
+
 
 def cloister(model: Model) -> Step:
-    """The sum over the batch of gradients shortened to `NORM`, one record a unit."""
+    """The sum over the batch of gradients shortened to `NORM`, one record a unit; what is kept is read in each step."""
     exported = export(model.plan, model.record)
     program = parse_program(exported.loss.canonical())
     values = load_parameters(exported.parameters, program, maximum_bytes=_MEMORY_BYTES)
-    prepared = prepare_program(program, kind="loss", values=values, memory_bytes=_MEMORY_BYTES)
-    loss = TrainedLoss(prepared, _MEMORY_BYTES, "automatic")
-    parameters = {entry.name: values[entry.name] for entry in program.parameters}
-    data = UnitData(tuple(it.unsqueeze(1) for it in model.draw()), torch.ones(model.batch, 1, dtype=torch.bool))
+    loss = prepare_program(program, kind="loss", values=values, memory_bytes=_MEMORY_BYTES)
+    data: Units = UnitData(tuple(it.unsqueeze(1) for it in model.draw()), torch.ones(model.batch, 1, dtype=torch.bool))
+    parts = split(
+        loss, places=model.batch, otherwise=_STEPS * model.batch, records=1, kind="loss", memory_bytes=_MEMORY_BYTES
+    )
+    if parts is not None:
+        prefix, loss = parts
+        cache = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR)  # closed when the process ends
+        data = CachedUnits(data, prefix, cache, 0)
     everybody = torch.arange(model.batch)
-    sums = loss.fitted(model.batch, data, NORM)
+    sums = TrainedLoss(loss, _MEMORY_BYTES, "automatic").fitted(model.batch, data.chunk(everybody[:0], 1), NORM)
+    parameters = {name: values[name] for name in sums.parameters}
 
     def step() -> Mapping[str, Tensor]:
-        total = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        for chunk in padded_chunks(data, everybody, model.batch, sums.units):
-            for name, found in sums.of(parameters, chunk).items():
-                total[name] += found
+        found = (sums.of(parameters, chunk) for chunk in padded_chunks(data, everybody, model.batch, sums.units))
+        total = next(found)
+        for part in found:
+            for name, value in part.items():
+                total[name].add_(value)
         return total
 
     return step

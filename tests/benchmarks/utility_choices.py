@@ -1,4 +1,4 @@
-"""What the search chose: models and numbers by data set, setting and ε, on salts that are not reported."""
+"""What was chosen: models and numbers by data set, setting and ε, on salts that are not reported."""
 
 from tests.benchmarks.utility_table import CellKey
 from tests.benchmarks.utility_training import Choice
@@ -32,6 +32,7 @@ CHOICES: dict[CellKey, Choice] = {
     ("digits", "federated", 1.0): Choice(_DIGITS, 20, 1, 1.0, 2.0),
     ("digits", "pooled", 1.0): Choice(_DIGITS, 20, 1, 1.0, 4.0),
 }
-"""Of the candidates that `tests.benchmarks.utility_search` lists, on its salts. These models are linear in what they
-train, so the gradients of their candidates were ranked in closed form there; the product's training confirmed the best.
+"""Of the candidates that `tests.benchmarks.utility_search` lists, on its salts. They were not all trained: these models
+are linear in what they train, so candidates were ranked by a computation apart from the product's, and the first few of
+them by the product's training.
 """

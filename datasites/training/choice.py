@@ -78,8 +78,8 @@ class TrainedLoss:
     def recorded(self, places: int, unit: UnitData, norm: float) -> list[ClippedSums]:
         """Each path that may be taken, as `fitted` describes, for as many units at a time as fit into memory."""
         units = chunk_units(places, unit.unit_bytes)
-        every = [self._recorded(name, path, units, _forms(unit), norm) for name, path in self._paths(norm).items()]
-        found = [it for it in every if it is not None]
+        full = self._recorded("full", partial(full_sum, self._loss.run), units, _forms(unit), norm)
+        found = [it for it in (full, self._layer_wise(units, _forms(unit), norm)) if it is not None]
         if not found:
             raise InvalidInputError(
                 f"The gradient of one unit needs more than the {self._memory_bytes} bytes that the site's trainer "
@@ -87,11 +87,14 @@ class TrainedLoss:
             )
         return found
 
-    def _paths(self, norm: float) -> dict[str, Sum]:
-        full: dict[str, Sum] = {"full": partial(full_sum, self._loss.run)}
+    def _layer_wise(self, units: int, forms: Sequence[Form], norm: float) -> ClippedSums | None:
+        """That path, if it may be taken, and if shapes are as it takes them; the full one takes all that is allowed."""
         if self._gradients == "full" or norm < _SMALLEST_NORM or not find_layers(self.program):
-            return full
-        return {**full, "layer-wise": partial(layer_wise_sum, self.program)}
+            return None
+        try:
+            return self._recorded("layer-wise", partial(layer_wise_sum, self.program), units, forms, norm)
+        except (RuntimeError, ValueError, IndexError):  # on fake tensors: there is no data yet
+            return None
 
     def _recorded(self, name: str, path: Sum, units: int, forms: Sequence[Form], norm: float) -> ClippedSums | None:
         """The path for as many units at a time, up to `units`, as fit into memory."""
@@ -104,6 +107,9 @@ class TrainedLoss:
             parameters, rest = dict(zip(names, values, strict=False)), values[len(names) :]
             fixed_values, data = dict(zip(constants, rest, strict=False)), rest[len(constants) :]
             found = path(parameters, fixed_values, UnitData(data[:-1], data[-1]), norm)
+            for name, entry in zip(names, self.program.parameters, strict=True):
+                if found[name].shape != entry.shape:
+                    raise ValueError(f"The sum of {name!r} has another shape than the parameter.")
             return [found[name] for name in names]
 
         while units:

@@ -32,7 +32,7 @@ _FLUSHED = 2.0**-125
 
 def squared_lengths(values: Tensor) -> Tensor:
     """The sum of squares of each unit's numbers [units, …], as the module says: float64 [units]."""
-    flat = values.flatten(1)
+    flat = values.reshape(len(values), -1)
     whole = flat.shape[1] // _BLOCK * _BLOCK
     parts = [flat[:, whole:]] if whole < flat.shape[1] else []
     norms = [_norm(part) for part in parts]
@@ -60,7 +60,7 @@ def clipping_factors(squares: Sequence[Tensor], coordinates: int, norm: float, p
 
 def weighted_sum(values: Tensor, factors: Tensor) -> Tensor:
     """Σ factor · value over units [units, …], where a factor of zero makes zero of whatever the unit holds: […]."""
-    return torch.mv(finite(values.flatten(1)).t(), factors).reshape(values.shape[1:])
+    return torch.mv(finite(values.reshape(len(values), -1)).t(), factors).reshape(values.shape[1:])
 
 
 def finite(values: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ xₜ · xₜ, of m' numbers. They are no less than the true squares, and what is
 So G, with all that this unit's terms make the sum err by, is at most L = √(max(Q, 0) + εS²) + 2(N + 2)uS long, and L²
 is what is taken for its squared length. If Q has cancelled, S has not: such a unit is shortened more than it need be,
 never less. With one position nothing can cancel, and √(a₁b₁) is the length, both measured as in
-`datasites.training.clipping`. If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero: the
-unit is dropped. Products below 2⁻¹²⁶ in the final sum, and factors times g flushed to zero, are off by less than
+`datasites.training.clipping`. If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor
+is it if a product of two positions is beyond float32, as it can be where those of each with itself are not: the unit is
+dropped. Products below 2⁻¹²⁶ in the final sum, and factors times g flushed to zero, are off by less than
 10⁻¹⁵ altogether: nothing beside a norm of 10⁻⁶ or more, and with a smaller one this path is not taken.
 """
 
@@ -36,7 +37,7 @@ from datasites.training.clipping import finite, scaled, squared_lengths, weighte
 
 _UNIT_ROUNDING = 2.0**-24
 _FLUSHED = 2.0**-100
-_BOTH_ROUNDED = 1 + 2.0**-15
+_BOTH_ROUNDED = 1 + 2.0**-14
 _MOST_POSITIONS = 32
 _PASSES = 24
 _SMALLEST = 2**12
@@ -85,7 +86,8 @@ def squared_bound(left: Tensor, right: Tensor) -> Tensor:
         sides = [squared_lengths(it) + count * _FLUSHED for it, count in ((left, high), (right, wide))]
         return sides[0] * sides[1] * _BOTH_ROUNDED
     outer, inner = (torch.bmm(it, it.transpose(1, 2)).double() for it in (left, right))
-    square = (outer * inner).sum((1, 2)).clamp(min=0.0)
+    square = (outer * inner).sum((1, 2))
+    square = torch.where(square.isfinite(), square.clamp(min=0.0), torch.inf)
     of_each = (_enlarged(outer.diagonal(dim1=1, dim2=2), high), _enlarged(inner.diagonal(dim1=1, dim2=2), wide))
     longest = (of_each[0] * of_each[1]).sqrt().sum(1)
     relative = 4 * (high + wide + 1) * _UNIT_ROUNDING

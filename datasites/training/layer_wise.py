@@ -78,6 +78,8 @@ def _contributions(
                 yield layer.bias, dense(outputs.sum((1, 2, 4, 5)))
         case _:
             sides = [it.reshape(len(it), -1, it.shape[-1]).float() for it in (outputs, inputs)]
+            if sides[0].shape[1] != sides[1].shape[1]:
+                raise ValueError("What comes out of a layer has other positions than what goes in.")
             yield layer.weight, product(*(sides if layer.output_first else sides[::-1]))
             if layer.bias:
                 yield layer.bias, dense(sides[0].sum(1) if sides[0].shape[1] > 1 else sides[0].squeeze(1))

@@ -54,15 +54,21 @@ def _layer(program: Program, number: int, uses: Mapping[int, int]) -> Layer | No
     shape = program.inputs[reference].shape
     if len(shape) != (4 if node.op == "conv2d" else 2):
         return None
-    bias = node.args[2] if len(node.args) == 3 else None
+    width = shape[1] if transposed else shape[0]
+    bias = node.args[2] if len(node.args) == 3 and _is_bias(program, node.args[2], width, uses) else None
     return Layer(
         node=number,
         operation=node.op,  # type: ignore[arg-type]  # it is one of the keys above
         input=node.args[entrance],
         weight=program.inputs[reference].name,
         output_first=(node.op != "matmul") != transposed,
-        bias=program.inputs[bias].name if bias is not None and _is_trained_once(program, bias, uses) else None,
+        bias=None if bias is None else program.inputs[bias].name,
     )
+
+
+def _is_bias(program: Program, reference: int, width: int, uses: Mapping[int, int]) -> bool:
+    """Whether it is one number an output, added at every position: of another shape, its gradient is another sum."""
+    return _is_trained_once(program, reference, uses) and program.inputs[reference].shape == (width,)
 
 
 def _is_trained_once(program: Program, reference: int, uses: Mapping[int, int]) -> bool:

@@ -63,6 +63,8 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         """Set each parameter's gradient to its clipped sum plus noise."""
         for parameter in self.params:
             OPACUS._check_processed_flag(parameter.summed_grad)
+            if parameter.summed_grad.shape != parameter.shape:  # the noise would be that of more numbers than the sum
+                raise RuntimeError("A clipped sum has another shape than its parameter.")
             noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
             deviation = self.noise_multiplier * self.max_grad_norm
             parameter.grad = (parameter.summed_grad.double() + deviation * noise).to(parameter.dtype)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSize, Prepare
 from datasites.tensor_programs.load import load_parameters
+from datasites.tensor_programs.operations import TORCH_TYPES
 from datasites.training.choice import TrainedLoss
-from datasites.training.data import capacity
+from datasites.training.data import UnitData, capacity
 from datasites.training.frozen_prefix import FrozenPrefix, keep_record, split
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.tokens import TextReader, open_reader
@@ -68,8 +70,11 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
     loss_part, training_prefix = _prepared(loss, values, message, "loss", memory_bytes, cache_bytes)
     left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
     metrics_part, holdout_prefix = _prepared(metrics, values, message, "metrics", memory_bytes, left)
+    trained = TrainedLoss(loss_part, memory_bytes, message.gradients)
+    places = capacity(message.size.nominal_training_units, message.training.sampling_rate)
+    trained.fitted(places, _one_unit(loss_part.program, message.size.maximum_records), message.training.clipping_norm)
     return Study(
-        loss=TrainedLoss(loss_part, memory_bytes, message.gradients),
+        loss=trained,
         metrics=metrics_part,
         training_prefix=training_prefix,
         holdout_prefix=holdout_prefix,
@@ -78,6 +83,14 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
         size=message.size,
         reader=reader,
     )
+
+
+def _one_unit(program: Program, records: int) -> UnitData:
+    """A unit without a record, as the program takes units."""
+    given = program.inputs[len(program.parameters) + len(program.constants) :]
+    values = [torch.zeros(1, records, *entry.shape, dtype=TORCH_TYPES[entry.dtype]) for entry in given]
+    drawn = [torch.zeros(1, records, *draw.shape) for draw in program.draws]
+    return UnitData((*values, *drawn), torch.zeros(1, records, dtype=torch.bool))
 
 
 def _prepared(

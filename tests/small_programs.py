@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasites.tensor_programs.frozen_part import find_cut, split_at
+from datasites.tensor_programs.node_costs import node_costs
 from datasites.training.data import UnitData
 from policies.programs.format import Program
 
@@ -48,17 +50,21 @@ def drawn(program: Program, seed: int = 1) -> dict[str, Tensor]:
 
 
 def units_for(program: Program, units: int, records: int = 1, seed: int = 2) -> UnitData:
-    """Units with 1 to `records` records; where there is none, there is rubbish."""
+    """Units with 1 to `records` records; where there is none, there is rubbish. Random nodes have their values."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (units, records, *program.feature.shape)
-    counts = torch.randint(1, records + 1, (units, 1), generator=generator)
-    mask = torch.arange(records) < counts
-    if program.feature.dtype == "int64":
-        features = torch.randint(9, shape, generator=generator)
-    else:
-        features = torch.randn(shape, generator=generator)
-        features[~mask] = torch.nan
-    return UnitData((features, torch.randn((units, records), generator=generator)), mask)
+    mask = torch.arange(records) < torch.randint(1, records + 1, (units, 1), generator=generator)
+    record = []
+    for entry in program.inputs[len(program.parameters) + len(program.constants) :]:
+        shape = (units, records, *entry.shape)
+        if entry.dtype == "int64":
+            record.append(torch.randint(9, shape, generator=generator))
+        else:
+            record.append(torch.randn(shape, generator=generator))
+            record[-1][~mask] = torch.nan
+    for draw in program.draws:
+        law = {"normal": torch.randn, "uniform": torch.rand}[draw.op]
+        record.append(law((units, records, *draw.shape), generator=generator))
+    return UnitData(tuple(record), mask)
 
 
 PERCEPTRON = small_program(
@@ -138,10 +144,58 @@ TIED = small_program(
 )
 """One table at the entrance and at the exit."""
 
+DROPOUT = small_program(
+    {"a": (16, 6), "b": (16,), "c": (1, 16)},
+    ((6,), "float32"),
+    [
+        ("x", "linear", ["features", "a", "b"], {}),
+        ("u", "uniform", [], {"shape": (16,)}),
+        ("g", "normal", [], {"shape": (16,)}),
+        ("noised", "add", ["x", "g"], {}),
+        ("v", "uniform", [], {"shape": (16,)}),
+        ("kept", "lt", ["u", "v"], {}),
+        ("mask", "to", ["kept"], {"dtype": "float32"}),
+        ("y", "mul", ["noised", "mask"], {}),
+        ("z", "linear", ["y", "c"], {}),
+        ("s", "sum", ["z"], SUM),
+        ("loss", "mse_loss", ["s", "target"], {"reduction": "mean"}),
+    ],
+)
+"""Two linear layers; what is between them is noised, and half of it dropped."""
+
+
+def _behind_the_body() -> Program:
+    whole = small_program(
+        {"a": (8, 4), "b": (8,), "c": (1, 8)},
+        ((20,), "float32"),
+        [
+            ("i", "linear", ["features", "one"], {}),
+            ("x", "tanh", ["i"], {}),
+            ("j", "linear", ["features", "two"], {}),
+            ("skip", "sigmoid", ["j"], {}),
+            ("y", "linear", ["x", "a", "b"], {}),
+            ("z", "mul", ["y", "skip"], {}),
+            ("h", "linear", ["z", "c"], {}),
+            ("s", "sum", ["h"], SUM),
+            ("loss", "mse_loss", ["s", "target"], {"reduction": "mean"}),
+        ],
+        {"one": (4, 20), "two": (8, 20)},
+    )
+    costs = node_costs(whole)
+    cut = find_cut(whole, costs)
+    assert cut is not None
+    return split_at(whole, cut, costs)[1]
+
+
+BEHIND_A_BODY = _behind_the_body()
+"""What is left of a program behind its frozen prefix: three values of a record in place of features and target."""
+
 PROGRAMS = {
     "perceptron": PERCEPTRON,
     "positions": POSITIONS,
     "images": IMAGES,
     "look-ups": LOOK_UPS,
     "tied": TIED,
+    "dropout": DROPOUT,
+    "behind a body": BEHIND_A_BODY,
 }

@@ -1,6 +1,7 @@
 """Every optimiser and schedule, step by step against independent references, whatever the size of the chunks."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from policies.training_choices import Adam, AdamW, Optimizer, Schedule, Sgd
 from tests.clipped_sums import trained_loss
 
 Vector = NDArray[np.float64]
+Losses = Callable[[int], TrainedLoss]
 START = np.array([0.1, -0.2, 0.3, 0.4])  # bias, then weight: by name
+_MODEL = torch.from_numpy(START).float()
 NOMINAL = 9
 OPTIMIZERS = (
     Sgd(momentum=0.0),
@@ -126,21 +129,23 @@ def reference(data: UnitData, training: Training, round_number: int) -> Vector:
     return model - START
 
 
-_MODEL = torch.from_numpy(START).float()
+@pytest.fixture(scope="module")
+def losses(logistic: TrainedLoss) -> Losses:
+    """One for each size of chunk: a loss keeps what it has recorded."""
+    return cache(lambda chunk: trained_loss(logistic.program, {}))
 
 
-def in_chunks(loss: TrainedLoss, chunk: int, units: UnitData, training: Training, round_number: int) -> Tensor:
+def in_chunks(losses: Losses, chunk: int, units: UnitData, training: Training, round_number: int) -> Tensor:
     """The change of a round, computed for `chunk` units at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data_module, "_CHUNK_BYTES", chunk * units.unit_bytes)
-        fresh = trained_loss(loss.program, {})  # what it has recorded it keeps
-        return local_training(fresh, _MODEL, units, training, NOMINAL, round_number)
+        return local_training(losses(chunk), _MODEL, units, training, NOMINAL, round_number)
 
 
 @given(training=trainings(), chunk=st.sampled_from([5, 1000]), data=st.data())
 @limits(max_examples=30, deadline=None)
 def test_every_step_agrees_with_the_reference(
-    logistic: TrainedLoss,
+    losses: Losses,
     draw_units: Callable[..., UnitData],
     training: Training,
     chunk: int,
@@ -148,16 +153,16 @@ def test_every_step_agrees_with_the_reference(
 ) -> None:
     units = draw_units(9)
     round_number = data.draw(st.integers(1, training.rounds))
-    change = in_chunks(logistic, chunk, units, training, round_number)
+    change = in_chunks(losses, chunk, units, training, round_number)
     np.testing.assert_allclose(change.numpy(), reference(units, training, round_number), atol=5e-5)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)
 def test_any_size_of_the_chunks_gives_the_same_steps(
-    logistic: TrainedLoss, draw_units: Callable[..., UnitData], optimizer: Optimizer
+    losses: Losses, draw_units: Callable[..., UnitData], optimizer: Optimizer
 ) -> None:
     data = draw_units(23)
-    whole, *others = (in_chunks(logistic, chunk, data, training(optimizer), 1) for chunk in (1000, 3, 10))
+    whole, *others = (in_chunks(losses, chunk, data, training(optimizer), 1) for chunk in (1000, 3, 10))
     for other in others:
         torch.testing.assert_close(other, whole, rtol=1e-4, atol=1e-6)
 

@@ -57,7 +57,7 @@ def load(trainer: TrainerProcess, snapshot: int, folder: Path) -> None:
 
 
 def update(trainer: TrainerProcess) -> np.ndarray:
-    return collected(trainer.round((MODEL.data,), trains=True, evaluates=False, seconds=60))
+    return collected(trainer.round((MODEL.data,), number=1, trains=True, evaluates=False, seconds=60))
 
 
 def cache_of(trainer: TrainerProcess) -> bytes:

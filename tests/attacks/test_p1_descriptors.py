@@ -20,7 +20,8 @@ from datasites.training.data import padded_chunks, sample
 from datasites.training.randomness import SecretStream
 from datasites.training.unit_file import open_units
 from policies.errors import InvalidInputError, NotAuthenticError
-from tests.fuzz.seeds import DECODED_ROWS, PARAMETERS, TRAINER
+from tests.fuzz.seeds import PARAMETERS, TRAINER
+from tests.fuzz.table_seeds import DECODED_ROWS
 from tests.unit_arrays import UnitArrays, opened, write_units
 
 MEMORY = 4 * 2**30

@@ -50,7 +50,7 @@ def test_what_a_program_draws_is_no_part_of_the_noise_or_the_sampling(monkeypatc
     monkeypatch.setattr(SecretStream, "uniforms", recorded_uniforms)
     monkeypatch.setattr(SecretStream, "normals", recorded_normals)
     monkeypatch.setattr(drawn.DrawingUnits, "chunk", recorded_chunk)
-    local_training(prepared(DRAWING), torch.zeros(3), people(64), training(local_steps=3), 64)
+    local_training(prepared(DRAWING), torch.zeros(3), people(64), training(local_steps=3), 64, 1)
     handed = torch.cat([values.flatten() for values in seen]).numpy()
     hidden = np.unique(np.concatenate(secret).astype(np.float32))
     assert len(handed) > 64 * 1000
@@ -78,7 +78,7 @@ def test_metrics_that_draw_are_refused_wherever_they_come_in(op: str) -> None:
     with pytest.raises(InvalidInputError, match="draws random numbers"):
         check_program(parse_program(text.encode()), kind="metrics")
     with pytest.raises(InvalidInputError, match="draws random numbers"):
-        prepare_study(study(SQUARE).model_copy(update={"metrics": text}), weights(), 2**26)
+        prepare_study(study(SQUARE).model_copy(update={"metrics": text}), weights(), 2**26, 0)
 
 
 @pytest.mark.parametrize(

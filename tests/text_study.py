@@ -62,15 +62,19 @@ def program(nodes: list[tuple[str, list[int], dict[str, Any]]], output: str) -> 
     return canonical_bytes(document).decode()
 
 
+LOSS = program([("mse_loss", [8, 2], {"reduction": "mean"})], "loss")
+METRICS = program(
+    [("full", [], {"shape": [], "value": 0.1, "dtype": "float32"}), ("mul", [6, 9], {})],
+    "pain",
+)
+"""How often «pain» stands in a text, a tenth for each time."""
+
+
 def study() -> Prepare:
-    """Its metric is how often «pain» stands in a text, a tenth for each time, with next to no noise."""
-    tenth = [
-        ("full", [], {"shape": [], "value": 0.1, "dtype": "float32"}),
-        ("mul", [6, 9], {}),
-    ]
+    """With next to no noise."""
     return Prepare(
-        loss=program([("mse_loss", [8, 2], {"reduction": "mean"})], "loss"),
-        metrics=program(tenth, "pain"),
+        loss=LOSS,
+        metrics=METRICS,
         training=Training(
             strategy="fedavg",
             rounds=2,

@@ -132,16 +132,16 @@ def weights_of_another_shape() -> bytes:
 
 
 HOSTILE = (
-    (on_letters, bomb),
-    (on_letters, endless_words),
-    (with_parameters, header_of_many),
-    (with_parameters, weights_of_another_shape),
+    (on_letters, bomb, "not strict JSON"),
+    (on_letters, endless_words, "vocab"),
+    (with_parameters, header_of_many, "not valid safetensors"),
+    (with_parameters, weights_of_another_shape, "must be float32 of shape"),
 )
 
 
-@pytest.mark.parametrize(("submit", "file"), HOSTILE, ids=[file.__name__ for _, file in HOSTILE])
+@pytest.mark.parametrize(("submit", "file", "reason"), HOSTILE, ids=[file.__name__ for _, file, _ in HOSTILE])
 def test_a_hostile_file_ends_its_own_study_with_one_sentence_and_nothing_else(
-    ward: Ward, submit: Any, file: Any
+    ward: Ward, submit: Any, file: Any, reason: str
 ) -> None:
     scene, running = ward.scene, ward.trainer(ward.honest)
     request = submit(scene, digest("study", file.__name__.encode())[:32], file())
@@ -149,6 +149,7 @@ def test_a_hostile_file_ends_its_own_study_with_one_sentence_and_nothing_else(
     assert ward.worker.work()
     refused = scene.request(request.digest)
     assert refused.status is Status.REFUSED
+    assert reason in refused.detail
     assert refused.detail.endswith(".")
     assert "\n" not in refused.detail
     assert 20 < len(refused.detail) < 400

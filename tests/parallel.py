@@ -9,6 +9,7 @@ _TOGETHER = {
     "live": (
         "confidentiality",
         "decisions",
+        "early_stopping",
         "notebook",
         "outages",
         "processes",

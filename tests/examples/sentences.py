@@ -18,10 +18,10 @@ from transformers import AutoModel
 from researcher import TextTokens, TrainingPlan
 
 PACKAGES = ("pandas", "torch")
-_PARTS = {"pandas": "core", "torch": "nn"}
+_PARTS = {"pandas": "core/indexes", "torch": "nn"}
 SITES = ("anna-hospital", "bern-hospital", "cork-hospital")
 NAME = "whose-docs"
-LENGTH = 32
+LENGTH = 16
 _MAXIMUM_BYTES = 200
 _UNITS_A_SITE = 120
 _KEPT = 150

@@ -17,13 +17,14 @@ PATIENCE = Deadlines(setup_seconds=120, round_seconds=120)
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveFederation]:
+    """A federation of its own: the sites of the others have one data set each."""
     federation = open_federation(tmp_path_factory.mktemp("examples"))
     yield federation
     federation.close()
 
 
-def fine_tune(live: LiveFederation, name: str, plan: TrainingPlan, *, rounds: int, learning_rate: float) -> Result:
-    """Register `name` at each site, submit, let every owner approve, and run."""
+def fine_tune(live: LiveFederation, name: str, plan: TrainingPlan, *, local_steps: int) -> Result:
+    """Register `name` at each site, submit, let every owner approve, and run two rounds."""
 
     def register(site: LiveSite) -> None:
         folder = live.folder / site.name
@@ -34,10 +35,8 @@ def fine_tune(live: LiveFederation, name: str, plan: TrainingPlan, *, rounds: in
     asked = ask(
         title=name,
         privacy=Privacy(epsilon=3.0, delta=1e-6),
-        rounds=rounds,
-        evaluate=(0, rounds),
-        local_steps=12 // rounds,
-        learning_rate=learning_rate,
+        local_steps=local_steps,
+        learning_rate=2.0,
         deadlines=PATIENCE,
     )
     study = live.ada.submit(plan, data_sets, asked)
@@ -49,10 +48,10 @@ def fine_tune(live: LiveFederation, name: str, plan: TrainingPlan, *, rounds: in
 def test_a_reader_of_old_digits_learns_new_ones(live: LiveFederation) -> None:
     images, labels = digits.write_tables(live.folder)
     plan = digits.FineTuneReader(digits.pretrained_body())
-    result = fine_tune(live, digits.NAME, plan, rounds=4, learning_rate=2.0)
+    result = fine_tune(live, digits.NAME, plan, local_steps=6)
     with torch.no_grad():
         accuracy = float((result.model(images).argmax(1) == labels).float().mean())
-    assert accuracy > 0.85  # 0.94 ± 0.02; a fifth by guessing, and 0.84 at best from a body that learned nothing
+    assert accuracy > 0.85  # 0.91 ± 0.013 over the noise; a fifth by guessing, 0.72 from a body that learned nothing
     before = plan.model().state_dict()
     changed = {key for key, value in result.model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"head.weight", "head.bias"}
@@ -60,7 +59,7 @@ def test_a_reader_of_old_digits_learns_new_ones(live: LiveFederation) -> None:
 
 def test_a_sentence_transformer_learns_whose_texts_they_are(live: LiveFederation) -> None:
     kept = sentences.write_tables(live.folder)
-    result = fine_tune(live, sentences.NAME, sentences.SortDocs(), rounds=3, learning_rate=2.0)
+    result = fine_tune(live, sentences.NAME, sentences.SortDocs(), local_steps=4)
     tokenizer = Tokenizer.from_file(str(sentences.minilm() / "tokenizer.json"))
     tokenizer.enable_truncation(sentences.LENGTH)
     tokenizer.enable_padding(length=sentences.LENGTH)
@@ -68,4 +67,4 @@ def test_a_sentence_transformer_learns_whose_texts_they_are(live: LiveFederation
     with torch.no_grad():
         told = result.model(tokens).argmax(1)
     accuracy = float((told == torch.tensor([number for _, number in kept])).float().mean())
-    assert accuracy > 0.75  # 0.9 ± 0.03; half by guessing
+    assert accuracy > 0.75  # 0.89 ± 0.018 over the noise; half by guessing

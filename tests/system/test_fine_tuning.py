@@ -10,9 +10,9 @@ from researcher import Deadlines, Privacy, Result, TrainingPlan
 from tests.demo.commands import datasite
 from tests.examples import digits, sentences
 from tests.system.federation import LiveFederation, LiveSite, ask, open_federation, wait_for_status
-from tests.system.waiting import SECONDS
 
-PATIENCE = Deadlines(setup_seconds=120, round_seconds=120)
+PATIENCE_SECONDS = 180
+"""A site checks and a trainer loads 90 MB of a transformer, three of each at once."""
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,12 @@ def fine_tune(live: LiveFederation, name: str, plan: TrainingPlan, *, local_step
         privacy=Privacy(epsilon=3.0, delta=1e-6),
         local_steps=local_steps,
         learning_rate=2.0,
-        deadlines=PATIENCE,
+        deadlines=Deadlines(setup_seconds=PATIENCE_SECONDS, round_seconds=PATIENCE_SECONDS),
     )
     study = live.ada.submit(plan, data_sets, asked)
-    wait_for_status(study, live.sites, "pending")
+    wait_for_status(study, live.sites, "pending", seconds=PATIENCE_SECONDS)
     live.at_each_site(lambda site: site.approve(study))
-    return study.wait(SECONDS).run()
+    return study.wait(PATIENCE_SECONDS).run()
 
 
 def test_a_reader_of_old_digits_learns_new_ones(live: LiveFederation) -> None:

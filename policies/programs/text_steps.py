@@ -7,6 +7,8 @@ from pydantic import Field, StringConstraints, model_validator
 from policies.statements.schema import StrictModel
 
 _MOST_STEPS = 8
+_NORMAL_FORMS = frozenset({"NFC", "NFD", "NFKC", "NFKD"})
+_SPELLERS = frozenset({"ByteLevel", "Metaspace"})
 
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 SpecialId = Annotated[int, Field(ge=0, lt=300_000)]
@@ -40,10 +42,15 @@ SingleNormalizer = Annotated[BertNormalizer | PlainNormalizer | Strip, Field(dis
 
 
 class NormalizerSequence(StrictModel):
-    """One after the other."""
+    """One after the other, each kind once, and one normal form: each may make a text longer, again and again."""
 
     type: Literal["Sequence"]
     normalizers: Annotated[tuple[SingleNormalizer, ...], Field(max_length=_MOST_STEPS)]
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _require_once([it.type for it in self.normalizers], _NORMAL_FORMS)
+        return self
 
 
 Normalizer = Annotated[BertNormalizer | PlainNormalizer | Strip | NormalizerSequence, Field(discriminator="type")]
@@ -77,10 +84,15 @@ SinglePreTokenizer = Annotated[PlainPreTokenizer | ByteLevelPreTokenizer | Metas
 
 
 class PreTokenizerSequence(StrictModel):
-    """One after the other."""
+    """One after the other, each kind once, and one that spells anew: each time, ByteLevel doubles a text."""
 
     type: Literal["Sequence"]
     pretokenizers: Annotated[tuple[SinglePreTokenizer, ...], Field(min_length=1, max_length=_MOST_STEPS)]
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _require_once([it.type for it in self.pretokenizers], _SPELLERS)
+        return self
 
 
 PreTokenizer = Annotated[
@@ -200,3 +212,10 @@ class TemplateProcessing(StrictModel):
 PostProcessor = Annotated[
     BertProcessing | RobertaProcessing | ByteLevelProcessing | TemplateProcessing, Field(discriminator="type")
 ]
+
+
+def _require_once(kinds: list[str], alternatives: frozenset[str]) -> None:
+    if len(set(kinds)) < len(kinds):
+        raise ValueError("each kind of step may stand in a sequence once")
+    if len(alternatives.intersection(kinds)) > 1:
+        raise ValueError(f"a sequence may hold one of {', '.join(sorted(alternatives))}")

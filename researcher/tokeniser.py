@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from policies.errors import InvalidInputError
-from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, Tokens, parse_tokeniser, tokens_of
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, Tokens, parse_tokeniser, text_start, tokens_of
 from policies.statements.canonical import parse_json
 
 _NOT_TAKEN = ("version", "truncation", "padding", "decoder")
@@ -20,11 +20,18 @@ class TextTokens:
 
     `source` is a `tokenizer.json`, its content, or a `tokenizers.Tokenizer`. Texts are cut off behind `length` tokens,
     and shorter ones filled up with the token `padding` (as it is spelled; without one, the tokeniser's own).
+
+    Of a text, sites read the first 32 × `length` bytes of its UTF-8 and no more: `start` gives that part. Whoever
+    tokenises texts for the same model elsewhere must cut them by it first, or long ones give other tokens there.
     """
 
     source: Path | bytes | Tokenizer
     length: int
     padding: str | None = None
+
+    def start(self, text: str) -> str:
+        """The part of a text that sites read."""
+        return text_start(text.encode(), self.length)
 
 
 def load_tokeniser(wanted: TextTokens) -> tuple[bytes, Tokens]:

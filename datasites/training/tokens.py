@@ -10,10 +10,11 @@ from torch import Tensor
 
 from datasites.training.data import UnitData, Units
 from policies.errors import InvalidInputError
-from policies.programs.tokeniser import Tokeniser, Tokens, parse_tokeniser, tokens_of
+from policies.programs.tokeniser import BYTES_A_TOKEN, Tokeniser, Tokens, parse_tokeniser, text_start, tokens_of
 from policies.record_form import TensorForm
 
 _LETTERS_A_TOKEN = 4
+_SCRIPTS = ("a", "Aa. ", "é ", "я", "北", "\ufdfa", "\u0301", "\U0001f600")
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread: so many texts at a time would start as many as it likes
 
@@ -22,7 +23,7 @@ class TextReader:
     """Makes `length` tokens of each text, whatever it says, and of each text on its own."""
 
     def __init__(self, tokeniser: Tokeniser) -> None:
-        """Load the tokeniser and try it on a text, so that nothing is left that it loads later.
+        """Load the tokeniser and try it on texts of many scripts, so that nothing is left that it loads later.
 
         Raises:
             InvalidInputError: the library does not take it.
@@ -30,21 +31,23 @@ class TextReader:
         self._length = tokeniser.length
         try:
             self._tokenizer = Tokenizer.from_buffer(tokeniser.library_file())
-            self.read([_dummy(100)])
+            for script in _SCRIPTS:
+                self.read([_of_length(script.encode(), BYTES_A_TOKEN * self._length)])
         except Exception as error:  # the library raises nothing narrower
             raise InvalidInputError(
                 "The tokeniser does not fit together; load it with the tokenizers library, and submit it again."
             ) from error
 
     def read(self, texts: list[bytes]) -> NDArray[np.int64]:
-        """(texts, length): the tokens of texts in UTF-8."""
-        decoded = [text.decode(errors="replace") for text in texts]
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(decoded)]
+        """(texts, length): the tokens of texts in UTF-8, of each the part that `text_start` gives."""
+        starts = [text_start(text, self._length) for text in texts]
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(starts)]
         return np.array(rows, np.int64).reshape(len(texts), self._length)
 
     def dummy(self, maximum_bytes: int) -> bytes:
         """A text to read where there is none, so that the time hardly tells how many there are."""
-        return _dummy(min(maximum_bytes, _LETTERS_A_TOKEN * self._length))
+        english = b"the quick brown fox jumps over the lazy dog "
+        return _of_length(english, min(maximum_bytes, _LETTERS_A_TOKEN * self._length))
 
 
 def open_reader(file: bytes, tokens: Tokens, features: TensorForm) -> TextReader:
@@ -86,5 +89,5 @@ class TokenUnits:
         return UnitData((tokens, found.target), found.mask)
 
 
-def _dummy(size: int) -> bytes:
-    return (b"the quick brown fox jumps over the lazy dog " * (size // 44 + 1))[:size]
+def _of_length(part: bytes, size: int) -> bytes:
+    return (part * (size // len(part) + 1))[:size]

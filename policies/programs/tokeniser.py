@@ -22,6 +22,9 @@ MAXIMUM_TOKENS = 4096
 TOKENISER_DOMAIN = "tokeniser"
 """The domain of a tokeniser's digest, for whoever digests it while it comes in."""
 
+BYTES_A_TOKEN = 32
+"""Of a text, a site reads the first BYTES_A_TOKEN × length bytes: no text takes longer than these."""
+
 _LONGEST_WORD = 100
 
 TokenId = Annotated[int, Field(ge=0, lt=MAXIMUM_VOCABULARY)]
@@ -150,6 +153,14 @@ class Tokeniser(StrictModel):
                 "decoder": None,
             }
         )
+
+
+def text_start(text: bytes, length: int) -> str:
+    """The part of a text in UTF-8 that is read to make `length` tokens of it: whole characters, within the budget."""
+    end = BYTES_A_TOKEN * length
+    while 0 < end < len(text) and text[end] & 0xC0 == 0x80:  # a byte that continues a character
+        end -= 1
+    return text[:end].decode(errors="replace")
 
 
 def tokens_of(tokeniser: Tokeniser, file: bytes) -> Tokens:

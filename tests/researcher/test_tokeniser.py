@@ -45,6 +45,17 @@ def test_a_sentence_transformers_tokens_are_those_of_transformers(mini_lm: Path,
     assert np.array_equal(found, np.array(expected["input_ids"]))
 
 
+def test_a_text_beyond_the_budget_has_the_same_tokens_where_it_is_cut_by_the_same_rule(
+    mini_lm: Path, reader: TextReader
+) -> None:
+    wanted = TextTokens(mini_lm / "tokenizer.json", length=128)
+    long = " " * (32 * 128 - 5) + "北京 hospital"
+    assert wanted.start(long) == " " * (32 * 128 - 5) + "北"
+    assert wanted.start("naïve") == "naïve"
+    expected = AutoTokenizer.from_pretrained(str(mini_lm))([wanted.start(long)], padding="max_length", max_length=128)
+    assert np.array_equal(reader.read([long.encode()]), np.array(expected["input_ids"]))
+
+
 def test_path_content_and_tokenizer_give_the_same_file(mini_lm: Path) -> None:
     path = mini_lm / "tokenizer.json"
     sources = (path, path.read_bytes(), Tokenizer.from_file(str(path)))

@@ -26,17 +26,23 @@ class TextReader:
         """Load the tokeniser and try it on texts of many scripts, so that nothing is left that it loads later.
 
         Raises:
-            InvalidInputError: the library does not take it.
+            InvalidInputError: the library does not take it, or gives its tokens other numbers than the file says.
         """
         self._length = tokeniser.length
         try:
             self._tokenizer = Tokenizer.from_buffer(tokeniser.library_file())
+            numbers = self._tokenizer.get_vocab(with_added_tokens=True)
             for script in _SCRIPTS:
                 self.read([_of_length(script.encode(), BYTES_A_TOKEN * self._length)])
         except Exception as error:  # the library raises nothing narrower
             raise InvalidInputError(
                 "The tokeniser does not fit together; load it with the tokenizers library, and submit it again."
             ) from error
+        if numbers != tokeniser.numbers or 1 + max(numbers.values()) != tokeniser.vocabulary:
+            raise InvalidInputError(
+                "The tokenizers library gives the tokeniser's tokens other numbers than its file says; give each, also "
+                "those that are added, the number that the library gives it, and submit it again."
+            )
 
     def read(self, texts: list[bytes]) -> NDArray[np.int64]:
         """(texts, length): the tokens of texts in UTF-8, of each the part that `text_start` gives."""

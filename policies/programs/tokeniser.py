@@ -112,6 +112,8 @@ class Tokeniser(StrictModel):
         unknown = self.model.unk_token
         if unknown is not None and unknown not in self.model.vocab:
             raise ValueError("unk_token is not in the vocabulary, so that an unknown word would be an error")
+        if len(set(self.model.vocab.values())) != len(self.model.vocab):
+            raise ValueError("two words of the vocabulary have the same number; give each its own")
         if len({token.content for token in self.added_tokens}) != len(self.added_tokens):
             raise ValueError("two added tokens are the same text; give each once")
         if any(self.model.vocab.get(token.content, token.id) != token.id for token in self.added_tokens):
@@ -121,10 +123,15 @@ class Tokeniser(StrictModel):
         return self
 
     @property
+    def numbers(self) -> dict[str, int]:
+        """The number of each token that the file spells, added ones included."""
+        return {**self.model.vocab, **{token.content: token.id for token in self.added_tokens}}
+
+    @property
     def vocabulary(self) -> int:
         """One more than the largest number of a token."""
         added = () if self.post_processor is None else self.post_processor.ids
-        return 1 + max(self.padding, *added, *self.model.vocab.values(), *(it.id for it in self.added_tokens))
+        return 1 + max(self.padding, *added, *self.numbers.values())
 
     def encoded(self) -> bytes:
         """The file as it travels: JSON, whose digest stands in the terms."""

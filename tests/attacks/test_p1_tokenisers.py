@@ -151,6 +151,39 @@ def test_a_vocabulary_without_end_is_refused() -> None:
         parse_tokeniser(b" " * (MAXIMUM_TOKENISER_BYTES + 1))
 
 
+def test_words_that_share_a_number_are_refused() -> None:
+    refused(word_pieces(model={"vocab": {"?": 0, **{f"w{number}": 0 for number in range(1000)}}}), "same number")
+
+
+def added(text: str, number: int) -> Document:
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    return {"id": number, "content": text, **plain}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"added_tokens": [added("new", 1)]},  # the library makes it 3
+        {"added_tokens": [added("new", 9)]},
+        {"added_tokens": [added("new", 3), added("other", 3)]},
+        {"padding": 3},
+        {"post_processor": {"type": "BertProcessing", "sep": ["?", 0], "cls": ["?", 3]}},
+    ],
+)
+def test_tokens_that_the_library_numbers_otherwise_are_refused(changes: Document) -> None:
+    file = json.dumps(word_pieces(**changes)).encode()
+    tokens = tokens_of(parse_tokeniser(file), file)
+    with pytest.raises(InvalidInputError, match="other numbers"):
+        open_reader(file, tokens, tokens.form)
+
+
+def test_an_added_token_with_the_librarys_number_is_taken() -> None:
+    file = json.dumps(word_pieces(added_tokens=[added("new", 3)])).encode()
+    tokens = tokens_of(parse_tokeniser(file), file)
+    assert tokens.vocabulary == 4
+    assert open_reader(file, tokens, tokens.form).read([b"a new"]).tolist() == [[1, 3, 0, 0, 0, 0, 0, 0]]
+
+
 def test_words_too_long_to_be_searched_through_are_refused() -> None:
     refused(word_pieces(model={"max_input_chars_per_word": 101}), "max_input_chars")
 

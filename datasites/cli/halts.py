@@ -44,10 +44,13 @@ def revoke(
             done = use_case.revoke(connection, site, number, reason, key)
         wake(site.home)
         if as_json:
-            print_json({"number": done.number, "went_out": [asdict(it) for it in done.went_out]})
+            went_out = [asdict(it) for it in done.went_out]
+            print_json({"number": done.number, "with_it": list(done.with_it), "went_out": went_out})
             return
         before = "what follows had gone out before" if done.went_out else "nothing had gone out of it"
         say(f"The approval of request {done.number}, «{done.title}», is revoked; {before}.")
+        if done.with_it:
+            say(f"With it ended what house rules approved on it: {', '.join(f'request {it}' for it in done.with_it)}.")
         print_went_out(done.went_out)
 
 

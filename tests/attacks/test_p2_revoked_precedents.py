@@ -43,7 +43,7 @@ def test_an_answer_that_waits_for_witnesses_stays(scene: Scene) -> None:
     revoke(scene, first)
     scene.witness()
     assert not scene.updates()
-    with pytest.raises(RefusedError, match="Its approval was revoked"):
+    with pytest.raises(RefusedError, match="The approval it rests on was revoked"):
         scene.ask(second, 2)
     assert scene.audit().broken == []
 
@@ -51,7 +51,7 @@ def test_an_answer_that_waits_for_witnesses_stays(scene: Scene) -> None:
 def test_a_result_that_is_computed_meanwhile_is_not_kept(scene: Scene) -> None:
     first, _, assignment = charged(scene)
     revoke(scene, first)
-    with pytest.raises(ConflictError, match="approval revoked"):
+    with pytest.raises(ConflictError, match="mask key is spent"):
         answer(scene, assignment)
     assert not scene.updates()
     assert scene.audit().broken == []

@@ -6,6 +6,7 @@ import pytest
 
 from datasites.requests.records import Status
 from datasites.site import open_site
+from tests.attacks.ruled_site import SMALL, asked, automatic
 from tests.datasites.cli.test_commands import Owner, failure
 from tests.one_site import Scene, new_scene
 
@@ -35,6 +36,14 @@ def test_a_revocation_says_what_had_gone_out_and_so_does_show(owner: Owner) -> N
     assert "the answer to round 1, to ada." in printed
     assert failure(owner.decides("revoke", "1", "--reason", "Again.", "--json"))["exit_code"] == 5
     assert failure(owner.decides("revoke", "9", "--reason", "None.", "--json"))["exit_code"] == 2
+
+
+def test_a_revocation_names_what_ended_with_it(owner: Owner) -> None:
+    automatic(owner.scene)
+    owner.scene.approved(**SMALL)
+    asked(owner.scene)
+    done = owner.decides("revoke", "1", "--reason", "Consent was withdrawn.")
+    assert "With it ended what house rules approved on it: request 2." in done.stdout
 
 
 def test_a_stop_is_said_until_it_is_resumed(owner: Owner) -> None:

@@ -8,16 +8,20 @@ from policies.statements.schema import StrictModel
 
 
 class Estimate(StrictModel):
-    """A noised figure, and the standard deviation that the sites' noise gives it; 0 where no noise was added.
+    """A noised figure, and the standard deviation that the sites' noise gives it.
+
+    It is 0 where no noise was added, and None where it was not kept, as in old state files.
 
     How far it would lie from the figure of all such people, had there been no noise, depends on how many were measured
     and comes on top.
     """
 
     value: float
-    noise: Annotated[float, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0)] | None
 
     def __str__(self) -> str:
+        if self.noise is None:
+            return f"{self.value:.3f} ± ?"
         return f"{self.value:.3f} ± {self.noise:.3f}" if self.noise else f"{self.value:.3f}"
 
     __repr__ = __str__

@@ -40,11 +40,12 @@ class RoundRecord:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """Back from the state file."""
-        metrics, curves = entry["metrics"], entry["curves"]
+        """Back from the state file; in an old one metrics are plain numbers, and nothing is said of curves."""
+        metrics = entry["metrics"]
+        curves = entry.get("curves", None if metrics is None else {})
         return cls(
             entry["round"],
-            None if metrics is None else {name: Estimate.model_validate(it) for name, it in metrics.items()},
+            None if metrics is None else {name: _estimate(it) for name, it in metrics.items()},
             None
             if curves is None
             else {name: ScoreCurve.model_validate(it, strict=False) for name, it in curves.items()},
@@ -56,6 +57,10 @@ class RoundRecord:
 def read_history(text: str) -> tuple[RoundRecord, ...]:
     """The rounds that the state file's text holds."""
     return tuple(RoundRecord.from_json(entry) for entry in json.loads(text))
+
+
+def _estimate(stored: Any) -> Estimate:
+    return Estimate(value=stored, noise=None) if isinstance(stored, float) else Estimate.model_validate(stored)
 
 
 def _as_json(measured: Mapping[str, Estimate] | Mapping[str, ScoreCurve] | None) -> dict[str, Any] | None:

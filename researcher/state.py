@@ -24,8 +24,10 @@ CREATE TABLE IF NOT EXISTS sites (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, terms TEXT NOT NULL, loss_program TEXT NOT NULL, metrics_program TEXT NOT NULL,
-    source TEXT NOT NULL, early_stopping TEXT, run TEXT, roster TEXT,
-    round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
+    source TEXT NOT NULL, run TEXT, roster TEXT, round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE TABLE IF NOT EXISTS stopping_rules (
+    study TEXT PRIMARY KEY REFERENCES studies, stopping_rule TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS statuses (
     study TEXT NOT NULL REFERENCES studies, site TEXT NOT NULL REFERENCES sites,
@@ -144,19 +146,27 @@ class State:
         connection.execute("UPDATE sites SET incoming = ? WHERE party = ?", (number, site))
 
     def study(self, study: str) -> sqlite3.Row:
-        """The row of a study.
+        """The row of a study, and its rule for early stopping as `stopping_rule`, None if it has none.
 
         Raises:
             InvalidInputError: there is none of this name.
         """
         with self.transaction() as connection:
-            row: sqlite3.Row | None = connection.execute("SELECT * FROM studies WHERE study = ?", (study,)).fetchone()
+            row: sqlite3.Row | None = connection.execute(
+                "SELECT * FROM studies LEFT JOIN stopping_rules USING (study) WHERE study = ?", (study,)
+            ).fetchone()
         if row is None:
             raise InvalidInputError(f"This researcher's folder has no study {study}; submit it first.")
         return row
 
     def add_study(
-        self, study: str, columns: Mapping[str, str | None], parameters: bytes, model: bytes, tokeniser: bytes | None
+        self,
+        study: str,
+        columns: Mapping[str, str],
+        parameters: bytes,
+        model: bytes,
+        tokeniser: bytes | None,
+        stopping_rule: str | None,
     ) -> None:
         """Keep a new study: the files that it brings and its global model, and the row once they are on disk."""
         write_private_file(self._parameters_file(study), parameters)
@@ -169,6 +179,8 @@ class State:
                 f"INSERT INTO studies ({names}) VALUES (?{', ?' * len(columns)})",  # noqa: S608 – our names
                 (study, *columns.values()),
             )
+            if stopping_rule is not None:
+                connection.execute("INSERT INTO stopping_rules VALUES (?, ?)", (study, stopping_rule))
 
     def parameters(self, study: str) -> bytes:
         """The parameter file that the study was submitted with."""

@@ -183,7 +183,7 @@ class Study:
     def stopped_early(self) -> str | None:
         """Why no more rounds follow, if the study stopped early; it follows from the history, so a restart knows it."""
         row = self._row()
-        rule = stored_rule(row["early_stopping"])
+        rule = stored_rule(row["stopping_rule"])
         return None if rule is None else stopped_early(rule, self.terms, read_history(row["history"]))
 
     def result(self) -> Result:

@@ -161,9 +161,9 @@ def keep_study(
             "loss_program": exported.loss.canonical().decode(),
             "metrics_program": exported.metrics.canonical().decode(),
             "source": exported.source,
-            "early_stopping": None if early_stopping is None else early_stopping.canonical().decode(),
         },
         exported.parameters,
         model,
         tokeniser,
+        None if early_stopping is None else early_stopping.canonical().decode(),
     )

@@ -51,7 +51,7 @@ class Desk:
         self.letters = Letters(ada, state, self.post)
         terms = make_terms(STUDY, ada.party, [site.party for site in self.sites], 2_000_000_000, {})
         columns = {"loss_program": "", "metrics_program": "", "source": ""}
-        state.add_study(STUDY, {"terms": terms.canonical().decode(), **columns}, b"", b"", None)
+        state.add_study(STUDY, {"terms": terms.canonical().decode(), **columns}, b"", b"", None, None)
         self.study = Study(terms, LogisticRegression(), self.letters)
 
     def question(self, site: int = 0, number: int = 1, text: str = "Why?", **changes: object) -> Question:

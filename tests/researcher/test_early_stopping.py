@@ -201,7 +201,7 @@ def test_the_study_stops_is_closed_at_every_site_and_says_so(scene: Scene) -> No
 
 def test_a_study_without_a_rule_runs_to_its_end(scene: Scene) -> None:
     with State(scene.folder / "state.sqlite").transaction() as connection:
-        connection.execute("UPDATE studies SET early_stopping = NULL")
+        connection.execute("DELETE FROM stopping_rules")
     study = scene.study()
     assert [it.round for it in study.rounds()] == [1, 2, 3, 4, 5, 6]
     assert (scene.closes(), study.stopped_early) == ([], None)

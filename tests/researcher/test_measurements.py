@@ -19,6 +19,7 @@ from datasites.training.evaluation import local_evaluation
 from datasites.training.prepared import prepare_program
 from policies.budget.costs import request_cost, round_mechanisms
 from policies.terms import Terms
+from researcher.estimates import Estimate
 from researcher.export import ExportedPlan, export
 from researcher.measurements import measured_curves, measured_metrics
 from researcher.plan import TrainingPlan
@@ -156,6 +157,16 @@ def test_a_record_comes_back_from_the_state_file() -> None:
     assert read_history(json.dumps([record.as_json()])) == (record,)
     bare = dataclasses.replace(record, metrics=None, curves=None)
     assert read_history(json.dumps([bare.as_json()])) == (bare,)
+
+
+def test_rounds_that_were_stored_before_there_were_curves_are_read() -> None:
+    measured, unmeasured = read_history(
+        '[{"round": 1, "metrics": {"accuracy": 0.8125}, "site_seconds": 0.5, "sum_seconds": 0.25},'
+        ' {"round": 2, "metrics": null, "site_seconds": 0.5, "sum_seconds": 0.25}]'
+    )
+    assert measured.figure("accuracy") == Estimate(value=0.8125, noise=None)
+    assert str(measured.figure("accuracy")) == "0.812 ± ?"
+    assert (measured.curves, unmeasured.metrics, unmeasured.curves) == ({}, None, None)
 
 
 def test_histograms_are_charged_as_the_one_mechanism_of_the_measurement() -> None:

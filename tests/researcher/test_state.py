@@ -27,6 +27,17 @@ while True:
     os.write(1, b"%d\\n" % state.next_numbers([sys.argv[2]])[sys.argv[2]])
 """
 
+OLD_STUDIES = """
+DROP TABLE stopping_rules;
+DROP TABLE studies;
+CREATE TABLE studies (
+    study TEXT PRIMARY KEY, terms TEXT NOT NULL, loss_program TEXT NOT NULL, metrics_program TEXT NOT NULL,
+    source TEXT NOT NULL, run TEXT, roster TEXT, round INTEGER NOT NULL DEFAULT 0, history TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+INSERT INTO studies (study, terms, loss_program, metrics_program, source, round)
+VALUES ('11111111111111111111111111111111', '{}', '{}', '{}', '…', 3);
+"""
+
 
 def next_number(state: State, site: Identity) -> int:
     return state.next_numbers([site.party])[site.party]
@@ -53,6 +64,18 @@ def renamed(identity: Identity, name: str) -> IdentityCard:
 
 def test_the_file_is_closed_to_other_accounts(state: State, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "state.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_folder_from_before_there_was_early_stopping_opens_and_takes_studies(state: State, tmp_path: Path) -> None:
+    state.close()
+    columns = {"terms": "{}", "loss_program": "{}", "metrics_program": "{}", "source": "…"}
+    with sqlite3.connect(tmp_path / "state.sqlite") as connection:
+        connection.executescript(OLD_STUDIES)
+    opened = State(tmp_path / "state.sqlite")
+    opened.add_study("2" * 32, columns, b"", b"", None, "{}")
+    assert opened.study("1" * 32)["stopping_rule"] is None
+    assert (opened.study("2" * 32)["stopping_rule"], opened.study("2" * 32)["round"]) == ("{}", 0)
+    assert opened.study("1" * 32)["round"] == 3
 
 
 def test_numbers_go_on_after_a_restart(state: State, site: Identity, tmp_path: Path) -> None:

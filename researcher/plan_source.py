@@ -24,12 +24,24 @@ def plan_source(plan: TrainingPlan, model: nn.Module) -> str:
     Works for classes from files and from notebook cells (whose lines Python keeps).
 
     Raises:
-        InvalidInputError: a class has no readable source (typed at a prompt, or made by `exec`).
+        InvalidInputError: a class has no readable source (typed at a prompt, or made by `exec`), or the plan was given
+            another method or `trainable` than its class has, which no reviewer would see.
     """
+    _check_attributes(plan)
     own = own_classes(plan, model)
     sources = {cls.__name__: _class_source(cls) for cls in own}
     context = context_of(sources, {cls.__name__: _namespace(cls) for cls in own})
     return "\n\n".join([*([context] if context else []), *sources.values()])
+
+
+def _check_attributes(plan: TrainingPlan) -> None:
+    for name in vars(plan):
+        shown = inspect.getattr_static(type(plan), name, None)
+        if name == "trainable" or inspect.isroutine(shown) or isinstance(shown, classmethod | staticmethod):
+            raise InvalidInputError(
+                f"The plan's {name!r} was set on the plan itself, where its reviewers would not see it; write it in "
+                f"class {type(plan).__name__}."
+            )
 
 
 def own_classes(plan: TrainingPlan, model: nn.Module) -> list[type]:
@@ -61,7 +73,8 @@ def _class_source(cls: type) -> str:
     # inspect.getsource(cls) needs a file and fails for a notebook's __main__; a method's code knows its cell.
     method = _method(cls)
     if method is None:
-        return f"class {cls.__name__}({', '.join(base.__name__ for base in cls.__bases__)}):\n    pass\n"
+        head = f"class {cls.__name__}({', '.join(base.__name__ for base in cls.__bases__)}):\n"
+        return head + "".join(f"    {line}\n" for line in _plain_attributes(cls) or ["pass"])
     try:
         lines, _ = inspect.findsource(method)
         tree = ast.parse("".join(lines))
@@ -80,6 +93,19 @@ def _class_source(cls: type) -> str:
     node = around[-1]
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     return textwrap.dedent("".join(lines[first - 1 : node.end_lineno])).rstrip("\n") + "\n"
+
+
+def _plain_attributes(cls: type) -> list[str]:
+    """What a class without methods sets, a line each; all of it must be literals."""
+    own = {name: value for name, value in vars(cls).items() if not name.startswith(("__", "_abc_"))}
+    for value in own.values():
+        try:
+            literal = ast.literal_eval(repr(value)) == value
+        except (ValueError, SyntaxError):
+            literal = False
+        if not literal:
+            raise _unreadable(cls)
+    return [f"{name} = {value!r}" for name, value in own.items()]
 
 
 def _unreadable(cls: type) -> InvalidInputError:

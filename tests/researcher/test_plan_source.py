@@ -10,6 +10,7 @@ from torch import nn
 from policies.errors import InvalidInputError
 from researcher.plan import TrainingPlan
 from researcher.plan_source import plan_source
+from tests.researcher.plans import LogisticRegression
 
 CELL = '''
 import torch
@@ -87,3 +88,27 @@ def test_the_same_class_appears_once_and_libraries_never() -> None:
     source = plan_source(Plan(), Plan().model())
     assert 'class Plan(TrainingPlan):\n    """Indented' in source
     assert source.count("class ") == 1
+
+
+class Short(LogisticRegression):
+    trainable = ("weight",)
+    width = 3
+
+
+def test_a_class_without_methods_is_shown_with_what_it_sets() -> None:
+    source = plan_source(Short(), Short().model())
+    assert source.endswith("class Short(LogisticRegression):\n    trainable = ('weight',)\n    width = 3\n")
+    Short.width = print  # type: ignore[assignment]
+    with pytest.raises(InvalidInputError, match="The source of class Short cannot be read"):
+        plan_source(Short(), Short().model())
+
+
+@pytest.mark.parametrize("name", ["trainable", "model", "loss", "metrics", "scores", "tokeniser"])
+def test_what_is_set_on_a_plan_and_stands_in_no_source_is_refused(name: str) -> None:
+    plan = LogisticRegression()
+    plan.rate = 0.5  # type: ignore[attr-defined]
+    plan_source(plan, plan.model())
+    model = plan.model()
+    setattr(plan, name, getattr(plan, name))
+    with pytest.raises(InvalidInputError, match=f"The plan's '{name}' was set on the plan itself"):
+        plan_source(plan, model)

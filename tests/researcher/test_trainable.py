@@ -1,20 +1,20 @@
 """Fine-tuning by name pattern: what a pattern matches is trained, all else is frozen, and a slip is refused."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from policies.errors import InvalidInputError
 from researcher.export import export
+from researcher.plan import TrainingPlan
 from tests.models.classification import Classification
 from tests.record_forms import columns
 
 
 class Stacked(Classification):
     """Three layers, of which the last shares its weight with `twin`; the first came frozen."""
-
-    def __init__(self, *trainable: str) -> None:
-        self.trainable = trainable or self.trainable
 
     def model(self) -> nn.Module:
         torch.manual_seed(0)
@@ -34,12 +34,16 @@ class Layers(nn.Module):
         return self.head(x) + self.twin(x)
 
 
+def tuned(trainable: Any) -> TrainingPlan:
+    return type("Tuned", (Stacked,), {"trainable": trainable})()
+
+
 def trained(*patterns: str) -> list[str]:
-    return [entry.name for entry in export(Stacked(*patterns), columns(5, "int64", 3)).loss.parameters]
+    return [entry.name for entry in export(tuned(patterns or ("*",)), columns(5, "int64", 3)).loss.parameters]
 
 
 def test_what_is_not_matched_is_frozen_and_travels_as_a_constant() -> None:
-    exported = export(Stacked("head.*"), columns(5, "int64", 3))
+    exported = export(tuned(("head.*",)), columns(5, "int64", 3))
     assert [entry.name for entry in exported.loss.parameters] == ["head.bias", "head.weight"]
     assert [entry.name for entry in exported.loss.constants] == [
         "body.0.bias", "body.0.weight", "body.1.bias", "body.1.weight", "twin.bias",
@@ -66,10 +70,8 @@ def test_a_pattern_of_frozen_parameters_alone_leaves_nothing_to_train() -> None:
 
 
 def test_one_pattern_without_a_tuple_is_told_so() -> None:
-    plan = Stacked()
-    plan.trainable = "head.*"  # type: ignore[assignment]
     with pytest.raises(InvalidInputError, match=r"write a tuple of patterns: \('head\.\*',\)"):
-        export(plan, columns(5, "int64", 3))
+        export(tuned("head.*"), columns(5, "int64", 3))
 
 
 def test_a_part_in_eval_mode_keeps_it_and_draws_nothing() -> None:

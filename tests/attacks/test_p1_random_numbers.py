@@ -32,18 +32,28 @@ def test_what_a_program_draws_is_no_part_of_the_noise_or_the_sampling(monkeypatc
     """A program that saw the noise of its own release would take it off again."""
     secret: list[NDArray[Any]] = []
     seen: list[torch.Tensor] = []
+    streams: dict[bool, set[int]] = {True: set(), False: set()}
+    handing_out: list[bool] = []
     uniforms, normals, chunk = SecretStream.uniforms, SecretStream.normals, drawn.DrawingUnits.chunk
 
     def recorded_uniforms(self: SecretStream, count: int) -> NDArray[np.float64]:
-        secret.append(uniforms(self, count))
-        return secret[-1]
+        found = uniforms(self, count)
+        streams[bool(handing_out)].add(id(self))
+        if not handing_out:
+            secret.append(found)
+        return found
 
     def recorded_normals(self: SecretStream, count: int) -> NDArray[np.float64]:
-        secret.append(normals(self, count))
-        return secret[-1]
+        found = normals(self, count)
+        streams[bool(handing_out)].add(id(self))
+        if not handing_out:
+            secret.append(found)
+        return found
 
     def recorded_chunk(self: drawn.DrawingUnits, units: torch.Tensor, size: int) -> UnitData:
+        handing_out.append(True)
         found = chunk(self, units, size)
+        handing_out.pop()
         seen.extend(found.record[2:])
         return found
 
@@ -54,7 +64,9 @@ def test_what_a_program_draws_is_no_part_of_the_noise_or_the_sampling(monkeypatc
     handed = torch.cat([values.flatten() for values in seen]).numpy()
     hidden = np.unique(np.concatenate(secret).astype(np.float32))
     assert len(handed) > 64 * 1000
-    # Among 2²⁴ multiples of 2⁻²⁴ some meet by chance; a shared stream would hand out most of them.
+    assert len(streams[True]) == 1
+    assert not streams[True] & streams[False]
+    # Among 2²⁴ multiples of 2⁻²⁴ some meet by chance; one sequence for both would hand out most of them.
     assert np.isin(hidden, handed).mean() < 0.2
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
+import pytest
 import torch
 from scipy import stats
 
+from datasites.training import randomness
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData, padded_chunks
 from datasites.training.drawn import DrawingUnits
+from datasites.training.randomness import SecretStream
 from tests.clipped_sums import contributions
 
 Make = Callable[..., TrainedLoss]
@@ -49,6 +53,32 @@ def test_each_record_of_each_chunk_is_handed_fresh_numbers_of_the_right_law(make
     assert stats.kstest(normal.flatten(), "norm").pvalue > 1e-6
     everything = torch.cat([uniform.flatten(), second.record[2].flatten()])
     assert len(everything.unique()) > 0.99 * len(everything)
+
+
+def test_no_seed_is_behind_what_is_drawn_and_it_is_computed_in_parts(
+    make_loss: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator of torch's keeps 32 bits of its seed: all of them can be tried."""
+    keys: list[int] = []
+
+    def known(count: int) -> bytes:
+        keys.append(count)
+        return bytes(range(count))
+
+    program = drawing(make_loss).program
+    monkeypatch.setattr(randomness.os, "urandom", known)
+    once, again = (DrawingUnits(people(4, 80), program).chunk(torch.arange(4), 4) for _ in range(2))
+    assert keys == [32, 32]
+    for first, second in zip(once.record[2:], again.record[2:], strict=True):
+        assert torch.equal(first, second)
+        assert len(first.unique()) > 0.98 * first.numel() > 300_000  # more than are drawn at a time
+
+
+def test_a_uniform_number_never_rounds_up_to_one(make_loss: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SecretStream, "uniforms", lambda _self, count: np.full(count, 1 - 2.0**-53))
+    uniform = DrawingUnits(people(2, 1), drawing(make_loss).program).chunk(torch.arange(2), 2).record[2]
+    assert uniform.dtype == torch.float32
+    assert float(uniform.max()) < 1
 
 
 def test_what_is_drawn_counts_when_data_is_cut_into_chunks(make_loss: Make) -> None:

@@ -9,7 +9,9 @@ STUDY is a folder with `study.json` (the trainer's `Prepare`), `parameters` (its
 model, float32) and `round.json` (`DistributedRound`), the same everywhere. SHARDS is what `datasites.catalog.shards`
 wrote; a machine needs its own shard and the list. SECRET is a file of 32 random bytes, mode 0600, the same everywhere.
 The leader writes the noised change of the model to UPDATE, float32: as any trainer's, it is not to be shown to anybody
-before it is masked, and this command charges nobody's budget.
+before it is masked, and this command charges nobody's budget. A charge backs one update: the leader makes an empty file
+`round.json.started` beside `round.json` before anything is trained, and where there is one no round starts; a further
+round, charged for, comes with a folder of its own.
 
 What trains is the locked-down child that trains on one machine, here too without network: it talks to this process
 alone, which seals what goes to the leader's machine and back. torch.distributed finds the leader's port, and no more:
@@ -41,12 +43,14 @@ from datasites.catalog.shards import open_shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepare
 from datasites.execution.trainer_process import Place, TrainerProcess
-from datasites.protocol.private_files import read_private_file, write_private_file
+from datasites.protocol.private_files import read_private_file, sync_folder, write_private_file
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, UnavailableError
 from policies.statements.schema import StrictModel, parse_model
 
 _PORT = "cloister-leader-port"
+_STARTED = "round.json.started"
+_TAKEN = f"A charge backs one update, and this round was started before (see {_STARTED}); charge for a further one."
 
 
 class DistributedRound(StrictModel):
@@ -78,6 +82,8 @@ def main(study: Path, shards: Path, secret: Path, update: Path) -> None:
         raise InvalidInputError(f"The workers' secret is {SECRET_BYTES} random bytes; {secret} has {len(key)}.")
     if update.exists() or os.environ.get("TORCHELASTIC_MAX_RESTARTS") != "0":
         raise ConflictError("A charge backs one update: name a new file, and let torchrun start with --max-restarts 0.")
+    if (study / _STARTED).exists():
+        raise ConflictError(_TAKEN)
     store, rank, count = next(rendezvous("env://", timeout=timedelta(seconds=files.todo.seconds)))
     shard, listed = open_shard(shards, rank)
     with shard:
@@ -93,6 +99,8 @@ def main(study: Path, shards: Path, secret: Path, update: Path) -> None:
             links.sort(key=lambda link: link.other)
             if [link.other for link in links] != (list(range(1, count)) if rank == 0 else [0]):
                 raise NotAuthenticError("Two workers are the same one; start each with a --node-rank of its own.")
+            if rank == 0:
+                _mark_started(study)
             change = _train(files, shard, rank, count, stack.enter_context(_carried(links)))
     if rank == 0:
         write_private_file(update, change.tobytes())
@@ -109,6 +117,15 @@ def _read(folder: Path) -> _Files:
     if files.todo.number > files.study.training.rounds:
         raise InvalidInputError(f"The study has {files.study.training.rounds} rounds; there is no {files.todo.number}.")
     return files
+
+
+def _mark_started(folder: Path) -> None:
+    """Take the folder's round for this process, once and for all, on disk when this returns."""
+    try:
+        os.close(os.open(folder / _STARTED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except FileExistsError as error:
+        raise ConflictError(_TAKEN) from error
+    sync_folder(folder)
 
 
 def _train(

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from datasites.catalog.shards import write_shards
 from datasites.protocol.private_files import write_private_file
-from datasites.training.distributed import DistributedRound, main
+from datasites.training.distributed import DistributedRound, _mark_started, main
 from datasites.training.study import prepare_study
 from datasites.training.trainer import local_training
 from datasites.training.unit_file import open_units
@@ -74,6 +74,18 @@ def test_two_workers_train_what_one_process_does(site: Path) -> None:
     together = np.frombuffer((site / "update").read_bytes(), "<f4")
     np.testing.assert_allclose(together, alone.numpy(), rtol=1e-4, atol=1e-6)
     assert (site / "update").stat().st_mode & 0o777 == 0o600
+    command[-1] = "another"
+    again = subprocess.run(command, cwd=site, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert again.returncode != 0
+    assert "this round was started before" in again.stderr
+    assert not (site / "another").exists()
+
+
+def test_of_two_that_start_the_same_round_at_once_one_trains(site: Path) -> None:
+    """Both have looked and seen no mark; only one can make it."""
+    _mark_started(site / "study")
+    with pytest.raises(ConflictError, match="charge for a further one"):
+        _mark_started(site / "study")
 
 
 def test_a_round_is_started_once_and_only_if_there_is_one(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def _draw_reliability(axes: "Axes", curves: Mapping[str, ScoreCurve]) -> None:
         axes.errorbar(
             [it.predicted for it in points],
             [it.value for it in observed],
-            [it.noise for it in observed],
+            [it.noise or 0.0 for it in observed],
             marker="o",
             capsize=3,
             label=f"{name}: {curve.calibration_error}",

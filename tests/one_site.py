@@ -13,7 +13,7 @@ from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import ask_round, checked_model
 from datasites.execution.charge_round import Assignment, charge_next_round
 from datasites.execution.setup import accept_roster, start_run
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.log_messages import WitnessReply, WitnessRequest
 from datasites.protocol.messages import (

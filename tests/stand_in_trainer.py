@@ -15,7 +15,7 @@ def result_frame(update: int, metrics: int) -> bytes:
 
 
 def start_code(say: str) -> str:
-    """Python for `trainer_process._START`: lets itself be prepared, takes one round's model, then runs `say`.
+    """Python for `trainer_start._START`: lets itself be prepared, takes one round's model, then runs `say`.
 
     `say` uses `speak(content)` to write to the datasite.
     """

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from datasites.execution.charge_round import Assignment
 from datasites.execution.setup import require_roster, stored_roster
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.protocol.blobs import BlobReference

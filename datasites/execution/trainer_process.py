@@ -4,12 +4,9 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -25,6 +22,8 @@ from datasites.execution.trainer_messages import (
     Round,
     parse_message,
 )
+from datasites.execution.trainer_result import RoundResult, TrainerFailedError
+from datasites.execution.trainer_start import ALONE, Place, ended_by, start_trainer
 from datasites.sandbox.frames import (
     Frame,
     Piece,
@@ -34,53 +33,10 @@ from datasites.sandbox.frames import (
     read_into,
     write_stream,
 )
-from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError, UnavailableError
+from policies.errors import ConflictError, InvalidInputError, RefusedError, UnavailableError
 from policies.statements.schema import Model
 
-_START = (
-    "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(*map(int, sys.argv[2:]))"
-)
-_PACKAGES = Path(__file__).resolve().parents[2]
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
 _BLOCK_NUMBERS = 32 * 1024
-_LAST_MOMENT_SECONDS = 0.2
-
-
-class TrainerFailedError(CloisterError):
-    """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data.
-
-    `was_killed`: it did not end by itself, nor was it ended here, but by a SIGKILL from outside, as for memory.
-    """
-
-    def __init__(self, sentence: str, *, was_killed: bool = False) -> None:
-        super().__init__(sentence)
-        self.was_killed = was_killed
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which worker of a study's `count` a trainer is (0 leads), and the stream descriptors to those it works with."""
-
-    rank: int
-    count: int
-    links: tuple[int, ...]
-
-
-ALONE = Place(0, 1, ())
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RoundResult:
-    """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
-
-    `metrics` is float64 [evaluation.counts] if it evaluated. `update` is float32 [parameter_count] in blocks, read
-    from the trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked
-    for. `layers` held the trainer meanwhile.
-    """
-
-    metrics: NDArray[np.float64] | None
-    update: Iterator[NDArray[np.float32]]
-    layers: tuple[str, ...]
 
 
 class TrainerProcess:
@@ -128,7 +84,8 @@ class TrainerProcess:
         """
         self._door, childs_door = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with childs_door:
-            self._process = self._start(childs_door.fileno())
+            limits = (self._memory_bytes, childs_door.fileno(), self._most_cache_bytes, self._threads)
+            self._process = start_trainer(limits, self._place)
         for descriptor in self._pipes():
             os.set_blocking(descriptor, False)
         ready = self._hear(Ready, time.monotonic() + self._start_seconds)
@@ -137,22 +94,6 @@ class TrainerProcess:
             raise RefusedError(ready.refusal)
         self.layers = ready.layers
         return self
-
-    def _start(self, door: int) -> subprocess.Popen[bytes]:
-        place = self._place
-        limits = (self._memory_bytes, door, self._most_cache_bytes, self._threads)
-        numbers = map(str, (*limits, place.rank, place.count, *place.links))
-        return subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), *numbers],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-            pass_fds=(door, *place.links),
-        )
 
     def __exit__(self, *_: object) -> None:
         """End the child, whatever it is doing."""
@@ -288,7 +229,7 @@ class TrainerProcess:
         return process.stdin.fileno(), process.stdout.fileno()
 
     def _failed(self, how: str) -> TrainerFailedError:
-        was_killed = self._process is not None and _ended_by(self._process) == -signal.SIGKILL
+        was_killed = self._process is not None and ended_by(self._process) == -signal.SIGKILL
         self._end()
         return TrainerFailedError(
             f"The trainer {how}; it was stopped, and what was charged for stays spent.", was_killed=was_killed
@@ -307,11 +248,3 @@ class TrainerProcess:
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
-
-
-def _ended_by(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit status of a process whose pipe may have closed a moment before it could be waited for."""
-    try:
-        return process.wait(_LAST_MOMENT_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None

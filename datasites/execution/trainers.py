@@ -8,7 +8,8 @@ from datasites.execution.approval import required_files
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
 from datasites.execution.trainer_messages import DataSize, Prepare
-from datasites.execution.trainer_process import RoundResult, TrainerFailedError, TrainerProcess
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.requests.records import Request

@@ -13,7 +13,7 @@ from datasites.execution.interrupted_rounds import (
     retry_or_burn,
     take_up_interrupted_rounds,
 )
-from datasites.execution.trainer_process import TrainerFailedError
+from datasites.execution.trainer_result import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.halts.stopped import is_stopped
 from datasites.requests.close import close_expired, close_request

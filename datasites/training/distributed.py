@@ -42,7 +42,8 @@ from datasites.catalog.checked_file import CheckedFile
 from datasites.catalog.shards import open_shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, Prepare
-from datasites.execution.trainer_process import Place, TrainerProcess
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_start import Place
 from datasites.protocol.private_files import read_private_file, sync_folder, write_private_file
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError, UnavailableError

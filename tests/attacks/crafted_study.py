@@ -8,7 +8,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from datasites.execution.trainer_messages import Prepare
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
 from policies.programs.format import Program

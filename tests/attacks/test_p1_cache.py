@@ -12,7 +12,8 @@ import torch
 
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.trainer_messages import Prepared, Ready
-from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import TrainerFailedError
 from policies.errors import UnavailableError
 from tests import frozen_study
 from tests.attacks.crafted_study import MEMORY, collected

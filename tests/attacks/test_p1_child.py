@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datasites.execution import trainer_process
+from datasites.execution import trainer_start
 from datasites.execution.trainer_process import TrainerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def test_a_trainer_inherits_no_open_file_no_environment_and_no_folder(
     os.set_inheritable(secret, True)
     monkeypatch.setenv("SECRET_PASSWORD", "hunter2")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trainer_process, "_START", REPORTS)
+    monkeypatch.setattr(trainer_start, "_START", REPORTS)
     try:
         with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
             assert trainer.layers == ("folder-root",)

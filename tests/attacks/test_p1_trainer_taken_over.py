@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from datasites.execution import trainer_process
+from datasites.execution import trainer_start
 from datasites.execution.trainer_messages import Prepared, Ready, Result
-from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import TrainerFailedError
 from policies.errors import InvalidInputError
 from tests.attacks.crafted_study import MEMORY, MODEL, SQUARE, ZEROS, collected, study, weights
 from tests.unit_arrays import UnitArrays, opened
@@ -121,7 +122,7 @@ for number, path in enumerate({[str(path) for path in paths]!r}):
         answer = answer[os.write(1, answer):]
 time.sleep(60)
 """
-    monkeypatch.setattr(trainer_process, "_START", start)
+    monkeypatch.setattr(trainer_start, "_START", start)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from datasites.catalog.registration import register_data_set
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.requests.close import close_expired

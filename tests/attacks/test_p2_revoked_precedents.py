@@ -7,7 +7,7 @@ import pytest
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.requests.records import Request
 from policies.errors import ConflictError, RefusedError
 from tests.attacks.ruled_site import SMALL, asked, new_ruled_scene

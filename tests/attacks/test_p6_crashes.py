@@ -25,7 +25,7 @@ import os, sys, time
 from pathlib import Path
 import numpy as np
 from datasites.execution.answer_round import masked, store_answer
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.person_key import load_person_key
 from datasites.requests.decide import approve
@@ -64,7 +64,7 @@ import numpy as np
 from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import ask_round
 from policies.programs.digests import MODEL_DOMAIN
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.execution.charge_round import charge_next_round
 from datasites.protocol.messages import RoundStart
 from datasites.site import open_site

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.ask_round import ask_round
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.protocol.log_messages import WitnessReply
 from datasites.protocol.messages import MaskedUpdateMessage, RoundStart, StudyClose
 from datasites.requests.records import Request, Status

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.requests.records import Status
 from policies.errors import ConflictError, RefusedError
 from policies.log.entries import MessageGap

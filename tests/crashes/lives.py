@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.content import wrap

@@ -5,7 +5,7 @@ import pytest
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.interrupted_rounds import burn_round, take_up_interrupted_rounds
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.protocol.content import unwrap
 from datasites.protocol.messages import MaskedUpdateMessage, Roster, StudyClose
 from datasites.requests.records import Request, Status

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasites.execution import trainer_process
+from datasites.execution import trainer_start
 from datasites.execution.trainer_messages import Prepare
-from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import TrainerFailedError
 from policies.errors import ConflictError, InvalidInputError, RefusedError
 from tests.record_forms import columns, data_size
 from tests.unit_arrays import UnitArrays, opened
@@ -176,7 +177,7 @@ trainer.round((bytes(12),), number=1, trains=True, evaluates=False, seconds=300)
 
 def test_a_machine_that_cannot_lock_the_child_down_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = "import platform; platform.machine = lambda: 'mips'; "
-    monkeypatch.setattr(trainer_process, "_START", broken + trainer_process._START)
+    monkeypatch.setattr(trainer_start, "_START", broken + trainer_start._START)
     with pytest.raises(RefusedError, match="mips"), TrainerProcess(memory_bytes=MEMORY, start_seconds=60):
         pass
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 import pytest
 
 from datasites.execution import trainers
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.execution.trainers import Trainers
 from tests.one_site import new_scene
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_process import RoundResult, TrainerFailedError
+from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.messages import StudyClose

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.execution.answer_round import answer_round
 from datasites.execution.charge_round import charge_next_round
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.halts.halted import halts_of
 from datasites.protocol.messages import StudyStatus
 from datasites.requests.excluded import excluded_by_population

@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.trainer_process import RoundResult, TrainerFailedError
+from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.halts.stopped import SITE_STOPPED

@@ -3,7 +3,7 @@
 import pytest
 
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_process import TrainerFailedError
+from datasites.execution.trainer_result import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from tests.halting import revoke, stop

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasites.execution.answer_round import answer_round
-from datasites.execution.trainer_process import RoundResult
+from datasites.execution.trainer_result import RoundResult
 from datasites.protocol.messages import StudyClose
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasites.execution import trainer_process
-from datasites.execution.trainer_process import TrainerFailedError, TrainerProcess
+from datasites.execution import trainer_start
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import TrainerFailedError
 from datasites.secure_averaging.coordinator import RunningSum
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.layout import decode, vector_length
@@ -40,7 +41,7 @@ def measured(cohort_factory):
 
 def coordinates_taken(study, monkeypatch, say: str, seconds: float = 20) -> int:
     """How many masked coordinates come out of a round whose trainer does `say`."""
-    monkeypatch.setattr(trainer_process, "_START", start_code(say))
+    monkeypatch.setattr(trainer_start, "_START", start_code(say))
     own, taken = study.sites[0], 0
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
@@ -99,7 +100,7 @@ def test_a_trainer_that_stalls_in_the_middle_is_ended_at_the_rounds_deadline(stu
 
 
 def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monkeypatch):
-    monkeypatch.setattr(trainer_process, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
+    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         model = (bytes(4 * PARAMETERS),)
@@ -113,7 +114,7 @@ def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monk
 
 @pytest.mark.parametrize("size", [4 * PARAMETERS - 1, 4 * PARAMETERS + 1])
 def test_a_model_of_another_length_ends_the_trainer(study, monkeypatch, size):
-    monkeypatch.setattr(trainer_process, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
+    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         with pytest.raises(TrainerFailedError):
@@ -164,13 +165,13 @@ _ANSWER = """
 import gc, resource, sys, tracemalloc
 from tests.benchmarks.bench_masking import one_round
 from tests.stand_in_trainer import result_frame, start_code, study_of
-from datasites.execution import trainer_process
+from datasites.execution import trainer_process, trainer_start
 from policies.masked_vector import running_vector_digest
 from datasites.secure_averaging.site import masked_blocks
 
 size = int(sys.argv[1])
 say = f"speak({result_frame(size, 0)!r})\\nfor _ in range(4): speak(bytes(size))".replace("size", str(size))
-trainer_process._START = start_code(say)
+trainer_start._START = start_code(say)
 entry = one_round(3, size)
 with trainer_process.TrainerProcess(memory_bytes=2**31, start_seconds=30) as trainer:
     trainer.prepare(study_of(entry.terms), (), 0, seconds=20)

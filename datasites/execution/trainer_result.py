@@ -1,0 +1,34 @@
+"""What comes of a round in a trainer: a result of which nothing is believed yet, or a failure that says nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.errors import CloisterError
+
+
+class TrainerFailedError(CloisterError):
+    """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data.
+
+    `was_killed`: it did not end by itself, nor was it ended here, but by a SIGKILL from outside, as for memory.
+    """
+
+    def __init__(self, sentence: str, *, was_killed: bool = False) -> None:
+        super().__init__(sentence)
+        self.was_killed = was_killed
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RoundResult:
+    """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
+
+    `metrics` is float64 [evaluation.counts] if it evaluated. `update` is float32 [parameter_count] in blocks, read
+    from the trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked
+    for. `layers` held the trainer meanwhile.
+    """
+
+    metrics: NDArray[np.float64] | None
+    update: Iterator[NDArray[np.float32]]
+    layers: tuple[str, ...]

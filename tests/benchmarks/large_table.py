@@ -23,12 +23,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
 from policies.manifest import parse_manifest
 from policies.terms import Evaluation, Training
 from researcher.export import export
 from researcher.plan import TrainingPlan
+from tests.plain_steps import PLAIN_STEPS
+from tests.record_forms import data_size
 from tests.system.waiting import children_of
 
 _COLUMNS, _RECORDS, _GROUP = 100, 10, 2**15
@@ -59,6 +61,7 @@ TRAINING = Training(
     noise_multiplier=1.0,
     clipping_norm=1.0,
     learning_rate=0.1,
+    **PLAIN_STEPS,
 )
 
 
@@ -137,15 +140,19 @@ def train(snapshot: Path, units: int) -> int:
         loss=exported.loss.canonical().decode(),
         metrics=exported.metrics.canonical().decode(),
         training=TRAINING,
-        evaluation=Evaluation(models=(), metrics=("near",), noise_multiplier=1.0),
+        evaluation=Evaluation(models=(), metrics=("near",), histograms=(), noise_multiplier=1.0),
         parameter_count=exported.parameter_count,
         record=record,
+        size=data_size(units, 0, _RECORDS),
+        gradients="automatic",
+        tokens=None,
+        tokeniser_bytes=0,
     )
     model = torch.zeros(exported.parameter_count).numpy().astype("<f4").tobytes()
     with TrainerProcess(memory_bytes=_TRAINER_BYTES, start_seconds=120) as trainer, snapshot.open("rb") as file:
         trainer.prepare(study, (exported.parameters,), len(exported.parameters), seconds=120)
-        trainer.load(file.fileno(), Load(nominal_training_units=units, nominal_holdout_units=0), seconds=600)
-        for _ in trainer.round((model,), trains=True, evaluates=False, seconds=600).update:
+        trainer.load(file.fileno(), None, seconds=600)
+        for _ in trainer.round((model,), number=1, trains=True, evaluates=False, seconds=600).update:
             pass
         (process,) = children_of(os.getpid())
         status = Path(f"/proc/{process}/status").read_text()

@@ -1,53 +1,17 @@
-"""P1 of tokenisers: they are data and no code, and no file and no text makes one slow, fail, or fill the memory."""
+"""P1 of tokenisers: they are data and no code, and no file makes one that is slow, fails, or fills the memory."""
 
 import json
-import string
-import time
-from typing import Any
 
-import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 
-from datasites.training.tokens import TextReader, open_reader
+from datasites.training.tokens import open_reader
 from policies.errors import InvalidInputError
-from policies.programs.tokeniser import BYTES_A_TOKEN, MAXIMUM_TOKENISER_BYTES, parse_tokeniser, tokens_of
-from researcher.tokeniser import TextTokens, load_tokeniser
-
-LONGEST = 65_536
-"""Bytes of the longest text that a manifest allows."""
-
-LENGTH = LONGEST // BYTES_A_TOKEN
-"""So many tokens that such a text is read to its end."""
-
-SECONDS = 3.0
-"""Of processor time for one such text; the worst took 0.6."""
+from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, parse_tokeniser, tokens_of
+from tests.word_pieces import Document, word_pieces
 
 LONGER = 30
 """How many times as long as a text it may become before the model; the worst became 22 times as long."""
-
-Document = dict[str, Any]
-
-
-def word_pieces(**changes: Any) -> Document:
-    document: Document = {
-        "version": "cloister-tokeniser/1",
-        "length": 8,
-        "padding": 0,
-        "added_tokens": [],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Whitespace"},
-        "post_processor": None,
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "?",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": {"?": 0, "a": 1, "##a": 2},
-        },
-    }
-    model = changes.pop("model", {})
-    return {**document, **changes, "model": {**document["model"], **model}}
 
 
 def parse(document: Document) -> None:
@@ -232,89 +196,9 @@ def test_a_template_that_adds_without_end_or_names_nothing_is_refused() -> None:
 
 
 def test_a_tokeniser_that_is_not_the_one_of_the_terms_is_not_used() -> None:
-    file, tokens = bert()
+    file = json.dumps(word_pieces()).encode()
+    tokens = tokens_of(parse_tokeniser(file), file)
     with pytest.raises(InvalidInputError, match="than the terms say"):
         open_reader(file, tokens.model_copy(update={"length": 9}), tokens.form)
     with pytest.raises(InvalidInputError, match="than the terms say"):
         open_reader(file + b" ", tokens, tokens.form)
-
-
-def bert() -> tuple[bytes, Any]:
-    letters = {letter: number for number, letter in enumerate(string.ascii_lowercase, start=1)}
-    pieces = {f"##{'a' * size}": 26 + size for size in range(1, 98)}
-    tokenizer = Tokenizer(models.WordPiece({"?": 0, **letters, **pieces}, unk_token="?", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return load_tokeniser(TextTokens(tokenizer, LENGTH, padding="?"))
-
-
-def byte_pairs() -> tuple[bytes, Any]:
-    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    merges, word = [], "a"
-    while len(word) < 128:
-        merges.append((word, word))
-        word += word
-        vocabulary[word] = len(vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
-    tokenizer.normalizer = normalizers.NFKD()
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    return load_tokeniser(TextTokens(tokenizer, LENGTH, padding="a"))
-
-
-TEXTS = {
-    "one word": b"a" * LONGEST,
-    "longest words": (b"a" * 98 + b"b ") * (LONGEST // 100),
-    "spaces": b" " * (LONGEST - 1) + b"x",
-    "signs that become eighteen": "\ufdfa".encode() * (LONGEST // 3),
-    "accents without end": b"a" + "\u0301\u0316".encode() * (LONGEST // 4),
-    "signs": b"." * LONGEST,
-    "apostrophes": b"'" * LONGEST,
-    "Chinese": "北".encode() * (LONGEST // 3),
-    "no UTF-8": b"\xff" * LONGEST,
-    "nothing": b"",
-    "zeros": bytes(100),
-}
-
-
-@pytest.mark.parametrize("make", [bert, byte_pairs])
-def test_no_text_makes_a_tokeniser_fail_or_take_long(make: Any) -> None:
-    file, tokens = make()
-    reader = open_reader(file, tokens, tokens.form)
-    for name, text in TEXTS.items():
-        start = time.process_time()
-        found = reader.read([text])
-        assert time.process_time() - start < SECONDS, name
-        assert found.shape == (1, LENGTH), name
-        assert ((found >= 0) & (found < tokens.vocabulary)).all(), name
-
-
-def test_a_text_is_read_no_further_than_its_budget() -> None:
-    file = json.dumps(word_pieces()).encode()
-    tokens = tokens_of(parse_tokeniser(file), file)
-    reader = open_reader(file, tokens, tokens.form)
-    read = BYTES_A_TOKEN * tokens.length
-    assert reader.read([b" " * (read - 1) + b"a"])[0, 0] == 1
-    assert not reader.read([b" " * read + b"a"]).any()
-
-
-def test_before_an_approval_a_tokeniser_is_tried_on_whole_texts_of_many_scripts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tried: list[bytes] = []
-    monkeypatch.setattr(TextReader, "read", lambda _, texts: tried.extend(texts))
-    TextReader(parse_tokeniser(json.dumps(word_pieces()).encode()))
-    assert {len(text) for text in tried} == {BYTES_A_TOKEN * 8}
-    assert {len(script.encode()) for script in "aя北\U0001f600" if any(script.encode() in text for text in tried)} == {
-        1,
-        2,
-        3,
-        4,
-    }
-
-
-def test_one_text_says_nothing_through_anothers_tokens() -> None:
-    file, tokens = bert()
-    reader = open_reader(file, tokens, tokens.form)
-    alone = reader.read([b"abc de f"])
-    for text in TEXTS.values():
-        assert np.array_equal(reader.read([text, b"abc de f"])[1:], alone)

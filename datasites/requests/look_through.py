@@ -27,11 +27,11 @@ def programs_of(request: Request) -> dict[str, Program]:
 
 def study_findings(request: Request, manifest: Manifest) -> Findings:
     """What stands out in a study's source and programs, beside the data set that it asks for."""
-    programs = programs_of(request).items()
+    programs, evaluation = programs_of(request).items(), request.terms.evaluation
     return collect(
         [
             *source_notes({SOURCE: request.source.encode()}),
-            *(note for name, program in programs for note in program_notes(name, program, manifest)),
+            *(note for name, program in programs for note in program_notes(name, program, manifest, evaluation)),
         ]
     )
 

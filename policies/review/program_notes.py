@@ -6,16 +6,16 @@ from policies.manifest import Manifest
 from policies.programs.format import Input, Node, Program
 from policies.review.dangers import ASKS
 from policies.review.findings import Check, Note, Severity
-from policies.terms import score_outputs
+from policies.terms import Evaluation
 
 _MANY_ROWS = 0.5
 _MANY_CLASSES = 0.5
 _LARGE_CONSTANTS = 10_000
 
 
-def program_notes(name: str, program: Program, manifest: Manifest) -> Iterator[Note]:
-    """What stands out in the program that `name` says, beside a data set with this manifest."""
-    reader = _Reader(f"the {name} program", program, manifest)
+def program_notes(name: str, program: Program, manifest: Manifest, evaluation: Evaluation) -> Iterator[Note]:
+    """What stands out in the program that `name` says, beside a data set with this manifest and what is measured."""
+    reader = _Reader(f"the {name} program", program, manifest, evaluation)
     yield from reader.note_layers()
     yield from reader.note_size()
     yield from reader.note_use()
@@ -24,10 +24,11 @@ def program_notes(name: str, program: Program, manifest: Manifest) -> Iterator[N
 class _Reader:
     """One program with the inputs that each value is made from, as far as only shapes were changed on the way."""
 
-    def __init__(self, place: str, program: Program, manifest: Manifest) -> None:
+    def __init__(self, place: str, program: Program, manifest: Manifest, evaluation: Evaluation) -> None:
         self._place = place
         self._program = program
         self._people = manifest.training_units
+        self._scores = {it.outputs[1]: it.name for it in evaluation.histograms}
         self._origins = self._follow()
 
     def note_layers(self) -> Iterator[Note]:
@@ -83,7 +84,14 @@ class _Reader:
         count = len(self._program.inputs)
         for name, values in needs.items():
             kinds = {self._program.inputs[value].kind for value in values if value < count}
-            if "parameter" not in kinds and not self._is_label(name):
+            score = self._scores.get(name)
+            if score is not None and "feature" in kinds:
+                yield self._note(
+                    "program",
+                    "medium",
+                    f"The label of score «{score}» is made from the record's features, not from its target alone.",
+                )
+            elif "parameter" not in kinds and not (score is not None and "target" in kinds):
                 yield self._note(
                     "program", "medium", f"Its result «{name}» does not depend on the trained model at all."
                 )
@@ -92,11 +100,6 @@ class _Reader:
         idle = len(self._program.nodes) - sum(value >= count for value in used)
         if idle:
             yield self._note("program", "low", f"Operations of it that influence no result: {idle}.")
-
-    def _is_label(self, name: str) -> bool:
-        """Whether it is the label of a score beside it: the truth, which no model is asked about."""
-        score, label = score_outputs(name.removesuffix("_label"))
-        return name == label and score in self._program.output_names
 
     def _note_rows(self, number: int, node: Node, table: Input) -> Iterator[Note]:
         rows = table.shape[0] if node.op == "embedding" or not table.shape else max(table.shape)

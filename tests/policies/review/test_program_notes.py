@@ -14,6 +14,7 @@ from policies.review.program_differences import program_edits
 from policies.review.program_facts import program_facts
 from policies.review.program_notes import program_notes
 from policies.statements.canonical import canonical_bytes
+from policies.terms import Histogram
 from tests.conftest import CLINIC
 from tests.one_study import LOSS, METRICS, OTHER_LOSS
 from tests.policies.log.test_entries import TERMS
@@ -44,7 +45,7 @@ def program(shapes: dict[str, list[int]], nodes: list[dict[str, Any]], result: i
 
 
 def notes(made: Program) -> list[Finding]:
-    return list(collect(program_notes("loss", made, MANIFEST)).found)
+    return list(collect(program_notes("loss", made, MANIFEST, TERMS.evaluation)).found)
 
 
 def test_a_small_program_has_nothing_that_stands_out() -> None:
@@ -83,12 +84,36 @@ def test_cases_as_many_as_people_are_told() -> None:
     assert any("tells" in it.sentence and it.check == "memorising" for it in found)
 
 
-@pytest.mark.parametrize(("names", "told"), [(("ill_score", "ill_label"), 0), (("score", "ill_label"), 1)])
-def test_only_the_label_of_a_score_may_not_depend_on_the_model(names: tuple[str, str], told: int) -> None:
+TARGET, FEATURE, BOTH, CONSTANT = 5, 7, 8, 9
+WITHOUT_MODEL = "Its result «p_label» does not depend on the trained model at all."
+WITHOUT_RECORD = "Its result «p_label» does not depend on the record at all."
+FROM_FEATURES = "The label of score «p» is made from the record's features, not from its target alone."
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "told"),
+    [
+        (["p"], TARGET, []),
+        (["p"], FEATURE, [FROM_FEATURES]),
+        (["p"], BOTH, [FROM_FEATURES]),
+        (["p"], CONSTANT, [WITHOUT_RECORD, WITHOUT_MODEL]),
+        ([], TARGET, [WITHOUT_MODEL]),  # two metrics that are only called as if they were a score and its label
+        ([], FEATURE, [WITHOUT_MODEL]),
+    ],
+)
+def test_only_a_label_made_from_the_target_may_not_depend_on_the_model(
+    scores: list[str], label: int, told: list[str]
+) -> None:
     document = json.loads(METRICS)
-    document["outputs"] = [{"name": name, "ref": ref} for name, ref in zip(names, (6, 5), strict=True)]
-    found = collect(program_notes("metrics", parse_program(canonical_bytes(document)), MANIFEST)).found
-    assert sum("does not depend on the trained model" in it.sentence for it in found) == told
+    document["nodes"] += [
+        node("sum", 1, dims=[], keep=False),
+        node("mul", 5, 7),
+        node("full", shape=[], value=1.0, dtype="float32"),
+    ]
+    document["outputs"] = [{"name": "p_score", "ref": 6}, {"name": "p_label", "ref": label}]
+    evaluation = TERMS.evaluation.model_copy(update={"histograms": tuple(Histogram(name=it, bins=2) for it in scores)})
+    found = collect(program_notes("metrics", parse_program(canonical_bytes(document)), MANIFEST, evaluation)).found
+    assert sorted(it.sentence for it in found if "«p" in it.sentence) == told
 
 
 def test_a_result_without_model_or_record_is_told() -> None:

@@ -1,6 +1,6 @@
 """Read a table from the owner's database strictly against its manifest, some rows at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,10 +9,10 @@ from math import nan
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, CursorResult
 
 from datasites.catalog.checked_rows import CheckedRows, check_units, label_codes
-from datasites.catalog.sql_source import SqlQuery, answered, connected
+from datasites.catalog.sql_source import MAXIMUM_CELL_BYTES, SqlQuery, answered, connected
 from datasites.catalog.table_checks import (
     Batch,
     Parts,
@@ -28,6 +28,8 @@ from policies.columns import ImageColumn, MeasuredColumn, NamedColumn, PlainColu
 from policies.errors import InvalidInputError
 from policies.manifest import Manifest
 
+_ROWS_A_FETCH = 128
+_CHARACTERS_A_BATCH = 2**22
 _NUMBERS = (int, float, Decimal, type(None))
 _TEXTS = (str, int, type(None))
 
@@ -51,17 +53,36 @@ class SqlTable:
         if isinstance(whole, ImageColumn):
             raise InvalidInputError("Images are read from files; name a table whose cells name them, or an .npz file.")
         read_whole = None if whole is None else partial(text_values, whole)
-        step, first_row = rows_a_batch(manifest), 1
-        options = {"no_parameters": True, "stream_results": True, "max_row_buffer": step}
+        first_row = 1
+        options = {"no_parameters": True, "stream_results": True, "max_row_buffer": _ROWS_A_FETCH}
         ask = partial(self.connection.exec_driver_sql, self.statement, execution_options=options)
         with answered(ask) as rows:
             places = column_places(rows.keys(), expected_columns(manifest), row=0)
-            while some := answered(partial(rows.fetchmany, step)):
+            for some in _fetched(rows, rows_a_batch(manifest)):
                 cells = {name: [row[place] for row in some] for name, place in places.items()}
                 yield _batch(cells, manifest, read_whole, first_row)
                 first_row += len(some)
         if first_row == 1:
             raise refusal([(0, "the query selects no rows")])
+
+
+def _fetched(rows: CursorResult[Any], most: int) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows, at most so many at a time, and fewer where their cells are long."""
+    fetched: list[Sequence[Any]] = []
+    read = size = 0
+    while some := answered(partial(rows.fetchmany, min(_ROWS_A_FETCH, most - len(fetched)))):
+        for number, row in enumerate(some, start=read + 1):
+            lengths = [len(cell) for cell in row if isinstance(cell, str | bytes)]
+            if max(lengths, default=0) > MAXIMUM_CELL_BYTES:
+                raise refusal([(number, f"a cell is longer than {MAXIMUM_CELL_BYTES} bytes; shorten it in the query")])
+            size += sum(lengths)
+        fetched.extend(some)
+        read += len(some)
+        if len(fetched) == most or size >= _CHARACTERS_A_BATCH:
+            yield fetched
+            fetched, size = [], 0
+    if fetched:
+        yield fetched
 
 
 def _batch(

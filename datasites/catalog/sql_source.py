@@ -17,6 +17,9 @@ from datasites.store.database_url import DatabaseUrl
 from policies.errors import InvalidInputError
 from policies.statements.schema import describe_validation_error
 
+MAXIMUM_CELL_BYTES = 2**20
+"""The longest cell that is read; no column holds one that is nearly as long."""
+
 Answer = TypeVar("Answer")
 
 _TABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
@@ -70,6 +73,10 @@ def answered(ask: Callable[[], Answer]) -> Answer:
     except (SQLAlchemyError, UnicodeError) as error:
         origin = getattr(error, "orig", None) or error
         kind = getattr(origin, "sqlite_errorname", None) or type(origin).__name__
+    if kind == "SQLITE_TOOBIG":
+        raise InvalidInputError(
+            f"The query gives a cell that is longer than {MAXIMUM_CELL_BYTES} bytes; shorten it in the query."
+        )
     raise InvalidInputError(
         f"The database did not answer the query ({kind}). Try URL and query in its own shell; the query must be one "
         "SELECT that only reads."
@@ -127,6 +134,7 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA trusted_schema=OFF")
         connection.exec_driver_sql("BEGIN")
         file: Any = connection.connection.driver_connection
+        file.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_CELL_BYTES)
         file.set_authorizer(_authorize)
 
 

@@ -24,6 +24,12 @@ SECRET = "5ecret7"
 _COLUMNS = "patient TEXT, age BIGINT, pressure NUMERIC, blood TEXT, ill TEXT, salary BIGINT"
 DECLARED = "SELECT patient, age, pressure, blood, ill FROM visits ORDER BY number"
 
+ENDLESS = (
+    "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted) "
+    "SELECT 'p' || n AS patient, 40 AS age, 100.0 AS pressure, 'A' AS blood, 'no' AS ill FROM counted"
+)
+LONG = {"sqlite": "hex(zeroblob(50000))", "postgresql+psycopg": "repeat('00', 50000)"}
+
 
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path, visits: list[str]) -> Iterator[str]:
@@ -70,13 +76,29 @@ def test_tables_views_and_selects_freeze_as_csv_does(url, select, manifest, keys
 
 def test_rows_are_taken_as_they_come_and_never_all_at_once(url, manifest):
     """A query without an end; if a driver collected its rows first, this test would fill the memory."""
-    endless = (
-        "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted) "
-        "SELECT 'p' || n AS patient, 40 AS age, 100.0 AS pressure, 'A' AS blood, 'no' AS ill FROM counted"
-    )
-    with open_table(SqlQuery(url, endless)) as table, closing(table.parts(manifest)) as parts:
+    with open_table(SqlQuery(url, ENDLESS)) as table, closing(table.parts(manifest)) as parts:
         batch, problems = next(parts)
     assert (len(batch.units), problems) == (rows_a_batch(manifest), [])
+
+
+def test_a_batch_is_bounded_in_bytes_whatever_the_cells_hold(url, manifest):
+    """Rows of 100 kB each: of these no batch holds as many as of short ones."""
+    long = ENDLESS.replace("'A'", LONG[url.split(":")[0]])
+    with open_table(SqlQuery(url, long)) as table, closing(table.parts(manifest)) as parts:
+        batch, problems = next(parts)
+    assert len(batch.units) + len(problems) <= 256
+
+
+def test_a_cell_without_measure_is_refused_before_more_are_fetched(url, manifest):
+    longer = LONG[url.split(":")[0]].replace("50000", "5000000")
+    assert "longer than 1048576 bytes; shorten it" in refusal(url, ENDLESS.replace("'A'", longer), manifest)
+
+
+def test_a_long_cell_that_is_not_selected_is_no_obstacle(url, manifest):
+    execute(url, "ALTER TABLE visits ADD COLUMN letter TEXT")
+    execute(url, f"UPDATE visits SET letter = {LONG[url.split(':')[0]].replace('50000', '5000000')} WHERE number < 3")
+    with open_table(SqlQuery(url, DECLARED)) as table:
+        assert sum(len(batch.units) for batch in read_batches(table, manifest)) == 300
 
 
 def test_signs_that_drivers_may_take_for_parameters_stay_what_they_are(url, manifest):

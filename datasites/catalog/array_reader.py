@@ -114,7 +114,7 @@ def _check_arrays(arrays: Mapping[str, _Array], manifest: Manifest) -> None:
             problems.append((0, f"array {name!r} does not hold {wanted}, one a row"))
         elif array.rows != rows:
             problems.append((0, f"array {name!r} has another number of rows than that of the privacy unit"))
-    if not rows:
+    if rows < 1:
         problems.append((0, "the table has no rows"))
     if problems:
         raise refusal(problems)

@@ -10,6 +10,7 @@ import zlib
 from typing import Literal
 
 from PIL import (
+    ExifTags,
     Image,
     TiffImagePlugin,  # noqa: F401 – reads the EXIF data of a JPEG file, and is loaded by it at first use
 )
@@ -24,6 +25,7 @@ from policies.errors import RefusedError, UnavailableError
 from policies.statements.schema import parse_model
 
 _INPUT = 0
+_UPRIGHT = 1
 _MODES = {1: "L", 3: "RGB"}
 _DAMAGED = (
     Image.DecompressionBombError, OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, OverflowError,
@@ -69,10 +71,12 @@ def _decode(content: bytes, column: ImageColumn) -> Frame:
         return _fault("size")
     if image.mode != _MODES[column.channels]:
         return _fault("mode")
+    if image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT:
+        return _fault("orientation")
     return Frame(DecodedImage().canonical(), b"".join(band.tobytes() for band in image.split()))
 
 
-def _fault(fault: Literal["format", "size", "mode", "damaged"]) -> Frame:
+def _fault(fault: Literal["format", "size", "mode", "orientation", "damaged"]) -> Frame:
     return Frame(DecodedImage(fault=fault).canonical())
 
 
@@ -80,9 +84,12 @@ def _rehearse() -> None:
     """Decode small files and damaged ones, so that all that is loaded at first use is loaded before the lockdown."""
     for mode in _MODES.values():
         for kind in ("PNG", "JPEG"):
-            file = io.BytesIO()
-            Image.new(mode, (2, 2)).save(file, kind)
-            content = file.getvalue()
             column = ImageColumn(type="image", name="image", channels=1 if mode == "L" else 3, height=2, width=2)
-            for attempt in (content, content[:-20], content[:40]):
-                decode(attempt, column)
+            turned = Image.Exif()
+            turned[ExifTags.Base.Orientation] = 6
+            for exif in (Image.Exif(), turned):
+                file = io.BytesIO()
+                Image.new(mode, (2, 2)).save(file, kind, exif=exif)
+                content = file.getvalue()
+                for attempt in (content, content[:-20], content[:40]):
+                    decode(attempt, column)

@@ -34,6 +34,10 @@ _FAULTS: Mapping[str, str] = {
     "format": "names a file that is neither PNG nor JPEG",
     "size": "names an image of another than the declared width and height; scale it",
     "mode": "names an image that has not 8 bits in each of the declared channels; write it as grey, or as RGB",
+    "orientation": (
+        "names an image whose EXIF data say to turn or mirror it; turn the pixels and write it without (in Pillow "
+        "ImageOps.exif_transpose)"
+    ),
     "damaged": "names an image that is damaged, cut off, or takes too long to decode",
 }
 

@@ -17,4 +17,4 @@ class EncodedImage(StrictModel):
 class DecodedImage(StrictModel):
     """The answer: body = the column's uint8 [channels, height, width] if there is no fault, else nothing."""
 
-    fault: Literal["format", "size", "mode", "damaged", "lockdown"] | None = None
+    fault: Literal["format", "size", "mode", "orientation", "damaged", "lockdown"] | None = None

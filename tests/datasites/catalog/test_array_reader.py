@@ -36,6 +36,16 @@ def test_arrays_that_are_not_the_manifest_s_are_refused(tmp_path, changes, said)
     assert not any(word in everything_said(caught.value) for word in ("perhaps", "salary"))
 
 
+@pytest.mark.parametrize("rows", [0, -1, -9])
+def test_a_table_without_rows_is_refused_whatever_its_headers_say(tmp_path, rows):
+    with zipfile.ZipFile(tmp_path / "scans.npz", "w") as archive:
+        for name, kind, shape in (("patient", "<i8", ()), ("scan", "|u1", (3, 5, 7)), ("malignant", "<U3", ())):
+            header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {(rows, *shape)}, }}\n"
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(InvalidInputError, match="the table has no rows"):
+        read_table(tmp_path / "scans.npz", MANIFEST)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_damaged_file_of_arrays_is_read_or_refused(tmp_path_factory, data):

@@ -171,6 +171,21 @@ def test_a_hostile_file_costs_its_row_and_is_never_named(tmp_path):
     assert not any(word in message for word in ("bomb", "5ecret7", ".png"))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_an_image_that_its_exif_data_turn_is_refused_with_the_remedy(tmp_path, kind):
+    names = []
+    for orientation in (None, 1, 3, 6):
+        exif = Image.Exif()
+        if orientation is not None:
+            exif[0x0112] = orientation
+        names.append(f"{orientation}")
+        Image.fromarray(pixels(1)[0].transpose(1, 2, 0)).save(tmp_path / names[-1], kind, exif=exif)
+    with ImageFiles(tmp_path, COLUMN) as files:
+        _, faults = files.values(names)
+    assert faults.keys() == {2, 3}
+    assert all("turn the pixels and write it without" in said for said in faults.values())
+
+
 def test_only_files_below_the_table_s_folder_are_opened(tmp_path):
     inside, outside = tmp_path / "inside", tmp_path / "outside.png"
     inside.mkdir()

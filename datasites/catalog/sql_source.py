@@ -1,4 +1,4 @@
-"""A table in the owner's database: one SELECT, read in one transaction that can change nothing."""
+"""A table in the owner's database: one SELECT, read in one transaction that can write to no table."""
 
 import re
 import sqlite3
@@ -51,7 +51,9 @@ def connected(query: SqlQuery) -> Iterator[tuple[Connection, str]]:
     """Open the database; gives a connection and the statement to read with, as often as one likes: it sees one moment.
 
     What it may do is up to the database: in SQLite, whose file is opened read-only, nothing but to select; PostgreSQL
-    takes the statement as that of a cursor in a read-only transaction, which must be a single SELECT.
+    takes the statement as that of a cursor in a read-only transaction, which must be a single SELECT. In it functions
+    that act elsewhere than on tables (`pg_terminate_backend`, `dblink_exec`, `pg_read_file`) run if the role may call
+    them: connect as one that may only SELECT.
 
     Raises:
         InvalidInputError: the URL or the query is not as described, or the database cannot be reached.

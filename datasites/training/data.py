@@ -14,6 +14,7 @@ from datasites.training.randomness import SecretStream
 _HEADROOM = 1.25
 _DEVIATIONS = 6
 _CHUNK_BYTES = 2**24
+_MOST_UNITS = 128
 _COINS_AT_A_TIME = 2**20
 
 
@@ -77,17 +78,24 @@ def capacity(nominal_units: int, sampling_rate: float) -> int:
 
 
 def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:
-    """Indices of a Poisson sample: every unit independently with probability `sampling_rate`."""
+    """Indices of a Poisson sample: every unit independently with probability `sampling_rate`.
+
+    They stand in an order drawn by lot, for the reason that `datasites.training.clipping` gives.
+    """
     parts = [
         start + stream.bernoulli(min(_COINS_AT_A_TIME, units - start), sampling_rate).nonzero()[0]
         for start in range(0, max(1, units), _COINS_AT_A_TIME)
     ]
-    return torch.from_numpy(np.concatenate(parts))
+    chosen = np.concatenate(parts)
+    return torch.from_numpy(chosen[np.argsort(stream.uniforms(len(chosen)))])
 
 
 def chunk_units(places: int, unit_bytes: int) -> int:
-    """How many of `places` units at most are taken at a time, of `unit_bytes` each."""
-    return min(places, max(1, _CHUNK_BYTES // unit_bytes))
+    """How many of `places` units at most are taken at a time, of `unit_bytes` each.
+
+    Never more than `datasites.training.clipping` can add in float32.
+    """
+    return min(places, _MOST_UNITS, max(1, _CHUNK_BYTES // unit_bytes))
 
 
 def padded_chunks(data: Units, units: Tensor, places: int, most: int) -> Iterator[UnitData]:

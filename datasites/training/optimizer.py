@@ -14,7 +14,7 @@ from policies.terms import Training
 
 
 class TrainedParameter(Parameter):
-    """A parameter with the step's sum of clipped gradients, where Opacus keeps it."""
+    """A parameter with the step's sum of clipped gradients, float64, where Opacus keeps it."""
 
     summed_grad: Tensor | None
 
@@ -49,9 +49,11 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         return 1
 
     def accumulate(self, sums: Sequence[Tensor]) -> None:
-        """Add the clipped sums of one chunk, in the order of the parameters."""
+        """Add the clipped sums of one chunk, in the order of the parameters: in float64, as `clipping` asks."""
         for parameter, chunk in zip(self.params, sums, strict=True):
-            parameter.summed_grad = chunk.clone() if parameter.summed_grad is None else parameter.summed_grad + chunk
+            if parameter.summed_grad is None:
+                parameter.summed_grad = torch.zeros_like(chunk, dtype=torch.float64)
+            parameter.summed_grad += chunk
 
     def pre_step(self, closure: None = None) -> bool:
         """Noise and divide what was accumulated; Opacus would clip first."""
@@ -60,14 +62,20 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         return True
 
     def add_noise(self) -> None:
-        """Set each parameter's gradient to its clipped sum plus noise."""
+        """Set each parameter's gradient to its clipped sum plus noise.
+
+        Raises:
+            RuntimeError: a sum has another shape than its parameter, so that one number of noise would serve several.
+        """
         for parameter in self.params:
+            if parameter.summed_grad.shape != parameter.shape:
+                raise RuntimeError(f"A sum of shape {parameter.summed_grad.shape} came for {parameter.shape}.")
             OPACUS._check_processed_flag(parameter.summed_grad)
             if parameter.summed_grad.shape != parameter.shape:  # the noise would be that of more numbers than the sum
                 raise RuntimeError("A clipped sum has another shape than its parameter.")
             noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
             deviation = self.noise_multiplier * self.max_grad_norm
-            parameter.grad = (parameter.summed_grad.double() + deviation * noise).to(parameter.dtype)
+            parameter.grad = (parameter.summed_grad + deviation * noise).to(parameter.dtype)
             OPACUS._mark_as_processed(parameter.summed_grad)
 
 

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
 from datasites.training.choice import TrainedLoss
+from datasites.training.clipping import MOST_ADDED
 from datasites.training.data import Units, capacity, padded_chunks, sample
 from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.randomness import SecretStream
 from datasites.training.workers import ALONE, Workers
+from policies.errors import InvalidInputError
 from policies.terms import Training
 
 
@@ -39,6 +41,9 @@ def local_training(
         nominal_units: the manifest's public number of training units, those of all workers together.
         round_number: from 1; the learning rate depends on it.
         workers: who trains together; each returns the same change.
+
+    Raises:
+        InvalidInputError: a step has more units than can be added up.
     """
     trained = {name: TrainedParameter(value.clone()) for name, value in unflatten(model, loss.program).items()}
     optimizer = SecretNoiseOptimizer(
@@ -49,6 +54,10 @@ def local_training(
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
+    if workers.count * places * (workers.count * ceil(places / sums.units)) > MOST_ADDED:
+        raise InvalidInputError(
+            f"A step of {workers.count * places} units is too large; ask for a lower sampling rate."
+        )
     for learning_rate in training.learning_rates(round_number):
         optimizer.set_learning_rate(learning_rate)
         units = sample(sampling, len(data), training.sampling_rate)

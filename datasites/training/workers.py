@@ -27,7 +27,7 @@ class Workers(Protocol):
     def leads(self) -> bool: ...
 
     def collect(self, sums: Sequence[Tensor]) -> None:
-        """Make the leader's `sums`, float32 in place, those over all workers."""
+        """Make the leader's `sums`, float64 in place, those over all workers."""
 
     def follow(self, values: Sequence[Tensor]) -> None:
         """Make everybody's `values`, float32 in place, the leader's."""

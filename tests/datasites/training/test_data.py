@@ -1,6 +1,7 @@
 """Padded chunks: every sampled unit once, and work that does not tell how many there were."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from datasites.training.data import UnitData, capacity, padded_chunks, sample
+from datasites.training.data import UnitData, capacity, chunk_units, padded_chunks, sample
 from datasites.training.randomness import SecretStream
 
 
@@ -60,6 +61,17 @@ def test_poisson_sampling_takes_every_unit_independently_at_the_public_rate() ->
     sizes = taken.sum(1)
     assert abs(float(sizes.var()) / (units * rate * (1 - rate)) - 1) < 0.2  # a fixed batch size would have variance 0
     assert float(torch.corrcoef(taken.T).fill_diagonal_(0).abs().max()) < 0.12
+
+
+def test_a_sample_stands_in_an_order_drawn_by_lot() -> None:
+    """Else one unit more would move all later ones, and so how every later chunk rounds."""
+    seen = Counter(tuple(sample(SecretStream(), 3, 1.0).tolist()) for _ in range(6_000))
+    assert len(seen) == 6
+    assert stats.chisquare(list(seen.values())).pvalue > 1e-9
+
+
+def test_a_chunk_has_no_more_units_than_float32_may_add() -> None:
+    assert chunk_units(100_000, 1) == 128
 
 
 def test_nobody_is_sampled_from_nobody() -> None:

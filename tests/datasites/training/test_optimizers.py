@@ -15,7 +15,9 @@ from torch import Tensor
 from datasites.training import data as data_module
 from datasites.training import trainer
 from datasites.training.choice import TrainedLoss
+from datasites.training.clipping import SHARE
 from datasites.training.data import UnitData
+from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from policies.terms import Training
@@ -105,7 +107,7 @@ def noised_mean(data: UnitData, training: Training, model: Vector, noise: Noise)
             if present:
                 row = np.array([1.0, *x.double().numpy()])
                 gradient += (1 / (1 + np.exp(-row @ model)) - float(y)) * row
-        total += gradient * min(1.0, training.clipping_norm / np.linalg.norm(gradient))
+        total += gradient * min(1.0, SHARE * training.clipping_norm / np.linalg.norm(gradient))
     drawn = np.concatenate([noise.normals(1), noise.normals(3)])
     return (total + training.noise_multiplier * training.clipping_norm * drawn) / NOMINAL
 
@@ -175,6 +177,29 @@ def test_momenta_do_not_outlive_a_round(
     data, both = draw_units(9), training(optimizer, rounds=2)
     first, second = (local_training(logistic, _MODEL, data, both, NOMINAL, number) for number in (1, 2))
     assert torch.equal(first, second)
+
+
+def _noiseless(parameter: TrainedParameter) -> SecretNoiseOptimizer:
+    plain = training(Sgd(momentum=0.0)).model_copy(update={"noise_multiplier": 0.0, "learning_rate": 1.0})
+    return SecretNoiseOptimizer([parameter], plain, 1.0, SecretStream())
+
+
+def test_sums_of_chunks_are_added_in_float64() -> None:
+    parameter = TrainedParameter(torch.zeros(2))
+    optimizer = _noiseless(parameter)
+    for part in (2.0**25, 1.0, 1.0, 1.0, -(2.0**25)):
+        optimizer.accumulate([torch.full((2,), part)])
+    optimizer.step()
+    assert parameter.tolist() == [-3.0, -3.0]
+
+
+def test_a_sum_of_another_shape_ends_the_training() -> None:
+    """One number of noise, spread over many values, would hide none of them."""
+    parameter = TrainedParameter(torch.zeros(1))
+    optimizer = _noiseless(parameter)
+    optimizer.accumulate([torch.ones(3)])
+    with pytest.raises(RuntimeError, match="shape"):
+        optimizer.step()
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)

@@ -7,7 +7,14 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from policies.errors import InvalidInputError
-from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, Tokens, parse_tokeniser, text_start, tokens_of
+from policies.programs.tokeniser import (
+    MAXIMUM_TOKENISER_BYTES,
+    Tokens,
+    parse_tokeniser,
+    refuse_vanishing_tokens,
+    text_start,
+    tokens_of,
+)
 from policies.statements.canonical import parse_json
 
 _NOT_TAKEN = ("version", "truncation", "padding", "decoder")
@@ -38,7 +45,7 @@ def load_tokeniser(wanted: TextTokens) -> tuple[bytes, Tokens]:
     """The tokeniser as it travels, reduced to what sites take, and what terms say of it.
 
     Raises:
-        InvalidInputError: it has a step that sites do not take, or no token to fill up with; saying which.
+        InvalidInputError: it has a step or a token that sites do not take, or no token to fill up with; saying which.
     """
     tokenizer = wanted.source if isinstance(wanted.source, Tokenizer) else _loaded(wanted.source)
     document = parse_json(
@@ -48,6 +55,8 @@ def load_tokeniser(wanted: TextTokens) -> tuple[bytes, Tokens]:
     padding = _padding(wanted, tokenizer)
     written = {**steps, "version": "cloister-tokeniser/1", "length": wanted.length, "padding": padding}
     tokeniser = parse_tokeniser(json.dumps(written).encode())
+    if tokenizer.normalizer is not None:
+        refuse_vanishing_tokens(tokeniser, tokenizer.normalizer.normalize_str)
     file = tokeniser.encoded()
     return file, tokens_of(tokeniser, file)
 
@@ -56,7 +65,7 @@ def _loaded(source: Path | bytes) -> Tokenizer:
     content = source if isinstance(source, bytes) else source.read_bytes()
     try:
         return Tokenizer.from_buffer(content)
-    except Exception as error:  # the library raises nothing narrower
+    except ValueError as error:
         raise InvalidInputError("The tokenizers library cannot load the tokeniser; check its file.") from error
 
 

@@ -5,6 +5,7 @@ word that lacks a token for the unknown, no word so long that a search through i
 """
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -173,6 +174,22 @@ def text_start(text: bytes, length: int) -> str:
 def tokens_of(tokeniser: Tokeniser, file: bytes) -> Tokens:
     """What terms say of a tokeniser that travels as `file`."""
     return Tokens(tokeniser=digest(TOKENISER_DOMAIN, file), length=tokeniser.length, vocabulary=tokeniser.vocabulary)
+
+
+def refuse_vanishing_tokens(tokeniser: Tokeniser, normalize: Callable[[str], str]) -> None:
+    """Refuse added tokens of whose text `normalize`, the tokeniser's own normalizer in the library, leaves nothing.
+
+    The library would look for them everywhere in a text, and panic where that is within a character.
+
+    Raises:
+        InvalidInputError: naming the first one.
+    """
+    for token in tokeniser.added_tokens:
+        if token.normalized and not normalize(token.content):
+            raise InvalidInputError(
+                f"The tokeniser's normalizer leaves nothing of the text of the added token {token.id}; "
+                "take the token out, or make it one that is not normalized."
+            )
 
 
 def parse_tokeniser(data: bytes) -> Tokeniser:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from datasites.training.tokens import TextReader, open_reader
@@ -73,6 +73,13 @@ def test_a_step_that_sites_do_not_take_is_refused_before_anything_is_sent() -> N
     split = small(pre_tokenizer=pre_tokenizers.Split("e", "isolated"))
     with pytest.raises(InvalidInputError, match="pre_tokenizer: it must be one of the kinds"):
         load_tokeniser(TextTokens(split, length=4, padding="?"))
+
+
+def test_a_token_of_which_the_normalizer_leaves_nothing_is_refused_before_anything_is_sent() -> None:
+    bare = small(normalizer=normalizers.BertNormalizer(), pre_tokenizer=pre_tokenizers.BertPreTokenizer())
+    bare.add_tokens([AddedToken("\N{COMBINING ACUTE ACCENT}", normalized=True)])
+    with pytest.raises(InvalidInputError, match="leaves nothing of the text of the added token 2"):
+        load_tokeniser(TextTokens(bare, length=4, padding="?"))
 
 
 def test_a_tokeniser_without_a_token_to_fill_up_with_asks_for_one() -> None:

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from datasites.training.data import UnitData, Units
 from policies.errors import InvalidInputError
-from policies.programs.tokeniser import BYTES_A_TOKEN, Tokeniser, Tokens, parse_tokeniser, text_start, tokens_of
+from policies.programs.tokeniser import (
+    BYTES_A_TOKEN,
+    Tokeniser,
+    Tokens,
+    parse_tokeniser,
+    refuse_vanishing_tokens,
+    text_start,
+    tokens_of,
+)
 from policies.record_form import TensorForm
 
 _LETTERS_A_TOKEN = 4
@@ -26,15 +34,20 @@ class TextReader:
         """Load the tokeniser and try it on texts of many scripts, so that nothing is left that it loads later.
 
         Raises:
-            InvalidInputError: the library does not take it, or gives its tokens other numbers than the file says.
+            InvalidInputError: the library does not take it, would fail on some texts, or gives its tokens other numbers
+                than the file says.
         """
-        self._length = tokeniser.length
+        self._length, self._padding = tokeniser.length, tokeniser.padding
         try:
             self._tokenizer = Tokenizer.from_buffer(tokeniser.library_file())
             numbers = self._tokenizer.get_vocab(with_added_tokens=True)
+            if self._tokenizer.normalizer is not None:
+                refuse_vanishing_tokens(tokeniser, self._tokenizer.normalizer.normalize_str)
             for script in _SCRIPTS:
-                self.read([_of_length(script.encode(), BYTES_A_TOKEN * self._length)])
-        except Exception as error:  # the library raises nothing narrower
+                self._encoded(_of_length(script.encode(), BYTES_A_TOKEN * self._length))
+        except BaseException as error:
+            if not _is_the_librarys(error):
+                raise
             raise InvalidInputError(
                 "The tokeniser does not fit together; load it with the tokenizers library, and submit it again."
             ) from error
@@ -45,10 +58,23 @@ class TextReader:
             )
 
     def read(self, texts: list[bytes]) -> NDArray[np.int64]:
-        """(texts, length): the tokens of texts in UTF-8, of each the part that `text_start` gives."""
-        starts = [text_start(text, self._length) for text in texts]
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(starts)]
-        return np.array(rows, np.int64).reshape(len(texts), self._length)
+        """(texts, length): the tokens of texts in UTF-8, of each the part that `text_start` gives.
+
+        Where the library fails on one, it is nothing but padding.
+        """
+        return np.array([self._row(text) for text in texts], np.int64).reshape(len(texts), self._length)
+
+    def _row(self, text: bytes) -> list[int]:
+        try:
+            return self._encoded(text)
+        except BaseException as error:
+            if not _is_the_librarys(error):
+                raise
+            return [self._padding] * self._length  # if it ended the trainer, that would tell of one record's text
+
+    def _encoded(self, text: bytes) -> list[int]:
+        (encoding,) = self._tokenizer.encode_batch_fast([text_start(text, self._length)])
+        return list(encoding.ids)
 
     def dummy(self, maximum_bytes: int) -> bytes:
         """A text to read where there is none, so that the time hardly tells how many there are."""
@@ -97,3 +123,11 @@ class TokenUnits:
 
 def _of_length(part: bytes, size: int) -> bytes:
     return (part * (size // len(part) + 1))[:size]
+
+
+def _is_the_librarys(error: BaseException) -> bool:
+    """Whether the library says that it fails: a wrong file is a ValueError, all else an Exception of no kind.
+
+    A panic of its Rust is not even an Exception, and its class, which pyo3 makes, is to be had by its name alone.
+    """
+    return type(error) in {ValueError, Exception} or type(error).__name__ == "PanicException"

@@ -19,25 +19,25 @@ two, after which every later addition rounds otherwise (Casacuberta et al. 2022,
 Sensitivity in Differentially Private Libraries). But what noise is measured by is how far one unit more moves the total
 of a step as it is computed: at most the clipping norm C. Hence c is less, C · (1 − 2⁻⁷); with u = 2⁻²⁴:
 
- - A chunk has n ≤ 128 places (`datasites.training.data.chunk_units`). Its sum in float32, in any order, is off by at
-   most 1.01nu · Σ|v| in each coordinate (Higham 2002, section 4.2), and so in length by at most 1.01n²uc, which is no
-   more than 1.01 · 2⁻¹⁰c.
- - Sampled units come into chunks in an order drawn by lot (`datasites.training.data.sample`). An order of m + 1 units
+ - In float32 n ≤ 128 units at a time are added (`weighted_sum`), a block. Its sum, in any order, is off by at most
+   1.01nu · Σ|v| in each coordinate (Higham 2002, section 4.2), and so in length by at most 1.01n²uc, which is no more
+   than 1.01 · 2⁻¹⁰c.
+ - Sampled units come into blocks in an order drawn by lot (`datasites.training.data.sample`). An order of m + 1 units
    by lot is one of m units by lot, in which the new unit takes a place drawn by lot and the unit that was there goes to
-   the end. So paired, the step with a unit and the step without it differ in two chunks, that of the place and the
+   the end. So paired, the step with a unit and the step without it differ in two blocks, that of the place and the
    last. The lots do not depend on the unit, so the two steps diverge by no more than the worst such pair does. Four
    sums err by at most 4.04 · 2⁻¹⁰c.
- - Sums of chunks and of workers are added in float64, and the noise too (`datasites.training.optimizer`). N places in K
-   chunks err by at most 1.01 · K · N · 2⁻⁵³c in either step, in both by 2.02 · 2⁻¹⁰c as N · K ≤ `MOST_ADDED`.
+ - Sums of blocks and of workers are added in float64, and the noise too (`datasites.training.optimizer`). N places in K
+   blocks err by at most 1.01 · K · N · 2⁻⁵³c in either step, in both by 2.02 · 2⁻¹⁰c as N · K ≤ `MOST_ADDED`.
 
 So the total moves by at most c · (1 + 6.06 · 2⁻¹⁰), and that is below C; what it costs is that 0.8% of C is not used.
-This is the bound of `weighted_sum`. Where more terms are summed than units, `datasites.training.contributions` has to
-bound what that adds.
+Where more terms are summed than units, `datasites.training.contributions` adds them in float64 altogether.
 
 A unit whose S is not finite contributes exactly zero. So no record can turn a release into NaN; and a gradient beyond
 10¹⁹, whose squares float32 cannot hold, counts for nothing.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -46,7 +46,9 @@ from torch import Tensor
 SHARE = 1 - 2.0**-7
 """How much of the clipping norm a contribution may be long: c / C."""
 MOST_ADDED = 2**43
-"""Places of a step times its chunks."""
+"""Places of a step times its blocks."""
+BLOCK_UNITS = 128
+"""How many units are added in float32."""
 _BLOCK = 256
 _SLACK = 2.0**-16
 _SMALLEST_FACTOR = 2.0**-120
@@ -82,8 +84,13 @@ def clipping_factors(squares: Sequence[Tensor], coordinates: int, norm: float, p
 
 
 def weighted_sum(values: Tensor, factors: Tensor) -> Tensor:
-    """Σ factor · value over units [units, …], where a factor of zero makes zero of whatever the unit holds: […]."""
-    return torch.mv(finite(values.reshape(len(values), -1)).t(), factors).reshape(values.shape[1:])
+    """Σ factor · value over units [units, …], where a factor of zero makes zero of whatever the unit holds: float64 […].
+
+    Of `BLOCK_UNITS` at a time in float32.
+    """
+    parts = zip(finite(values.reshape(len(values), -1)).split(BLOCK_UNITS), factors.split(BLOCK_UNITS), strict=True)
+    sums = [torch.mv(part.t(), weights).double() for part, weights in parts]
+    return functools.reduce(torch.add, sums).reshape(values.shape[1:])
 
 
 def finite(values: Tensor) -> Tensor:

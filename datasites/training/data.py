@@ -14,7 +14,6 @@ from datasites.training.randomness import SecretStream
 _HEADROOM = 1.25
 _DEVIATIONS = 6
 _CHUNK_BYTES = 2**24
-_MOST_UNITS = 128
 _COINS_AT_A_TIME = 2**20
 
 
@@ -91,11 +90,8 @@ def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:
 
 
 def chunk_units(places: int, unit_bytes: int) -> int:
-    """How many of `places` units at most are taken at a time, of `unit_bytes` each.
-
-    Never more than `datasites.training.clipping` can add in float32.
-    """
-    return min(places, _MOST_UNITS, max(1, _CHUNK_BYTES // unit_bytes))
+    """How many of `places` units at most are taken at a time, of `unit_bytes` each."""
+    return min(places, max(1, _CHUNK_BYTES // unit_bytes))
 
 
 def padded_chunks(data: Units, units: Tensor, places: int, most: int) -> Iterator[UnitData]:

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
-from torch.nn.grad import conv2d_weight
 
 from datasites.tensor_programs.windows import columns
-from datasites.training.clipping import clipping_factors, finite, scaled
+from datasites.training.clipping import clipping_factors
 from datasites.training.contributions import Contribution, dense, factored, is_short, product, rows
 from datasites.training.data import UnitData
 from datasites.training.layers import Layer, find_layers
@@ -97,17 +96,10 @@ def _convolution(outputs: Tensor, inputs: Tensor, weight: Tensor, options: Mappi
     depth, windows = found.shape[2:]
     positions = len(images) // units * windows
     if groups == 1 and is_short(positions, filters, depth):
-
-        def total(factors: Tensor) -> Tensor:
-            weighted = scaled(outputs, factors).flatten(0, 2)
-            result: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
-                finite(images), tuple(weight.shape), weighted, stride, padding, dilation
-            )
-            return result
-
         left = gradients.reshape(units, -1, filters, windows).transpose(2, 3).reshape(units, positions, filters)
         right = found.reshape(units, -1, depth, windows).transpose(2, 3).reshape(units, positions, depth)
-        return factored(left, right, total)
+        matrix = factored(left, right)
+        return Contribution(matrix.squares, lambda factors: matrix.total(factors).reshape(weight.shape))
     left = gradients.reshape(-1, filters // groups, windows)
     each = torch.bmm(left, found.reshape(-1, depth, windows).transpose(1, 2))
     return dense(

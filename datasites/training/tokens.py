@@ -74,6 +74,8 @@ class TextReader:
 
     def _encoded(self, text: bytes) -> list[int]:
         (encoding,) = self._tokenizer.encode_batch_fast([text_start(text, self._length)])
+        if len(encoding.ids) != self._length:
+            raise ValueError("The library made another number of tokens.")
         return list(encoding.ids)
 
     def dummy(self, maximum_bytes: int) -> bytes:

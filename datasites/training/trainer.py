@@ -7,7 +7,7 @@ from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
 from datasites.training.choice import TrainedLoss
-from datasites.training.clipping import MOST_ADDED
+from datasites.training.clipping import BLOCK_UNITS, MOST_ADDED
 from datasites.training.data import Units, capacity, padded_chunks, sample
 from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
@@ -54,7 +54,7 @@ def local_training(
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
-    if workers.count * places * (workers.count * ceil(places / sums.units)) > MOST_ADDED:
+    if workers.count * places * (workers.count * ceil(places / min(sums.units, BLOCK_UNITS))) > MOST_ADDED:
         raise InvalidInputError(
             f"A step of {workers.count * places} units is too large; ask for a lower sampling rate."
         )

@@ -84,11 +84,15 @@ def clipping_factors(squares: Sequence[Tensor], coordinates: int, norm: float, p
 
 
 def weighted_sum(values: Tensor, factors: Tensor) -> Tensor:
-    """Σ factor · value over units [units, …], where a factor of zero makes zero of whatever the unit holds: float64 […].
+    """Σ factor · value over units [units, …], `BLOCK_UNITS` at a time in float32: float64 […].
 
-    Of `BLOCK_UNITS` at a time in float32.
+    A factor of zero makes zero of whatever the unit holds.
     """
-    parts = zip(finite(values.reshape(len(values), -1)).split(BLOCK_UNITS), factors.split(BLOCK_UNITS), strict=True)
+    parts = zip(
+        torch.split(finite(values.reshape(len(values), -1)), BLOCK_UNITS),
+        torch.split(factors, BLOCK_UNITS),
+        strict=True,
+    )
     sums = [torch.mv(part.t(), weights).double() for part, weights in parts]
     return functools.reduce(torch.add, sums).reshape(values.shape[1:])
 

@@ -16,11 +16,11 @@ xₜ · xₜ, of m' numbers. They are no less than the true squares, and what is
  - (gₜ · gₛ) is off by at most (2m + 1)u√(aₜaₛ), and (xₜ · xₛ) by (2m' + 1)u√(bₜbₛ). They are multiplied and added in
    float64, so the computed Q is off from ‖G‖² by at most εS², with ε = 4(m + m' + 1)u for (m + m')u ≤ ¼;
  - f and the products f · gₜ are rounded to float32; that makes this unit's own terms err by at most 4u · f · S;
- - positions of all units are added in float64. As f · S ≤ c/√ε, and 1/√ε is below 1200, that errs by less than 10⁻⁶c for
-   a million positions, for which the proof of `datasites.training.clipping` has room.
+ - positions of all units are added in float64. As f · S ≤ c/√ε, and 1/√ε is below 1200, that errs by less than 10⁻⁶c
+   for a million positions, for which the proof of `datasites.training.clipping` has room.
 
-So G, with what rounding its own terms adds, is at most L = √(max(Q, 0) + εS²) + 4uS long, and L² is taken for its squared
-length. If Q has cancelled, S has not: such a unit is shortened more than it need be,
+So G, with what rounding its own terms adds, is at most L = √(max(Q, 0) + εS²) + 4uS long, and L² is taken for its
+squared length. If Q has cancelled, S has not: such a unit is shortened more than it need be,
 never less. With one position nothing can cancel, and √(a₁b₁) is the length, both measured as in
 `datasites.training.clipping`. If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor
 is it if a product of two positions is beyond float32, as it can be where those of each with itself are not: the unit is

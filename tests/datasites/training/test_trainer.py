@@ -11,6 +11,7 @@ from scipy import stats
 from datasites.training import data as data_module
 from datasites.training import trainer
 from datasites.training.choice import TrainedLoss
+from datasites.training.clipping import SHARE
 from datasites.training.data import UnitData
 from datasites.training.opacus_optimizer import OPACUS
 from datasites.training.randomness import SecretStream
@@ -80,7 +81,7 @@ def reference(data: UnitData, training: Training, nominal: int, streams: list[Sc
                 if present:
                     row = np.array([1.0, *x.double().numpy()])
                     gradient += (1 / (1 + np.exp(-row @ model)) - float(y)) * row
-            total += gradient * min(1.0, training.clipping_norm / np.linalg.norm(gradient))
+            total += gradient * min(1.0, SHARE * training.clipping_norm / np.linalg.norm(gradient))
         drawn = np.concatenate([next(noise), next(noise)])
         total += training.noise_multiplier * training.clipping_norm * drawn
         model -= training.learning_rate * total / (training.sampling_rate * nominal)

@@ -1,5 +1,6 @@
 """What a program draws: fresh numbers of the right law for each record of each chunk, counted as memory."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import torch
 from scipy import stats
 
-from datasites.training import randomness
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData, padded_chunks
 from datasites.training.drawn import DrawingUnits
@@ -66,7 +66,7 @@ def test_no_seed_is_behind_what_is_drawn_and_it_is_computed_in_parts(
         return bytes(range(count))
 
     program = drawing(make_loss).program
-    monkeypatch.setattr(randomness.os, "urandom", known)
+    monkeypatch.setattr(os, "urandom", known)
     once, again = (DrawingUnits(people(4, 80), program).chunk(torch.arange(4), 4) for _ in range(2))
     assert keys == [32, 32]
     for first, second in zip(once.record[2:], again.record[2:], strict=True):

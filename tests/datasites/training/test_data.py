@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from datasites.training.data import UnitData, capacity, chunk_units, padded_chunks, sample
+from datasites.training.data import UnitData, capacity, padded_chunks, sample
 from datasites.training.randomness import SecretStream
 
 
@@ -68,10 +68,6 @@ def test_a_sample_stands_in_an_order_drawn_by_lot() -> None:
     seen = Counter(tuple(sample(SecretStream(), 3, 1.0).tolist()) for _ in range(6_000))
     assert len(seen) == 6
     assert stats.chisquare(list(seen.values())).pvalue > 1e-9
-
-
-def test_a_chunk_has_no_more_units_than_float32_may_add() -> None:
-    assert chunk_units(100_000, 1) == 128
 
 
 def test_nobody_is_sampled_from_nobody() -> None:

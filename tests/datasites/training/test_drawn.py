@@ -93,7 +93,7 @@ def test_a_records_gradient_is_taken_with_its_own_numbers(make_loss: Make) -> No
     chunk = DrawingUnits(people(3, 2), loss.program).chunk(torch.arange(3), 4)
     parameters = {"bias": torch.zeros(1), "weight": torch.ones(1, 3)}
     (sums,) = (it for it in loss.recorded(4, chunk, 100.0) if it.path == "full")
-    got = contributions(sums, parameters, chunk)["weight"]
+    got = contributions(sums, parameters, chunk)["weight"].float()
     expected = chunk.record[2][:, :, 0, :1].sum(1, keepdim=True).expand(4, 1, 3).clone()
     expected[3] = 0  # a place without a record
     torch.testing.assert_close(got, expected)

@@ -26,9 +26,13 @@ def taped(function: Callable[..., Sequence[Tensor]], *arguments: Tensor) -> Tape
 def same(got: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     """Bit by bit, or both not a number."""
     return all(
-        (one.view(torch.int32) == other.view(torch.int32)).logical_or(one.isnan() & other.isnan()).all()
+        one.dtype == other.dtype and (_bits(one) == _bits(other)).logical_or(one.isnan() & other.isnan()).all()
         for one, other in zip(got, expected, strict=True)
     )
+
+
+def _bits(value: Tensor) -> Tensor:
+    return value.view(torch.int64 if value.dtype == torch.float64 else torch.int32)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -67,17 +67,13 @@ def export(plan: TrainingPlan, record: RecordForm) -> ExportedPlan:
 
 def _export(plan: TrainingPlan, model: nn.Module, sample: Sample) -> ExportedPlan:
     measured = _measured_names(plan, model, sample)
-
-    def measure(output: Tensor, target: Tensor) -> Mapping[str, Tensor]:
-        return measured_values(plan, output, target)
-
-    loss_line, measured_line = annotated(plan.loss), annotated(measure)
+    loss_line, metrics_line, scores_line = annotated(plan.loss), annotated(plan.metrics), annotated(plan.scores)
 
     def loss_of(output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return (loss_line(output, target),)
 
     def metrics_of(output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        values = measured_line(output, target)
+        values = measured_values(metrics_line, scores_line, output, target)
         return tuple(values[name].to(torch.float32).reshape(()) for name in measured.outputs)
 
     one = sample.features[0], sample.targets[0]

@@ -126,7 +126,7 @@ def _check_metrics(
     run = interpret(program)
     results = vmap(lambda feature, target: run(values, feature, target))(sample.features, sample.targets)
     with torch.no_grad(), evaluating(model):
-        batch = measured_values(plan, model(sample.features), sample.targets)
+        batch = measured_values(plan.metrics, plan.scores, model(sample.features), sample.targets)
     for name, by_program in zip(program.output_names, results, strict=True):
         whole = batch[name].to(torch.float32)
         expected = by_program if whole.numel() == by_program.numel() else by_program.mean()

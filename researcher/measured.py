@@ -1,6 +1,7 @@
 """What a plan measures on holdout records: its metrics, and the scores that are counted in histograms."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,6 +12,9 @@ from policies.terms import score_outputs
 from researcher.plan import TrainingPlan
 
 _MAXIMUM_METRICS = 64
+
+Metrics = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
+Scores = Callable[[Tensor, Tensor], Mapping[str, tuple[Tensor, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,10 @@ class MeasuredNames:
         return tuple(score_outputs(name)[1] for name in self.scores)
 
 
-def measured_values(plan: TrainingPlan, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """What the metrics program computes, by its results' names."""
-    values = dict(plan.metrics(output, target))
-    for name, pair in plan.scores(output, target).items():
+def measured_values(metrics: Metrics, scores: Scores, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """What the metrics program computes, by its results' names, of a plan's two methods."""
+    values = dict(metrics(output, target))
+    for name, pair in scores(output, target).items():
         values.update(zip(score_outputs(name), pair, strict=True))
     return values
 

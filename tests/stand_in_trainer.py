@@ -21,7 +21,6 @@ def start_code(say: str) -> str:
     """
     return f"""
 import os, sys, time
-from tests.record_forms import columns
 def speak(content):
     content = memoryview(content)
     while content:

@@ -26,7 +26,7 @@ for folder, name in (("outputs", "one"), ("/tmp", "two"), ("/dev/shm", "three"),
         file.write(bytes(2 * 2**20))
 print("x" * 50_000)
 """
-    outcome = sandbox.run(script, memory_bytes=600 * MEGABYTE, threads=16, disk_bytes=9 * MEGABYTE, text_bytes=60_000)
+    outcome = sandbox.run(script, memory_bytes=800 * MEGABYTE, threads=16, disk_bytes=9 * MEGABYTE, text_bytes=60_000)
     assert (outcome.ending, len(outcome.stdout)) == ("finished", 50_001), outcome.stderr
     assert [len(content) for content in outcome.contents.values()] == [2 * MEGABYTE]
     assert outcome.peak_memory_bytes > 100 * MEGABYTE

@@ -65,7 +65,7 @@ def careless_reader(trial: bytes = b"fever") -> TextReader:
     """A reader of a tokeniser on which the library panics, as it would be if nobody refused it."""
     with pytest.MonkeyPatch.context() as without:
         without.setattr(tokens, "refuse_vanishing_tokens", lambda *_: None)
-        without.setattr(tokens, "_dummy", lambda _: trial)
+        without.setattr(tokens, "_SCRIPTS", (trial.decode(),))
         return TextReader(parsed(*NORMALIZERS["accents off"]))
 
 

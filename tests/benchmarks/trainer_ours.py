@@ -10,6 +10,7 @@ from torch import Tensor
 from datasites.tensor_programs.load import load_parameters
 from datasites.training.cached_units import CachedUnits
 from datasites.training.choice import TrainedLoss
+from datasites.training.clipping import SHARE
 from datasites.training.data import UnitData, Units, padded_chunks
 from datasites.training.frozen_prefix import split
 from datasites.training.prepared import prepare_program
@@ -40,7 +41,7 @@ def cloister(model: Model) -> Step:
         cache = os.open(tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR)  # closed when the process ends
         data = CachedUnits(data, prefix, cache, 0)
     everybody = torch.arange(model.batch)
-    sums = TrainedLoss(loss, _MEMORY_BYTES, "automatic").fitted(model.batch, data.chunk(everybody[:0], 1), NORM)
+    sums = TrainedLoss(loss, _MEMORY_BYTES, "automatic").fitted(model.batch, data.chunk(everybody[:0], 1), NORM / SHARE)
     parameters = {name: values[name] for name in sums.parameters}
 
     def step() -> Mapping[str, Tensor]:

@@ -42,7 +42,7 @@ def test_gradients_per_unit_are_those_of_an_eager_loop(plan: TrainingPlan, path:
         losses = [plan.loss(exported.model(x[None]), y[None]) for x, y in zip(rows, labels, strict=True)]
         expected = torch.autograd.grad(torch.stack(losses).sum(), [named[name] for name in got])
         for name, gradient in zip(got, expected, strict=True):
-            torch.testing.assert_close(got[name][unit], gradient, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(got[name][unit].float(), gradient, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)

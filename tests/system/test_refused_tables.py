@@ -61,7 +61,7 @@ WRONG_TABLES = {
     "wrong cells": (
         with_cells((9, 3, "tomato"), (11, 1, "forty-two"), (13, 1, "42.625"), (17, 2, "NaN"), (19, 2, "1e999"),
                    (23, 1, "97713"), (29, 2, ""), (31, 0, ""), (37, 0, "  ")),
-        PROBLEMS + "  row 9: column 'blood' is not one of the declared categories\n"
+        PROBLEMS + "  row 9: column 'blood' is not one of the declared categories or levels\n"
         "  row 11: column 'age' is not a decimal number\n"
         "  row 13: column 'age' is not a whole number\n"
         "  row 17: column 'pressure' is not a decimal number\n"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from datasites.execution.trainer_messages import Load, Prepare
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.training.study import prepare_study
 from datasites.training.trainer import local_training
@@ -15,7 +15,7 @@ from datasites.training.unit_file import open_units
 from policies.statements.canonical import canonical_bytes
 from policies.terms import Evaluation
 from tests.attacks.crafted_study import training
-from tests.record_forms import columns
+from tests.record_forms import columns, data_size
 from tests.unit_arrays import UnitArrays, opened
 
 UNITS, WIDTH = 200, 256  # a chunk has more numbers than torch leaves to one thread
@@ -58,6 +58,10 @@ STUDY = Prepare(
     evaluation=Evaluation(models=(), metrics=("first",), histograms=(), noise_multiplier=0.0),
     parameter_count=2 * WIDTH,
     record=columns(WIDTH, "float32"),
+    size=data_size(UNITS, 1),
+    gradients="automatic",
+    tokens=None,
+    tokeniser_bytes=0,
 )
 PARAMETERS = save({"denormal": np.zeros(WIDTH, np.float32), "weight": np.zeros((1, WIDTH), np.float32)})
 
@@ -68,7 +72,6 @@ def test_two_threads_compute_what_one_does_and_flush_denormals(tmp_path: Path) -
     people = UnitArrays(features, (features[..., 0] > 0).astype(np.float32), np.ones((UNITS, 1), bool))
     ordinary = np.concatenate([np.zeros(WIDTH), random.normal(size=WIDTH)]).astype(np.float32)
     tiny = np.concatenate([np.full(WIDTH, TINY), ordinary[WIDTH:]]).astype(np.float32)
-    nominal = Load(nominal_training_units=UNITS, nominal_holdout_units=1)
     with (
         opened(tmp_path, people, people) as snapshot,
         TrainerProcess(memory_bytes=4 * 2**30, threads=2, start_seconds=60) as trainer,
@@ -77,7 +80,7 @@ def test_two_threads_compute_what_one_does_and_flush_denormals(tmp_path: Path) -
         tasks = Path(f"/proc/{trainer._process.pid}/task")
         before = len(list(tasks.iterdir()))
         trainer.prepare(STUDY, (PARAMETERS,), len(PARAMETERS), seconds=30)
-        trainer.load(snapshot, nominal, seconds=30)
+        trainer.load(snapshot, None, seconds=30)
 
         def update(model: np.ndarray) -> np.ndarray:
             result = trainer.round((model.tobytes(),), number=1, trains=True, evaluates=False, seconds=60)
@@ -88,6 +91,6 @@ def test_two_threads_compute_what_one_does_and_flush_denormals(tmp_path: Path) -
         assert not update(tiny)[:WIDTH].any()
         units, _ = open_units(snapshot)
         alone = local_training(
-            prepare_study(STUDY, PARAMETERS, 2**30).loss, torch.from_numpy(ordinary), units, STUDY.training, UNITS, 1
+            prepare_study(STUDY, PARAMETERS, 2**30, 0).loss, torch.from_numpy(ordinary), units, STUDY.training, UNITS, 1
         )
     np.testing.assert_allclose(changes, alone.numpy(), rtol=1e-4, atol=1e-6)

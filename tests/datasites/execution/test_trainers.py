@@ -16,6 +16,7 @@ class Told:
 
     told: dict[str, Any]
     ended = False
+    cache_bytes = 0
 
     def __init__(self, **told: Any) -> None:
         type(self).told = told

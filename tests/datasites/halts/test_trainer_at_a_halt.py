@@ -14,6 +14,7 @@ class Child:
     """A trainer's process up to the moment at which it is given the data."""
 
     ended = killed = given = False
+    cache_bytes = 0
 
     def __init__(self, scene: Scene, *, halted_meanwhile: bool = False) -> None:
         self.trainers = Trainers(scene.site)

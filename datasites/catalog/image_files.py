@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from datasites.catalog.image_messages import MAXIMUM_FILE_BYTES, DecodedImage, EncodedImage
 from datasites.catalog.table_checks import MAXIMUM_PROBLEMS
 from datasites.protocol.private_files import read_given_file
+from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, Frame, read_frame, write_frame
 from policies.columns import ImageColumn
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
@@ -29,7 +30,6 @@ _SECONDS_AN_IMAGE = 30.0
 _START = (
     "import sys; sys.path.append(sys.argv[1]); from datasites.catalog.image_decoder import main; main(int(sys.argv[2]))"
 )
-_PACKAGES = Path(__file__).resolve().parents[2]
 _FAULTS: Mapping[str, str] = {
     "format": "names a file that is neither PNG nor JPEG",
     "size": "names an image of another than the declared width and height; scale it",
@@ -118,7 +118,7 @@ class ImageFiles:
     def _pipes(self) -> tuple[int, int]:
         if self._decoder is None:
             self._decoder = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(DECODER_BYTES)],
+                [sys.executable, "-I", "-B", "-c", _START, str(OWN_PACKAGES), str(DECODER_BYTES)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +23,7 @@ from datasites.catalog.table_checks import (
     refusal,
     rows_a_batch,
 )
+from datasites.sandbox.environment import OWN_PACKAGES
 from datasites.sandbox.frames import MAXIMUM_HEADER_BYTES, read_frame
 from policies.columns import MeasuredColumn, NamedColumn, PlainColumn
 from policies.errors import InvalidInputError, RefusedError, UnavailableError
@@ -37,7 +37,6 @@ _START = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from datasites.catalog.parquet_decoder import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_PACKAGES = Path(__file__).resolve().parents[2]
 # Only a process with one thread can be locked down, and Arrow's allocators would start more.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -72,7 +71,7 @@ def parquet_parts(file: BinaryIO, manifest: Manifest, read_whole: ReadWhole) -> 
         RefusedError: this machine cannot lock the decoder down.
     """
     with subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), str(DECODER_BYTES), str(rows_a_batch(manifest))],
+        [sys.executable, "-I", "-B", "-c", _START, str(OWN_PACKAGES), str(DECODER_BYTES), str(rows_a_batch(manifest))],
         stdin=file.fileno(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+
+from datasites.sandbox.environment import OWN_PACKAGES
 
 _START = (
     "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(*map(int, sys.argv[2:]))"
 )
-_PACKAGES = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
 _LAST_MOMENT_SECONDS = 0.2
 
@@ -29,7 +29,7 @@ def start_trainer(limits: tuple[int, int, int, int], place: Place) -> subprocess
     """Start a child: `limits` are its memory in bytes, its door's descriptor, its cache in bytes, and its threads."""
     numbers = map(str, (*limits, place.rank, place.count, *place.links))
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", "-c", _START, str(_PACKAGES), *numbers],
+        [sys.executable, "-I", "-B", "-c", _START, str(OWN_PACKAGES), *numbers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

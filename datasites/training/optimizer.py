@@ -71,8 +71,6 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
             if parameter.summed_grad.shape != parameter.shape:
                 raise RuntimeError(f"A sum of shape {parameter.summed_grad.shape} came for {parameter.shape}.")
             OPACUS._check_processed_flag(parameter.summed_grad)
-            if parameter.summed_grad.shape != parameter.shape:  # the noise would be that of more numbers than the sum
-                raise RuntimeError("A clipped sum has another shape than its parameter.")
             noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
             deviation = self.noise_multiplier * self.max_grad_norm
             parameter.grad = (parameter.summed_grad + deviation * noise).to(parameter.dtype)

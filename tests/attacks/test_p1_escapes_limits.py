@@ -19,7 +19,7 @@ def test_what_stays_within_its_limits_runs(sandbox: Sandbox) -> None:
     script = """
 import threading, time
 memory = bytearray(200 * 2**20)
-threads = [threading.Thread(target=time.sleep, args=(0.1,)) for _ in range(15)]
+threads = [threading.Thread(target=time.sleep, args=(0.1,)) for _ in range(13)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
 for folder, name in (("outputs", "one"), ("/tmp", "two"), ("/dev/shm", "three"), (".", "four")):
     with open(f"{folder}/{name}", "wb") as file:

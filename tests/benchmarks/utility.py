@@ -86,7 +86,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     given.output.write_text(json.dumps(report, indent=2, ensure_ascii=False))
     markdown = given.output.with_suffix(".md")
     markdown.write_text(f"{as_markdown(cells)}\n\n{goal_line(cells)}\n{gap_line(cells)}\n")
-    console.print(f"Every accuracy: {given.output}; the table for the README: {markdown}")
+    console.print(f"Every accuracy: {given.output}; the table for docs/measured.md: {markdown}")
 
 
 if __name__ == "__main__":

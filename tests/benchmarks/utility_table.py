@@ -1,4 +1,4 @@
-"""From accuracies by salt to the benchmark's table, its Markdown for the README, and its JSON."""
+"""From accuracies by salt to the benchmark's table, its Markdown for docs/measured.md, and its JSON."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -146,7 +146,7 @@ def as_table(cells: Cells) -> Table:
 
 
 def as_markdown(cells: Cells) -> str:
-    """The same table for the README."""
+    """The same table for docs/measured.md."""
     rows = [list(_HEADINGS), ["---"] * len(_HEADINGS), *lines(cells)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -26,10 +26,17 @@ def recorded(loss: TrainedLoss, data: UnitData, norm: float, path: str) -> Clipp
     return found.get(path, found["full"])
 
 
+def summed(sums: ClippedSums, values: Mapping[str, Tensor], data: UnitData) -> dict[str, Tensor]:
+    """The clipped sum over all units of `data`, float64 by parameter."""
+    totals = {name: torch.zeros(values[name].shape, dtype=torch.float64) for name in sums.parameters}
+    sums.add(values, data, totals)
+    return totals
+
+
 def contributions(sums: ClippedSums, values: Mapping[str, Tensor], data: UnitData) -> dict[str, Tensor]:
     """The contribution of each unit, by parameter: [units, …]."""
     alone = []
     for unit in range(len(data)):
         only = torch.arange(len(data))[:, None] == unit
-        alone.append(sums.of(values, UnitData(data.record, data.mask & only)))
+        alone.append(summed(sums, values, UnitData(data.record, data.mask & only)))
     return {name: torch.stack([it[name] for it in alone]) for name in sums.parameters}

@@ -30,7 +30,8 @@ _MOST_SECONDS = 2.0
 _SMALLEST_NORM = 2.0**-20
 """The proof of `datasites.training.contributions` takes products below 10⁻³⁰ for nothing beside the norm."""
 
-Sum = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], UnitData, float], Mapping[str, Tensor]]
+Sum = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], UnitData, float, Mapping[str, Tensor]], None]
+"""(parameters, constants, data, norm, the sums to add to)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +44,15 @@ class ClippedSums:
     constants: tuple[Tensor, ...]
     tape: Tape
 
-    def of(self, parameters: Mapping[str, Tensor], data: UnitData) -> dict[str, Tensor]:
-        """The sum over `data`, exactly `units` of them, of gradients shortened to the norm, by parameter."""
+    def add(self, parameters: Mapping[str, Tensor], data: UnitData, sums: Mapping[str, Tensor]) -> None:
+        """Add the gradients of `data`, exactly `units` of them, shortened to the norm, to `sums`.
+
+        Args: sums: by parameter, contiguous float64 of its shape; written to in place.
+        """
         if len(data) != self.units:
             raise ValueError(f"A chunk of {len(data)} units came where {self.units} are recorded.")
-        values = [parameters[name] for name in self.parameters]
-        sums = self.tape.replay(*values, *self.constants, *data.record, data.mask)
-        return dict(zip(self.parameters, sums, strict=True))
+        given, totals = ([by_name[name] for name in self.parameters] for by_name in (parameters, sums))
+        self.tape.replay(*given, *self.constants, *data.record, data.mask, *totals)
 
 
 class TrainedLoss:
@@ -102,18 +105,18 @@ class TrainedLoss:
         constants = self._loss.constants
         fixed = [Form(entry.shape, torch.float32) for entry in self.program.parameters]
         fixed += [Form(tuple(value.shape), value.dtype) for value in constants.values()]
+        totals = [Form(entry.shape, torch.float64) for entry in self.program.parameters]
 
-        def sums(*values: Tensor) -> list[Tensor]:
-            parameters, rest = dict(zip(names, values, strict=False)), values[len(names) :]
-            fixed_values, data = dict(zip(constants, rest, strict=False)), rest[len(constants) :]
-            found = path(parameters, fixed_values, UnitData(data[:-1], data[-1]), norm)
-            for name, entry in zip(names, self.program.parameters, strict=True):
-                if found[name].shape != entry.shape:
-                    raise ValueError(f"The sum of {name!r} has another shape than the parameter.")
-            return [found[name] for name in names]
+        def add(*values: Tensor) -> list[Tensor]:
+            given = iter(values)
+            parameters, fixed_values = ({name: next(given) for name in it} for it in (names, constants))
+            *record, mask = (next(given) for _ in forms)
+            sums = {name: next(given) for name in names}
+            path(parameters, fixed_values, UnitData(tuple(record), mask), norm, sums)
+            return [*sums.values()]
 
         while units:
-            tape = record(sums, *fixed, *(Form((units, *form.shape), form.dtype) for form in forms))
+            tape = record(add, *fixed, *(Form((units, *form.shape), form.dtype) for form in forms), *totals)
             share = self._memory_bytes / (_WORKSPACE * max(1, tape.peak_bytes))
             if share >= 1:
                 return ClippedSums(name, units, names, tuple(constants.values()), tape)
@@ -144,4 +147,6 @@ def _forms(unit: UnitData) -> tuple[Form, ...]:
 def _random(form: Form) -> Tensor:
     if form.dtype == torch.bool:
         return torch.ones(form.shape, dtype=torch.bool)
-    return torch.randint(2**15, form.shape) if form.dtype == torch.int64 else 2 * torch.rand(form.shape) - 1
+    if form.dtype == torch.int64:
+        return torch.randint(2**15, form.shape)
+    return 2 * torch.rand(form.shape, dtype=form.dtype) - 1

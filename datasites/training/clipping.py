@@ -19,25 +19,26 @@ two, after which every later addition rounds otherwise (Casacuberta et al. 2022,
 Sensitivity in Differentially Private Libraries). But what noise is measured by is how far one unit more moves the total
 of a step as it is computed: at most the clipping norm C. Hence c is less, C · (1 − 2⁻⁷); with u = 2⁻²⁴:
 
- - In float32 n ≤ 128 units at a time are added (`weighted_sum`), a block. Its sum, in any order, is off by at most
-   1.01nu · Σ|v| in each coordinate (Higham 2002, section 4.2), and so in length by at most 1.01n²uc, which is no more
-   than 1.01 · 2⁻¹⁰c.
+ - In float32 n ≤ 128 units at a time are added, a block (`blocks`), and only where each has one term a coordinate, a
+   product of two numbers. Such a sum, in any order, is off by at most 1.01nu · Σ|v| in each coordinate (Higham 2002,
+   section 3.1), and so in length by at most 1.01n²uc, which is no more than 1.01 · 2⁻¹⁰c.
  - Sampled units come into blocks in an order drawn by lot (`datasites.training.data.sample`). An order of m + 1 units
    by lot is one of m units by lot, in which the new unit takes a place drawn by lot and the unit that was there goes to
    the end. So paired, the step with a unit and the step without it differ in two blocks, that of the place and the
    last. The lots do not depend on the unit, so the two steps diverge by no more than the worst such pair does. Four
    sums err by at most 4.04 · 2⁻¹⁰c.
- - Sums of blocks and of workers are added in float64, and the noise too (`datasites.training.optimizer`). N places in K
-   blocks err by at most 1.01 · K · N · 2⁻⁵³c in either step, in both by 2.02 · 2⁻¹⁰c as N · K ≤ `MOST_ADDED`.
+ - Sums of blocks, single units' rows of a table, and sums of workers are added in float64, and the noise too
+   (`datasites.training.optimizer`). From N units a coordinate takes no more than N terms, together at most 1.01Nc long:
+   they err by at most 1.02 · N² · 2⁻⁵³c in either step, in both by 1.02 · 2⁻¹⁰c as N ≤ `MOST_UNITS`.
 
-So the total moves by at most c · (1 + 6.06 · 2⁻¹⁰), and that is below C; what it costs is that 0.8% of C is not used.
-Where more terms are summed than units, `datasites.training.contributions` adds them in float64 altogether.
+So the total moves by at most c · (1 + 5.06 · 2⁻¹⁰), and that is below C; what it costs is that 0.8% of C is not used.
+Where a unit has more terms a coordinate than one, `datasites.training.contributions` adds those of a block in float64;
+that errs by so little that there is room for it.
 
 A unit whose S is not finite contributes exactly zero. So no record can turn a release into NaN; and a gradient beyond
 10¹⁹, whose squares float32 cannot hold, counts for nothing.
 """
 
-import functools
 from collections.abc import Sequence
 
 import torch
@@ -45,8 +46,8 @@ from torch import Tensor
 
 SHARE = 1 - 2.0**-7
 """How much of the clipping norm a contribution may be long: c / C."""
-MOST_ADDED = 2**43
-"""Places of a step times its blocks."""
+MOST_UNITS = 2**21
+"""How many units, or places for them, all workers together may have in a step."""
 BLOCK_UNITS = 128
 """How many units are added in float32."""
 _BLOCK = 256
@@ -83,18 +84,31 @@ def clipping_factors(squares: Sequence[Tensor], coordinates: int, norm: float, p
     return torch.where(counts, factors, 0.0).float()
 
 
-def weighted_sum(values: Tensor, factors: Tensor) -> Tensor:
-    """Σ factor · value over units [units, …], `BLOCK_UNITS` at a time in float32: float64 […].
+def add_weighted(values: Tensor, factors: Tensor, total: Tensor) -> None:
+    """Add Σ factor · value over units [units, …] to `total`, float64 […].
 
     A factor of zero makes zero of whatever the unit holds.
     """
-    parts = zip(
-        torch.split(finite(values.reshape(len(values), -1)), BLOCK_UNITS),
-        torch.split(factors, BLOCK_UNITS),
-        strict=True,
-    )
-    sums = [torch.mv(part.t(), weights).double() for part, weights in parts]
-    return functools.reduce(torch.add, sums).reshape(values.shape[1:])
+    flat = finite(values.reshape(len(values), -1))
+    for part, weights in zip(blocks(flat), blocks(factors), strict=True):
+        add_block(torch.mv(part.t(), weights).reshape(values.shape[1:]), total)
+
+
+def blocks(values: Tensor) -> Sequence[Tensor]:
+    """`values` [units, …], `BLOCK_UNITS` at a time."""
+    found: Sequence[Tensor] = torch.split(values, BLOCK_UNITS)
+    return found
+
+
+def add_block(block: Tensor, total: Tensor) -> None:
+    """Add the sum of one block to `total` in float64.
+
+    Raises:
+        ValueError: it has another shape, and would be added in several places.
+    """
+    if block.shape != total.shape:
+        raise ValueError(f"A sum of shape {tuple(block.shape)} came for one of {tuple(total.shape)}.")
+    total.add_(block)
 
 
 def finite(values: Tensor) -> Tensor:

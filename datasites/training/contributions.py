@@ -16,25 +16,40 @@ xₜ · xₜ, of m' numbers. They are no less than the true squares, and what is
  - (gₜ · gₛ) is off by at most (2m + 1)u√(aₜaₛ), and (xₜ · xₛ) by (2m' + 1)u√(bₜbₛ). They are multiplied and added in
    float64, so the computed Q is off from ‖G‖² by at most εS², with ε = 4(m + m' + 1)u for (m + m')u ≤ ¼;
  - f and the products f · gₜ are rounded to float32; that makes this unit's own terms err by at most 4u · f · S;
- - positions of all units are added in float64. As f · S ≤ c/√ε, and 1/√ε is below 1200, that errs by less than 10⁻⁶c
-   for a million positions, for which the proof of `datasites.training.clipping` has room.
+ - all positions of a block of 128 units are added in float64, and there are at most 32 of each. As f · S ≤ c/√ε, and
+   1/√ε is below 1200, that errs by at most 4096 · 2⁻⁵³ · 128 · 1200c < 10⁻⁷c, in the four blocks that the proof of
+   `datasites.training.clipping` compares by less than 10⁻⁶c, for which it has room.
 
 So G, with what rounding its own terms adds, is at most L = √(max(Q, 0) + εS²) + 4uS long, and L² is taken for its
-squared length. If Q has cancelled, S has not: such a unit is shortened more than it need be,
-never less. With one position nothing can cancel, and √(a₁b₁) is the length, both measured as in
-`datasites.training.clipping`. If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor
+squared length. If Q has cancelled, S has not: such a unit is shortened more than it need be, never less.
+
+With one position nothing can cancel: √(a₁b₁) is the length, both measured as in `datasites.training.clipping`, and
+taken for longer by 2⁻¹⁵ of it, for there are two to measure and f · g₁ is rounded before it is multiplied by x₁. Then a
+coordinate of G is one product, and blocks are added in float32 as there. Of a table, too, a unit has one term a
+coordinate: its look-ups of one row are added first, into one of them, and in place of the others stands exactly zero.
+Each is added to its row in float64, with no block between, so that rows which nobody looked up cost nothing.
+
+If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor
 is it if a product of two positions is beyond float32, as it can be where those of each with itself are not: the unit is
 dropped. Products below 2⁻¹²⁶ in the final sum, and factors times g flushed to zero, are off by less than
 10⁻¹⁵ altogether: nothing beside a norm of 10⁻⁶ or more, and with a smaller one this path is not taken.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from datasites.training.clipping import finite, scaled, squared_lengths, weighted_sum
+from datasites.training.clipping import (
+    add_block,
+    add_weighted,
+    blocks,
+    clipping_factors,
+    finite,
+    scaled,
+    squared_lengths,
+)
 
 _UNIT_ROUNDING = 2.0**-24
 _FLUSHED = 2.0**-100
@@ -47,15 +62,24 @@ _WIDEST = 2**14
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
-    """One parameter's: `squares` float64 [units], and `total`, from the units' factors to the clipped sum."""
+    """One parameter's: `squares` float64 [units], and `add`, which takes the units' factors and the parameter's
+    float64 sum, and adds the clipped gradients to it in place."""
 
     squares: Tensor
-    total: Callable[[Tensor], Tensor]
+    add: Callable[[Tensor, Tensor], None]
+
+
+def add_clipped(found: Mapping[str, Contribution], norm: float, present: Tensor, sums: Mapping[str, Tensor]) -> None:
+    """Add the gradients of the units that are `present` to `sums`, float64 by parameter, each shortened to `norm`."""
+    coordinates = sum(total.numel() for total in sums.values())
+    factors = clipping_factors([found[name].squares for name in sums], coordinates, norm, present)
+    for name, total in sums.items():
+        found[name].add(factors, total)
 
 
 def dense(gradients: Tensor) -> Contribution:
     """Each unit's gradient as it is, float32 [units, …]."""
-    return Contribution(squared_lengths(gradients), lambda factors: weighted_sum(gradients, factors))
+    return Contribution(squared_lengths(gradients), lambda factors, total: add_weighted(gradients, factors, total))
 
 
 def product(left: Tensor, right: Tensor) -> Contribution:
@@ -68,10 +92,14 @@ def product(left: Tensor, right: Tensor) -> Contribution:
 def factored(left: Tensor, right: Tensor) -> Contribution:
     """Gradients as in `product`, without computing those of single units."""
 
-    def total(factors: Tensor) -> Tensor:
-        return _flat(scaled(left, factors)).double().t() @ _flat(finite(right)).double()
+    def add(factors: Tensor, total: Tensor) -> None:
+        sides = blocks(scaled(left, factors)), blocks(finite(right))
+        for of_left, of_right in zip(*sides, strict=True):
+            one, other = of_left.flatten(0, 1), of_right.flatten(0, 1)
+            exact = left.shape[1] > 1
+            add_block(one.double().t() @ other.double() if exact else one.t() @ other, total)
 
-    return Contribution(squared_bound(left, right), total)
+    return Contribution(squared_bound(left, right), add)
 
 
 def is_short(positions: int, left: int, right: int) -> bool:
@@ -113,17 +141,13 @@ def rows(gradients: Tensor, indices: Tensor, count: int) -> Contribution:
 
 
 def _rows(gradients: Tensor, indices: Tensor, count: int) -> Contribution:
-    def total(factors: Tensor) -> Tensor:
-        weighted = scaled(gradients, factors).double()
-        result: Tensor = torch.ops.aten.embedding_dense_backward(weighted, indices, count, -1, False)
-        return result
+    def add(factors: Tensor, total: Tensor) -> None:
+        if total.shape != (count, gradients.shape[-1]):
+            raise ValueError(f"Rows of {gradients.shape[-1]} numbers came for a table of {tuple(total.shape)}.")
+        total.index_add_(0, indices.flatten(), scaled(gradients, factors).double().flatten(0, 1))
 
-    return Contribution(squared_lengths(gradients), total)
+    return Contribution(squared_lengths(gradients), add)
 
 
 def _enlarged(squares: Tensor, count: int) -> Tensor:
     return squares * (1 + 4 * count * _UNIT_ROUNDING) + count * _FLUSHED
-
-
-def _flat(values: Tensor) -> Tensor:
-    return values.flatten(0, 1)

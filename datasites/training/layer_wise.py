@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from datasites.tensor_programs.windows import columns
-from datasites.training.clipping import clipping_factors
-from datasites.training.contributions import Contribution, dense, factored, is_short, product, rows
+from datasites.training.contributions import Contribution, add_clipped, dense, factored, is_short, product, rows
 from datasites.training.data import UnitData
 from datasites.training.layers import Layer, find_layers
 from datasites.training.taps import tapped
@@ -25,9 +24,14 @@ from policies.programs.format import Program
 
 
 def layer_wise_sum(
-    program: Program, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], data: UnitData, norm: float
-) -> dict[str, Tensor]:
-    """What `datasites.training.per_unit.full_sum` computes, but for rounding and for the slack of the bounds."""
+    program: Program,
+    parameters: Mapping[str, Tensor],
+    constants: Mapping[str, Tensor],
+    data: UnitData,
+    norm: float,
+    sums: Mapping[str, Tensor],
+) -> None:
+    """What `datasites.training.per_unit.full_sum` does, but for rounding and for the slack of the bounds."""
     check_nodes(program)
     layers = find_layers(program)
     units, records = data.mask.shape
@@ -49,10 +53,7 @@ def layer_wise_sum(
     for layer, output, value in zip(layers, outputs, inputs, strict=True):
         options = program.nodes[layer.node].kwargs
         found.update(_contributions(layer, options, of_unit(output), of_unit(value), parameters[layer.weight]))
-    coordinates = sum(value.numel() for value in parameters.values())
-    present = data.mask.any(1)
-    factors = clipping_factors([found[name].squares for name in parameters], coordinates, norm, present)
-    return {name: found[name].total(factors) for name in parameters}
+    add_clipped(found, norm, data.mask.any(1), sums)
 
 
 def _of_units(values: Tensor, mask: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ def _convolution(outputs: Tensor, inputs: Tensor, weight: Tensor, options: Mappi
         left = gradients.reshape(units, -1, filters, windows).transpose(2, 3).reshape(units, positions, filters)
         right = found.reshape(units, -1, depth, windows).transpose(2, 3).reshape(units, positions, depth)
         matrix = factored(left, right)
-        return Contribution(matrix.squares, lambda factors: matrix.total(factors).reshape(weight.shape))
+        return Contribution(matrix.squares, lambda factors, total: matrix.add(factors, total.reshape(filters, depth)))
     left = gradients.reshape(-1, filters // groups, windows)
     each = torch.bmm(left, found.reshape(-1, depth, windows).transpose(1, 2))
     return dense(

@@ -16,7 +16,7 @@ from policies.terms import Training
 class TrainedParameter(Parameter):
     """A parameter with the step's sum of clipped gradients, float64, where Opacus keeps it."""
 
-    summed_grad: Tensor | None
+    summed_grad: Tensor
 
 
 class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
@@ -37,6 +37,8 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
             expected_batch_size=divisor,
         )
         self._stream = stream
+        self._sums = [torch.zeros(it.shape, dtype=torch.float64) for it in parameters]
+        self.zero_grad()
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Take the next steps at `learning_rate`."""
@@ -48,12 +50,12 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         """Opacus divides by it; all chunks of a step are one iteration."""
         return 1
 
-    def accumulate(self, sums: Sequence[Tensor]) -> None:
-        """Add the clipped sums of one chunk, in the order of the parameters: in float64, as `clipping` asks."""
-        for parameter, chunk in zip(self.params, sums, strict=True):
-            if parameter.summed_grad is None:
-                parameter.summed_grad = torch.zeros_like(chunk, dtype=torch.float64)
-            parameter.summed_grad += chunk
+    def zero_grad(self, set_to_none: bool = False) -> None:
+        """Begin a step: all sums are zero again. Their memory stays where it is; a fresh view tells a step's from the
+        last one's, which Opacus marks as used up."""
+        super().zero_grad(set_to_none)
+        for parameter, total in zip(self.params, self._sums, strict=True):
+            parameter.summed_grad = total.zero_().detach()
 
     def pre_step(self, closure: None = None) -> bool:
         """Noise and divide what was accumulated; Opacus would clip first."""

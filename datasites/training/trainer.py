@@ -7,7 +7,7 @@ from torch import Tensor
 
 from datasites.tensor_programs.load import flatten, unflatten
 from datasites.training.choice import TrainedLoss
-from datasites.training.clipping import BLOCK_UNITS, MOST_ADDED
+from datasites.training.clipping import MOST_UNITS
 from datasites.training.data import Units, capacity, padded_chunks, sample
 from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
@@ -54,18 +54,19 @@ def local_training(
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
-    if workers.count * places * (workers.count * ceil(places / min(sums.units, BLOCK_UNITS))) > MOST_ADDED:
+    if workers.count * places > MOST_UNITS:
         raise InvalidInputError(
             f"A step of {workers.count * places} units is too large; ask for a lower sampling rate."
         )
     for learning_rate in training.learning_rates(round_number):
         optimizer.set_learning_rate(learning_rate)
+        optimizer.zero_grad()
+        totals = {name: parameter.summed_grad for name, parameter in trained.items()}
         units = sample(sampling, len(data), training.sampling_rate)
         for chunk in padded_chunks(drawing, units, places, sums.units):
-            optimizer.accumulate([*sums.of(values, chunk).values()])
-        workers.collect([parameter.summed_grad for parameter in optimizer.params])
+            sums.add(values, chunk, totals)
+        workers.collect([*totals.values()])
         if workers.leads:
             optimizer.step()
-        optimizer.zero_grad()
         workers.follow(list(values.values()))
     return torch.nan_to_num(flatten(values, loss.program) - model)

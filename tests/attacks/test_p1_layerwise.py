@@ -11,7 +11,7 @@ from torch.func import grad, vmap
 from datasites.training.data import UnitData
 from datasites.training.taps import shared_convolution
 from policies.programs.format import Program
-from tests.clipped_sums import contributions, recorded, trained_loss
+from tests.clipped_sums import contributions, recorded, summed, trained_loss
 from tests.small_programs import LOOK_UPS, PERCEPTRON, SUM, TIED, drawn, small_program
 
 both_paths = pytest.mark.parametrize("path", ["full", "layer-wise"])
@@ -145,9 +145,9 @@ def test_the_sum_is_bit_by_bit_that_without_the_strange_unit(path: str, rubbish:
     data.features[4] = rubbish
     sums = recorded(trained_loss(PERCEPTRON, values), data, 1.0, path)
     without = UnitData(data.record, data.mask & (torch.arange(9) != 4)[:, None])
-    for name, value in sums.of(values, data).items():
+    for name, value in summed(sums, values, data).items():
         assert value.isfinite().all()
-        assert torch.equal(value, sums.of(values, without)[name])
+        assert torch.equal(value, summed(sums, values, without)[name])
 
 
 @pytest.mark.parametrize("rubbish", [math.nan, math.inf, -math.inf, 3e38, 1e-40])

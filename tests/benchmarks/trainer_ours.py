@@ -27,7 +27,10 @@ _STEPS = 100
 
 
 def cloister(model: Model) -> Step:
-    """The sum over the batch of gradients shortened to `NORM`, one record a unit; what is kept is read in each step."""
+    """The sum over the batch of gradients shortened to `NORM`, one record a unit; what is kept is read in each step.
+
+    As in a round, every step takes the same memory for its sums.
+    """
     exported = export(model.plan, model.record)
     program = parse_program(exported.loss.canonical())
     values = load_parameters(exported.parameters, program, maximum_bytes=_MEMORY_BYTES)
@@ -43,13 +46,13 @@ def cloister(model: Model) -> Step:
     everybody = torch.arange(model.batch)
     sums = TrainedLoss(loss, _MEMORY_BYTES, "automatic").fitted(model.batch, data.chunk(everybody[:0], 1), NORM / SHARE)
     parameters = {name: values[name] for name in sums.parameters}
+    totals = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in parameters.items()}
 
     def step() -> Mapping[str, Tensor]:
-        found = (sums.of(parameters, chunk) for chunk in padded_chunks(data, everybody, model.batch, sums.units))
-        total = next(found)
-        for part in found:
-            for name, value in part.items():
-                total[name].add_(value)
-        return total
+        for total in totals.values():
+            total.zero_()
+        for chunk in padded_chunks(data, everybody, model.batch, sums.units):
+            sums.add(parameters, chunk, totals)
+        return totals
 
     return step

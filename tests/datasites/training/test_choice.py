@@ -6,7 +6,7 @@ from datasites.training.choice import TrainedLoss
 from datasites.training.prepared import prepare_program
 from policies.errors import InvalidInputError
 from policies.rules.training_rules import Gradients
-from tests.clipped_sums import trained_loss
+from tests.clipped_sums import summed, trained_loss
 from tests.small_programs import LOOK_UPS, PERCEPTRON, TIED, drawn, units_for
 
 
@@ -55,4 +55,4 @@ def test_a_unit_that_does_not_fit_into_memory_is_refused() -> None:
 def test_a_chunk_of_another_size_than_recorded_is_not_computed() -> None:
     sums = trained_loss(PERCEPTRON, {}).fitted(4, units_for(PERCEPTRON, 1), 1.0)
     with pytest.raises(ValueError, match="4 are recorded"):
-        sums.of(drawn(PERCEPTRON), units_for(PERCEPTRON, 5))
+        summed(sums, drawn(PERCEPTRON), units_for(PERCEPTRON, 5))

@@ -6,7 +6,7 @@ import torch
 from datasites.training.data import UnitData
 from datasites.training.layers import find_layers
 from policies.programs.format import Program
-from tests.clipped_sums import contributions, recorded, trained_loss
+from tests.clipped_sums import contributions, recorded, summed, trained_loss
 from tests.small_programs import (
     BEHIND_A_BODY,
     DROPOUT,
@@ -41,7 +41,7 @@ def test_removing_any_unit_moves_the_clipped_sum_by_at_most_the_norm(program: Pr
     sums = recorded(trained_loss(program, values), data, norm, path)
 
     def total(mask: torch.Tensor) -> torch.Tensor:
-        return torch.cat([it.flatten() for it in sums.of(values, UnitData(data.record, mask)).values()]).double()
+        return torch.cat([it.flatten() for it in summed(sums, values, UnitData(data.record, mask)).values()])
 
     everybody, moves = total(data.mask), []
     for unit in range(len(data)):

@@ -188,18 +188,21 @@ def test_sums_of_chunks_are_added_in_float64() -> None:
     parameter = TrainedParameter(torch.zeros(2))
     optimizer = _noiseless(parameter)
     for part in (2.0**25, 1.0, 1.0, 1.0, -(2.0**25)):
-        optimizer.accumulate([torch.full((2,), part)])
+        parameter.summed_grad += torch.full((2,), part)
     optimizer.step()
     assert parameter.tolist() == [-3.0, -3.0]
 
 
-def test_a_sum_of_another_shape_ends_the_training() -> None:
-    """One number of noise, spread over many values, would hide none of them."""
-    parameter = TrainedParameter(torch.zeros(1))
+def test_no_sum_is_stepped_with_twice_and_the_next_begins_at_zero() -> None:
+    parameter = TrainedParameter(torch.zeros(2))
     optimizer = _noiseless(parameter)
-    optimizer.accumulate([torch.ones(3)])
-    with pytest.raises(RuntimeError, match="shape"):
+    parameter.summed_grad += 1
+    optimizer.step()
+    with pytest.raises(ValueError, match="cleared"):
         optimizer.step()
+    optimizer.zero_grad()
+    optimizer.step()
+    assert parameter.tolist() == [-1.0, -1.0]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda it: it.type)

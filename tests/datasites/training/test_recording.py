@@ -52,15 +52,34 @@ def test_a_replay_of_every_operation_is_what_it_computes_itself(name: str) -> No
 def test_a_replay_of_a_whole_step_is_what_it_computes_itself(program: Program, path: str, records: int) -> None:
     values, data = drawn(program), units_for(program, 7, records)
 
-    def sums(*given: Tensor) -> list[Tensor]:
-        *record, mask = given[len(values) :]
-        chunk, parameters = UnitData(tuple(record), mask), dict(zip(values, given, strict=False))
+    def add(*given: Tensor) -> list[Tensor]:
+        parameters, sums = dict(zip(values, given, strict=False)), dict(zip(values, given[-len(values) :], strict=True))
+        *record, mask = given[len(values) : -len(values)]
+        chunk = UnitData(tuple(record), mask)
         if path == "full":
-            return [*full_sum(interpret(program), parameters, {}, chunk, 0.1).values()]
-        return [*layer_wise_sum(program, parameters, {}, chunk, 0.1).values()]
+            full_sum(interpret(program), parameters, {}, chunk, 0.1, sums)
+        else:
+            layer_wise_sum(program, parameters, {}, chunk, 0.1, sums)
+        return [*sums.values()]
 
-    arguments = [*values.values(), *data.record, data.mask]
-    assert same(taped(sums, *arguments).replay(*arguments), sums(*arguments))
+    def arguments() -> list[Tensor]:
+        ones = [torch.ones(value.shape, dtype=torch.float64) for value in values.values()]
+        return [*values.values(), *data.record, data.mask, *ones]
+
+    assert same(taped(add, *arguments()).replay(*arguments()), add(*arguments()))
+
+
+def test_a_replay_writes_to_those_arguments_alone_that_the_function_writes_to() -> None:
+    def add(x: Tensor, total: Tensor) -> list[Tensor]:
+        total.view(20).add_(x.exp().flatten())
+        return [total]
+
+    x, total = torch.randn(4, 5), torch.ones(4, 5)
+    tape, before = taped(add, x, total), x.clone()
+    assert tape.replay(x, total)[0] is total
+    tape.replay(x, total)
+    assert torch.equal(x, before)
+    assert torch.equal(total, 1 + before.exp() + before.exp())
 
 
 def test_a_replay_writes_to_no_argument_and_remembers_nothing() -> None:

@@ -12,6 +12,7 @@ from datasites.training import unit_file
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData, padded_chunks
 from datasites.training.unit_file import UnitFile, open_units
+from tests.clipped_sums import summed
 from tests.unit_arrays import UnitArrays, opened
 
 
@@ -42,7 +43,7 @@ def test_the_same_sample_has_the_same_clipped_sums(both: tuple[UnitData, UnitFil
     units, sums = torch.arange(0, 60, 2), []
     for data in both:
         clipped = logistic.fitted(7, data.chunk(units[:0], 1), 1.0)
-        parts = [clipped.of(values, it)["weight"] for it in padded_chunks(data, units, 40, 7)]
+        parts = [summed(clipped, values, it)["weight"] for it in padded_chunks(data, units, 40, 7)]
         sums.append(torch.stack(parts).sum(0))
     assert torch.equal(*sums)
 

@@ -5,9 +5,11 @@ and within range for indices. So neither values nor types are left for a kernel 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional
 
 from datasites.tensor_programs.windows import avg_pool2d, conv2d, max_pool2d
@@ -82,6 +84,11 @@ def _group_norm(
     return functional.group_norm(x, groups, weight, bias, epsilon)
 
 
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    result = functional.linear(x, weight)
+    return result if bias is None else result + bias  # the library, for many records, would also multiply it by 1
+
+
 def _embedding(table: Tensor, indices: Tensor) -> Tensor:
     return functional.embedding(_within(indices, table.shape[0]), table)
 
@@ -103,7 +110,28 @@ def _binary_cross_entropy(x: Tensor, target: Tensor, reduction: str) -> Tensor:
 def _binary_cross_entropy_with_logits(
     x: Tensor, target: Tensor, pos_weight: Tensor | None = None, *, reduction: str
 ) -> Tensor:
-    return functional.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction=reduction)
+    if pos_weight is not None:
+        return functional.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction=reduction)
+    return _reduced(_LogOdds.apply(x, target), reduction)  # type: ignore[no-untyped-call]
+
+
+class _LogOdds(Function):
+    """Cross entropy of log odds x and a target; its gradient is one difference, not that of each step to the loss."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(x, target, reduction="none")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, target = ctx.saved_tensors
+        return gradient * (torch.sigmoid(x) - target), -gradient * x
 
 
 def _cross_entropy(
@@ -200,7 +228,7 @@ OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "select": lambda x, dim, index: torch.select(x, dim, index),
     "slice": lambda x, dim, start, end, step: x[(slice(None),) * dim + (slice(start, end, step),)],
     "stack": lambda *xs, dim: torch.stack(xs, dim),
-    "linear": _real(functional.linear),
+    "linear": _real(_linear),
     "matmul": _real(torch.matmul),
     "layer_norm": _real(_layer_norm),
     "group_norm": _real(_group_norm),

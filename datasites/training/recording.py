@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from datasites.training.tape import Call, Form, Place, Tape
 from datasites.training.tidying import Memory, Tidied
@@ -60,8 +61,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         values = result if several else (result,)
         if any(isinstance(value, Tensor) for value in values):
             operands = tuple(self._template(it) for it in args)
-            named = {name: self._template(it) for name, it in (kwargs or {}).items()}
-            self.calls.append(Call(func, operands, named, tuple(self._result(value) for value in values), several))
+            if any(isinstance(it, Tensor) for it in tree_leaves(kwargs or {})):
+                raise RuntimeError(f"{func} takes a tensor by name")
+            results = tuple(self._result(value) for value in values)
+            self.calls.append(Call(func, operands, dict(kwargs or {}), results, several))
         return result
 
     def place(self, value: Tensor) -> int:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +28,10 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One library call: where its results go (nowhere, if there is none), and which values nobody reads after it."""
+    """One library call: where its results go (nowhere, if there is none), and which values nobody reads after it.
+
+    args: places, other values, and lists of both. kwargs: no places.
+    """
 
     operation: Any
     args: tuple[Any, ...]
@@ -43,7 +48,17 @@ class Call:
     @property
     def takes(self) -> set[int]:
         """The values that it takes."""
-        return {it.number for it in tree_leaves((self.args, dict(self.kwargs))) if isinstance(it, Place)}
+        return {it.number for it in tree_leaves(self.args) if isinstance(it, Place)}
+
+
+class _Step(NamedTuple):
+    """A call as it is replayed: `operands` picks them out of all values, a single result goes to a single place."""
+
+    operation: Callable[..., Any]
+    operands: Callable[[list[Any]], Sequence[Any]]
+    options: Mapping[str, Any]
+    results: int | tuple[int | None, ...]
+    last: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +80,45 @@ class Tape:
     @torch.inference_mode()
     def replay(self, *arguments: Tensor) -> tuple[Tensor, ...]:
         """Compute again on contiguous tensors of the forms that were recorded: bit by bit what the function gives."""
-        values: list[Any] = [*arguments, *[None] * (self.size - len(self.forms))]
-        for number, constant in self.constants.items():
-            values[number] = constant
-        for call in self.calls:
-            args = [_resolved(it, values) for it in call.args]
-            kwargs = {name: _resolved(it, values) for name, it in call.kwargs.items()}
-            result = call.operation(*args, **kwargs)
-            for place, value in zip(call.results, result if call.several else (result,), strict=True):
-                if place is not None:
-                    values[place] = value
-            for number in call.last:
+        steps, others = self._steps
+        values = [*arguments, *others]
+        for operation, operands, options, results, last in steps:
+            found = operation(*operands(values), **options)
+            if type(results) is int:
+                values[results] = found
+            else:
+                for place, value in zip(results, found, strict=True):
+                    if place is not None:
+                        values[place] = value
+            for number in last:
                 values[number] = None
         return tuple(values[number] for number in self.results)
+
+    @cached_property
+    def _steps(self) -> tuple[list[_Step], list[Any]]:
+        """The calls, so that little is left to do between them, and what all places but the arguments' begin with.
+
+        What a call takes that is no place gets one, behind the others; a list with places in it is a step of its own.
+        """
+        values, steps = [self.constants.get(number) for number in range(self.size)], list[_Step]()
+
+        def place(template: Any, lists: list[int]) -> int:
+            if type(template) is Place:
+                return template.number
+            number = len(values)
+            values.append(template)
+            if type(template) is list and any(isinstance(it, Place) for it in tree_leaves(template)):
+                values[number] = None
+                steps.append(_Step(_listed, _picked([place(it, lists) for it in template]), {}, number, ()))
+                lists.append(number)
+            return number
+
+        for call in self.calls:
+            lists = list[int]()
+            operands = _picked([place(it, lists) for it in call.args])
+            results = call.results if call.several else call.results[0]
+            steps.append(_Step(call.operation, operands, call.kwargs, results, (*call.last, *lists)))
+        return steps, values[len(self.forms) :]
 
 
 def mapped(template: Any, place: Callable[[Place], Any]) -> Any:
@@ -87,7 +128,12 @@ def mapped(template: Any, place: Callable[[Place], Any]) -> Any:
     return [mapped(it, place) for it in template] if type(template) is list else template
 
 
-def _resolved(template: Any, values: Sequence[Any]) -> Any:
-    if type(template) is Place:
-        return values[template.number]
-    return [_resolved(it, values) for it in template] if type(template) is list else template
+def _picked(places: Sequence[int]) -> Callable[[list[Any]], Sequence[Any]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    first = places[0] if places else 0
+    return itemgetter(slice(first, first + len(places)))
+
+
+def _listed(*values: Any) -> list[Any]:
+    return [*values]

@@ -69,9 +69,7 @@ class Tidied:
         return self._instead.get(number, number)
 
     def _add(self, call: Call) -> None:
-        args = tuple(mapped(it, self._current) for it in call.args)
-        kwargs = {name: mapped(it, self._current) for name, it in call.kwargs.items()}
-        call = replace(call, args=args, kwargs=kwargs)
+        call = replace(call, args=tuple(mapped(it, self._current) for it in call.args))
         for number in call.gives:
             storage = self.memory[number].storage
             self._move(number, self._moved.get(storage, storage))

@@ -39,6 +39,7 @@ A unit whose S is not finite contributes exactly zero. So no record can turn a r
 10¹⁹, whose squares float32 cannot hold, counts for nothing.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -78,9 +79,9 @@ def clipping_factors(squares: Sequence[Tensor], coordinates: int, norm: float, p
         coordinates: how many numbers a gradient has.
         present: bool [units]; the factor of any other unit is zero.
     """
-    total = torch.stack(list(squares)).sum(0)
+    total = functools.reduce(torch.add, squares)
     factors = (norm * SHARE * (1 - _SLACK) / (total + coordinates * _FLUSHED).sqrt()).clamp(max=1.0)
-    counts = present & total.isfinite() & (factors > _SMALLEST_FACTOR)
+    counts = present & (total < torch.inf) & (factors > _SMALLEST_FACTOR)
     return torch.where(counts, factors, 0.0).float()
 
 
@@ -94,9 +95,9 @@ def add_weighted(values: Tensor, factors: Tensor, total: Tensor) -> None:
         add_block(torch.mv(part.t(), weights).reshape(values.shape[1:]), total)
 
 
-def blocks(values: Tensor) -> Sequence[Tensor]:
-    """`values` [units, …], `BLOCK_UNITS` at a time."""
-    found: Sequence[Tensor] = torch.split(values, BLOCK_UNITS)
+def blocks(values: Tensor, positions: int = 1) -> Sequence[Tensor]:
+    """`values` [units × positions, …], those of `BLOCK_UNITS` units at a time."""
+    found: Sequence[Tensor] = torch.split(values, BLOCK_UNITS * positions)
     return found
 
 
@@ -118,7 +119,7 @@ def finite(values: Tensor) -> Tensor:
 
 def scaled(values: Tensor, factors: Tensor) -> Tensor:
     """`values` [units, …] multiplied by their units' factors; a factor of zero makes zero of whatever is there."""
-    return finite(values * beside(factors, values))
+    return finite(values) * beside(factors, values)
 
 
 def beside(per_unit: Tensor, values: Tensor) -> Tensor:

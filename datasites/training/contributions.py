@@ -93,11 +93,10 @@ def factored(left: Tensor, right: Tensor) -> Contribution:
     """Gradients as in `product`, without computing those of single units."""
 
     def add(factors: Tensor, total: Tensor) -> None:
-        sides = blocks(scaled(left, factors)), blocks(finite(right))
-        for of_left, of_right in zip(*sides, strict=True):
-            one, other = of_left.flatten(0, 1), of_right.flatten(0, 1)
-            exact = left.shape[1] > 1
-            add_block(one.double().t() @ other.double() if exact else one.t() @ other, total)
+        positions = left.shape[1]
+        sides = (scaled(left, factors).flatten(0, 1), finite(right).flatten(0, 1))
+        for one, other in zip(*(blocks(it, positions) for it in sides), strict=True):
+            add_block(one.t() @ other if positions == 1 else one.double().t() @ other.double(), total)
 
     return Contribution(squared_bound(left, right), add)
 

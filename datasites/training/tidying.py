@@ -16,7 +16,15 @@ from torch import Tensor
 from datasites.training.tape import Call, Place, mapped
 
 _ATEN = torch.ops.aten
-_FIXED = {_ATEN.scalar_tensor.default, _ATEN.zeros.default, _ATEN.full.default, _ATEN.arange.default}
+_FIXED = {
+    _ATEN.scalar_tensor.default,
+    _ATEN.zeros.default,
+    _ATEN.ones.default,
+    _ATEN.full.default,
+    _ATEN.arange.default,
+}
+_LIKE = {_ATEN.zeros_like.default: _ATEN.zeros.default, _ATEN.ones_like.default: _ATEN.ones.default}
+"""What is filled in the form of another value, and does not depend on it otherwise."""
 _SMALL_BYTES = 4096
 
 
@@ -70,6 +78,8 @@ class Tidied:
 
     def _add(self, call: Call) -> None:
         call = replace(call, args=tuple(mapped(it, self._current) for it in call.args))
+        if call.operation in _LIKE:
+            call = self._filled(call)
         for number in call.gives:
             storage = self.memory[number].storage
             self._move(number, self._moved.get(storage, storage))
@@ -100,6 +110,15 @@ class Tidied:
             self.constants[number] = call.operation(*call.args, **call.kwargs)
         else:
             self.calls.append(call)
+
+    def _filled(self, call: Call) -> Call:
+        """The same numbers without the value whose form they have, so that nobody need compute it."""
+        (number,) = call.gives
+        memory = self.memory[number]
+        if not memory.contiguous:
+            return call
+        operation, form = _LIKE[call.operation], [*memory.geometry.shape]
+        return replace(call, operation=operation, args=(form,), kwargs={"dtype": memory.geometry.dtype})
 
     def _current(self, place: Place) -> Place:
         return Place(self.place(place.number))

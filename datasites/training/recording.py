@@ -3,7 +3,7 @@
 `torch.func` takes a computation apart in Python at every call, which for a small model costs more than the arithmetic.
 What is recorded are the library's own operations below the transforms and below automatic differentiation: no source
 is generated, and of a program nothing but its operations gets in. No operation's behaviour depends on values, so one
-recording stands for all records.
+recording stands for all records; where its time does, `datasites.training.steady` says what is recorded in its place.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from datasites.training.steady import steady
 from datasites.training.tape import Call, Form, Place, Tape
 from datasites.training.tidying import Memory, Tidied
 
@@ -51,11 +52,19 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.values: list[Tensor] = [*arguments]
         self.constants: dict[int, Tensor] = {}
         self.calls: list[Call] = []
+        self._is_instead = False
         self._places = {id(value): number for number, value in enumerate(self.values)}
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        instead = None if self._is_instead else steady(func, args)
+        if instead is not None:
+            self._is_instead = True
+            with self:
+                found = instead(*args, **(kwargs or {}))
+            self._is_instead = False
+            return found
         result = func(*args, **(kwargs or {}))
         several = isinstance(result, tuple | list)
         values = result if several else (result,)

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import vmap
 
 from datasites.tensor_programs.frozen_part import find_cut, split_at, whole_record, worth_keeping
-from datasites.tensor_programs.interpret import Interpreted, interpret
 from datasites.tensor_programs.node_costs import node_costs
 from datasites.training.cache_file import TAG_BYTES
 from datasites.training.data import UnitData, Units, padded_chunks
+from datasites.training.forward import Forward
 from datasites.training.prepared import PreparedProgram, prepare_part
 from policies.programs.check import Purpose
 from policies.programs.format import Input, Program
@@ -29,7 +28,7 @@ class FrozenPrefix:
     `places` is for how many units it is computed, a public number, however many there are; each has up to `records`.
     """
 
-    run: Interpreted
+    compute: Forward
     constants: Mapping[str, Tensor]
     values: tuple[Input, ...]
     chunk: int
@@ -55,14 +54,12 @@ class FrozenPrefix:
 
         Each record is computed on its own, as if there were no other.
         """
-        compute, left = vmap(self.run, in_dims=(None, 0, 0)), max(self.places, len(data))
+        left = max(self.places, len(data))
         for chunk in padded_chunks(data, torch.arange(len(data)), self.places, self.chunk):
             rows = np.zeros(len(chunk), self.unit_type)
             rows["mask"] = chunk.mask.numpy()
             for place in range(self.records):
-                with torch.no_grad():
-                    results = compute(self.constants, *chunk.at(place))
-                for number, result in enumerate(results):
+                for number, result in enumerate(self.compute(self.constants, chunk.at(place))):
                     rows[f"value{number}"][:, place] = result.numpy()
             yield rows[:left]
             left -= len(rows[:left])
@@ -101,4 +98,4 @@ def keep_record(whole: PreparedProgram, *, places: int, records: int) -> FrozenP
 
 def _prefix(whole: PreparedProgram, first: Program, rest: Program, places: int, records: int) -> FrozenPrefix:
     crossing = tuple(entry for entry in rest.inputs if entry.kind == "feature")
-    return FrozenPrefix(interpret(first), whole.constants, crossing, whole.chunk, places, records)
+    return FrozenPrefix(Forward(first), whole.constants, crossing, whole.chunk, places, records)

@@ -5,7 +5,7 @@ square root of negative numbers takes twenty times as long as of positive ones, 
 underflows forty times, a choice between two tensors four times if it goes to and fro; and the time of a round is seen
 outside. So these are computed by calls that run the same instructions whatever the values: vector instructions without
 branches, on numbers brought into the range where no exception is raised. `make bench` times every operation on values
-of all kinds (`tests.benchmarks.steadiness`).
+of all kinds (`tests.benchmarks.bench_steadiness`).
 
 Results are the library's to within rounding wherever those are finite. Where they are not, they are as defined here:
 exponentials end at e^±87, of what is no number too; logarithms of zero and less are −∞; the place of the largest among
@@ -24,6 +24,7 @@ from torch import Tensor
 
 _ATEN = torch.ops.aten
 _SMALLEST, _LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
+_LARGE = 1e38
 _MOST_EXPONENT = 87.0
 _LOG2_E = math.log2(math.e)
 _LN_2_HIGH = 0.693359375  # nine bits: times a whole number below 2¹⁵ it is exact (Cody & Waite 1980)
@@ -98,7 +99,7 @@ def _log(x: Tensor) -> Tensor:
 
 
 def _log1p(x: Tensor) -> Tensor:
-    return torch.log1p(_mended(x, 0.0, -1.0, _LARGEST))
+    return torch.log1p(_mended(x, 0.0, -1.0, _LARGE))
 
 
 def _sqrt(x: Tensor) -> Tensor:
@@ -124,6 +125,15 @@ def _elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float =
 
 def _celu(x: Tensor, alpha: float = 1.0) -> Tensor:
     return _elu(x, alpha, 1.0, 1.0 / alpha)
+
+
+def _prelu(x: Tensor, slope: Tensor) -> Tensor:
+    return _chosen(x > 0, x, slope * x)
+
+
+def _prelu_backward(gradient: Tensor, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    above = x > 0
+    return _chosen(above, gradient, slope * gradient), _chosen(above, torch.zeros(()), x * gradient)
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -183,6 +193,8 @@ _CHOICES: Mapping[Any, Callable[..., Any]] = {
 }
 _STEADY: Mapping[Any, Callable[..., Any]] = {
     **_CHOICES,
+    _ATEN._prelu_kernel.default: _prelu,
+    _ATEN._prelu_kernel_backward.default: _prelu_backward,
     _ATEN.celu.default: _celu,
     _ATEN.elu.default: _elu,
     _ATEN.exp.default: _exp,
@@ -205,8 +217,6 @@ _STEADY: Mapping[Any, Callable[..., Any]] = {
     **{
         operation: _in_a_row(operation)
         for operation in (
-            _ATEN._prelu_kernel.default,
-            _ATEN._prelu_kernel_backward.default,
             _ATEN.elu_backward.default,
             _ATEN.erf.default,
             _ATEN.expm1.default,

@@ -33,6 +33,7 @@ _MODULES = {
     "relay": "tests.benchmarks.bench_relay",
     "masking": "tests.benchmarks.bench_masking",
     "log": "tests.benchmarks.bench_log",
+    "steadiness": "tests.benchmarks.bench_steadiness",
 }
 _SECURE_SIZES = ("round-1e3", "round-1e6")
 

@@ -72,12 +72,20 @@ def test_parts_stand_beside_the_figure_and_the_json_is_plain():
 
 
 def test_every_goal_has_one_row_and_only_recorded_figures_as_defaults():
-    assert len({row.key for row in ROWS}) == len(ROWS) == 21
+    assert len({row.key for row in ROWS}) == len(ROWS) == 22
     goals = {"round-1e3": 0.15, "round-1e6": 0.35, "round-1e7": 2, "approval": 1, "start": 12, "memory": 1.5}
     jobs = {"job-warm": 25, "job-cold": 2, "job-whole": 0.5, "file-sync": 1, "file-memory": 10}
     steps = {"mlp": 2.5, "cnn": 1.6, "resnet": 2, "transformer": 1.8, "lora": 1.1, "head": 0.05, "recommender": 2}
     trainer = {f"trainer-{model}": goal for model, goal in steps.items()}
-    assert {row.key: row.goal for row in ROWS} == {**goals, "relay": 150, "masking": 2, "log": 5, **jobs, **trainer}
+    assert {row.key: row.goal for row in ROWS} == {
+        **goals,
+        "relay": 150,
+        "masking": 2,
+        "log": 5,
+        "steadiness": 1.2,
+        **jobs,
+        **trainer,
+    }
 
 
 def test_rows_are_named_one_by_one_or_by_their_first_word():

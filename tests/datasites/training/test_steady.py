@@ -21,7 +21,7 @@ OTHER, GRADIENT = USUAL.roll(123).clone(), USUAL.roll(451) / 7
 MATRIX = OTHER.reshape(44, 25)
 CALLS: Sequence[tuple[Any, Sequence[Any]]] = (
     (ATEN._prelu_kernel.default, (USUAL, OTHER)),
-    (ATEN._prelu_kernel_backward.default, (USUAL, OTHER, GRADIENT)),
+    (ATEN._prelu_kernel_backward.default, (GRADIENT, USUAL, OTHER)),
     (ATEN.argmax.default, (MATRIX, 1)),
     (ATEN.argmax.default, (MATRIX.round().to(torch.int64), -1, True)),
     (ATEN.argmin.default, (MATRIX, 0)),
@@ -114,9 +114,9 @@ def test_a_choice_keeps_every_bit_of_what_it_chooses() -> None:
     )
 
 
-# Timed on values of all kinds (`tests.benchmarks.steadiness`), laid out as they come on tapes; look-ups by index aside.
+# Timed on values of all kinds (`tests.benchmarks.bench_steadiness`); look-ups by index may find memory at hand or not.
 TIMED = """
-__and__ __or__ _log_softmax _log_softmax_backward_data _prelu_kernel _prelu_kernel_backward _softmax
+__and__ __or__ _log_softmax _log_softmax_backward_data _softmax
 _softmax_backward_data _to_copy _unsafe_view abs add alias amax amin arange bitwise_not bmm cat ceil clamp clamp_max
 clamp_min clone col2im constant_pad_nd contiguous copy_ detach div elu_backward embedding embedding_dense_backward
 empty_like eq erf exp2 expand expm1 fill_ floor full full_like gather ge gelu gelu_backward gt hardsigmoid

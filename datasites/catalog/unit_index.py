@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from datasites.catalog.capacity import MOST_OF_NOMINAL
 from datasites.catalog.external_sort import UNFINISHED, ExternalSort, read_exactly, write_all
 from datasites.catalog.fingerprints import is_holdout, unit_fingerprint
 from datasites.catalog.keys import CatalogKeys
@@ -21,7 +22,6 @@ from policies.errors import InvalidInputError
 from policies.manifest import MINIMUM_UNITS, Manifest
 
 FEWEST_OF_NOMINAL = 0.5
-MOST_OF_NOMINAL = 1.25
 _MARK_BYTES = 32
 _MARKS_AT_A_TIME = 500
 

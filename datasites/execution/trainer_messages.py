@@ -1,5 +1,6 @@
 """What the datasite and its trainer say to each other, as headers of frames; both sides parse them strictly."""
 
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -29,6 +30,11 @@ class DataSize(StrictModel):
     nominal_training_units: Units
     nominal_holdout_units: Units
     maximum_records: Annotated[int, Field(ge=1, le=1000)]
+
+    def share(self, workers: int) -> "DataSize":
+        """What each of so many workers has, rounded up."""
+        training, holdout = (ceil(it / workers) for it in (self.nominal_training_units, self.nominal_holdout_units))
+        return self.model_copy(update={"nominal_training_units": training, "nominal_holdout_units": holdout})
 
 
 class Prepare(StrictModel):

@@ -68,7 +68,7 @@ def main(memory_bytes: int, door: int, cache_bytes: int, threads: int, rank: int
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(output, message_frame(Ready(layers=layers, refusal=None)))
     workers = workers_of(rank, count, links)
-    study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY, cache_bytes)
+    study = _prepare(output, memory_bytes // _SHARE_OF_MEMORY, cache_bytes, count)
     parse_message(Load, read_frame(_INPUT, maximum_body=0))
     training, holdout = load_units(study, *_receive(entrance))
     write_frame(output, message_frame(Loaded()))
@@ -95,10 +95,10 @@ def _end_with_parent() -> Never:
     os._exit(1)
 
 
-def _prepare(output: int, memory_bytes: int, cache_bytes: int) -> Study:
+def _prepare(output: int, memory_bytes: int, cache_bytes: int, workers: int) -> Study:
     frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES + MAXIMUM_TOKENISER_BYTES)
     try:
-        study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes, cache_bytes)
+        study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes, cache_bytes, workers)
     except CloisterError as error:
         write_frame(output, message_frame(Prepared(refusal=as_text(str(error)), cache_bytes=0)))
         raise
@@ -126,7 +126,8 @@ def _round(output: int, study: Study, training: Units, holdout: Units, workers: 
         nominal = study.size.nominal_training_units
         update = local_training(study.loss, model, training, study.training, nominal, asked.number, workers).numpy()
     if asked.evaluates:
-        metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, study.size.nominal_holdout_units)
+        nominal = study.size.nominal_holdout_units
+        metrics = local_evaluation(study.metrics, model, holdout, study.evaluation, nominal, workers)
     header = Result(metrics=metrics.size, update=update.size).canonical()
     write_stream(
         output, header, metrics.nbytes + update.nbytes, (metrics.view(np.uint8).data, update.view(np.uint8).data)

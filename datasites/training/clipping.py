@@ -29,7 +29,9 @@ of a step as it is computed: at most the clipping norm C. Hence c is less, C · 
    sums err by at most 4.04 · 2⁻¹⁰c.
  - Sums of blocks, single units' rows of a table, and sums of workers are added in float64, and the noise too
    (`datasites.training.optimizer`). From N units a coordinate takes no more than N terms, together at most 1.01Nc long:
-   they err by at most 1.02 · N² · 2⁻⁵³c in either step, in both by 1.02 · 2⁻¹⁰c as N ≤ `MOST_UNITS`.
+   they err by at most 1.02 · N² · 2⁻⁵³c in either step, in both by 1.02 · 2⁻¹⁰c as N ≤ `MOST_UNITS`, in whatever order
+   workers add them. Which worker has a unit is drawn by lot, and not anew for the others if there is one unit more
+   (`datasites.catalog.shards`): both steps still differ in two blocks, of one worker.
 
 So the total moves by at most c · (1 + 5.06 · 2⁻¹⁰), and that is below C; what it costs is that 0.8% of C is not used.
 Where a unit has more terms a coordinate than one, `datasites.training.contributions` adds those of a block in float64;
@@ -44,6 +46,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from policies.errors import InvalidInputError
 
 SHARE = 1 - 2.0**-7
 """How much of the clipping norm a contribution may be long: c / C."""
@@ -110,6 +114,16 @@ def add_block(block: Tensor, total: Tensor) -> None:
     if block.shape != total.shape:
         raise ValueError(f"A sum of shape {tuple(block.shape)} came for one of {tuple(total.shape)}.")
     total.add_(block)
+
+
+def require_addable(units: int) -> None:
+    """Check that a step of so many places for units, those of all workers together, can be summed.
+
+    Raises:
+        InvalidInputError: rounding could add up to more than the proof above allows.
+    """
+    if units > MOST_UNITS:
+        raise InvalidInputError(f"A step of {units} units is too large; ask for a lower sampling rate.")
 
 
 def finite(values: Tensor) -> Tensor:

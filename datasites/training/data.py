@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, prod, sqrt
+from math import ceil, prod
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +11,6 @@ from torch import Tensor
 
 from datasites.training.randomness import SecretStream
 
-_HEADROOM = 1.25
-_DEVIATIONS = 6
 _CHUNK_BYTES = 2**24
 _COINS_AT_A_TIME = 2**20
 
@@ -64,16 +62,6 @@ class UnitData:
     def chunk(self, units: Tensor, size: int) -> "UnitData":
         """The given units (their indices) in the first places of `size`, the others without a record."""
         return UnitData(tuple(_padded(value, units, size) for value in self.record), _padded(self.mask, units, size))
-
-
-def capacity(nominal_units: int, sampling_rate: float) -> int:
-    """Places for units in a padded batch, from public numbers alone.
-
-    The catalog admits up to 1.25 × the nominal number of units. Coins say whether one of them is on this side of the
-    split, and in the sample: their sum has a variance below its mean, and hardly ever exceeds that by six deviations.
-    """
-    mean = _HEADROOM * nominal_units * sampling_rate
-    return max(1, ceil(mean + _DEVIATIONS * sqrt(mean)))
 
 
 def sample(stream: SecretStream, units: int, sampling_rate: float) -> Tensor:

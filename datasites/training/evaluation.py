@@ -1,6 +1,7 @@
 """A model's metrics and score histograms on holdout units, as noised sums: a release like any other."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import torch
@@ -8,16 +9,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vmap
 
+from datasites.catalog.capacity import capacity
 from datasites.tensor_programs.load import unflatten
-from datasites.training.data import Units, capacity, padded_chunks
+from datasites.training.data import Units, padded_chunks
 from datasites.training.histograms import histogram
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
+from datasites.training.workers import ALONE, Workers
 from policies.terms import Evaluation
 
 
 def local_evaluation(
-    metrics: PreparedProgram, model: Tensor, data: Units, evaluation: Evaluation, nominal_units: int
+    metrics: PreparedProgram,
+    model: Tensor,
+    data: Units,
+    evaluation: Evaluation,
+    nominal_units: int,
+    workers: Workers = ALONE,
 ) -> NDArray[np.float64]:
     """Noised sums over units of what each contributes, in the order of the terms: float64 [evaluation.counts].
 
@@ -28,11 +36,17 @@ def local_evaluation(
 
     A unit moves the sums by at most √(metrics + histograms) in length: v² + (1 − v)² ≤ 1 for each metric, and a mean of
     vectors of length 1 is no longer than 1. The noise's standard deviation is `noise_multiplier` times that.
+
+    Args:
+        data: this worker's units.
+        nominal_units: the public number of holdout units, those of all workers together.
+        workers: who measures together; the leader returns the sums over all, noised once, and the others zeros.
     """
     values = {**metrics.constants, **unflatten(model, metrics.program)}
     everybody = torch.arange(len(data))
     sums = torch.zeros(evaluation.counts, dtype=torch.float64)
-    for chunk in padded_chunks(data, everybody, capacity(nominal_units, 1.0), metrics.chunk):
+    places = capacity(ceil(nominal_units / workers.count), 1.0)
+    for chunk in padded_chunks(data, everybody, places, metrics.chunk):
         run = vmap(metrics.run, in_dims=(None, *[0] * len(chunk.record)))
         records = chunk.mask.sum(1, keepdim=True).clamp(min=1).double()
         totals = torch.zeros((len(chunk), len(evaluation.metrics)), dtype=torch.float64)
@@ -43,6 +57,9 @@ def local_evaluation(
             sums[2 * len(evaluation.metrics) :] += _histograms(results, (present / records).squeeze(1), evaluation)
         means = torch.stack([totals / records, 1 - totals / records], 2).flatten(1)
         sums[: means.shape[1]] += torch.where(chunk.mask.any(1, keepdim=True), means, 0.0).sum(0)
+    workers.collect([sums])
+    if not workers.leads:
+        return np.zeros(evaluation.counts)
     noise = SecretStream().normals(evaluation.counts)
     noised: NDArray[np.float64] = sums.numpy() + evaluation.noise_deviation * noise
     return noised

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from datasites.catalog.capacity import capacity
 from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSize, Prepare
 from datasites.tensor_programs.load import load_parameters
 from datasites.tensor_programs.operations import TORCH_TYPES
 from datasites.training.choice import TrainedLoss
-from datasites.training.data import UnitData, capacity
+from datasites.training.clipping import require_addable
+from datasites.training.data import UnitData
 from datasites.training.frozen_prefix import FrozenPrefix, keep_record, split
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.tokens import TextReader, open_reader
@@ -44,16 +46,18 @@ class Study:
         return sum(prefix.cache_bytes for prefix in prefixes if prefix is not None)
 
 
-def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes: int) -> Study:
+def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes: int, workers: int = 1) -> Study:
     """Check everything a study brings, before any data is there.
 
     Args:
         files: the body of `message`.
         memory_bytes: what one chunk of a computation may need.
         cache_bytes: what may be kept on disk of what is computed once.
+        workers: how many train together, each with its part of the units.
 
     Raises:
-        InvalidInputError: a program is not allowed, or programs, parameters, terms and data set do not fit together.
+        InvalidInputError: a program is not allowed, or programs, parameters, terms and data set do not fit together,
+            or a step has more units than can be added up.
     """
     loss, metrics = parse_program(message.loss.encode()), parse_program(message.metrics.encode())
     check_pair(loss, metrics)
@@ -67,12 +71,16 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
     parameters, tokeniser = files[: len(files) - message.tokeniser_bytes], files[len(files) - message.tokeniser_bytes :]
     reader = None if message.tokens is None else open_reader(tokeniser, message.tokens, message.record.features)
     values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
-    loss_part, training_prefix = _prepared(loss, values, message, "loss", memory_bytes, cache_bytes)
+    share = message.size.share(workers)
+    own = message.model_copy(update={"size": share})
+    loss_part, training_prefix = _prepared(loss, values, own, "loss", memory_bytes, cache_bytes)
     left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
-    metrics_part, holdout_prefix = _prepared(metrics, values, message, "metrics", memory_bytes, left)
+    metrics_part, holdout_prefix = _prepared(metrics, values, own, "metrics", memory_bytes, left)
     trained = TrainedLoss(loss_part, memory_bytes, message.gradients)
-    places = capacity(message.size.nominal_training_units, message.training.sampling_rate)
-    trained.fitted(places, _one_unit(loss_part.program, message.size.maximum_records), message.training.clipping_norm)
+    places = capacity(share.nominal_training_units, message.training.sampling_rate)
+    unit = _one_unit(loss_part.program, share.maximum_records)
+    require_addable(workers * places)
+    trained.fitted(places, unit, message.training.clipping_norm)
     return Study(
         loss=trained,
         metrics=metrics_part,

@@ -5,15 +5,15 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from datasites.catalog.capacity import capacity
 from datasites.tensor_programs.load import flatten, unflatten
 from datasites.training.choice import TrainedLoss
-from datasites.training.clipping import MOST_UNITS
-from datasites.training.data import Units, capacity, padded_chunks, sample
+from datasites.training.clipping import require_addable
+from datasites.training.data import Units, padded_chunks, sample
 from datasites.training.drawn import DrawingUnits
 from datasites.training.optimizer import SecretNoiseOptimizer, TrainedParameter
 from datasites.training.randomness import SecretStream
 from datasites.training.workers import ALONE, Workers
-from policies.errors import InvalidInputError
 from policies.terms import Training
 
 
@@ -54,10 +54,7 @@ def local_training(
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
-    if workers.count * places > MOST_UNITS:
-        raise InvalidInputError(
-            f"A step of {workers.count * places} units is too large; ask for a lower sampling rate."
-        )
+    require_addable(workers.count * places)
     for learning_rate in training.learning_rates(round_number):
         optimizer.set_learning_rate(learning_rate)
         optimizer.zero_grad()

@@ -68,6 +68,8 @@ class Leader:
         """Add what every other worker sends, one after the other: so rounding is the same every time."""
         for link in self.links:
             for own, other in zip(sums, _receive(link, sums), strict=True):
+                if not other.isfinite().all():
+                    raise InvalidInputError("A worker sent sums that are no numbers; clipped ones always are.")
                 own += other
 
     def follow(self, values: Sequence[Tensor]) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from datasites.training.clipping import SHARE, blocks, clipping_factors, squared_lengths
+from datasites.training.clipping import MOST_UNITS, SHARE, blocks, clipping_factors, require_addable, squared_lengths
 from datasites.training.contributions import Contribution, add_clipped, dense, factored, rows
+from policies.errors import InvalidInputError
 
 norms = st.sampled_from([1e-30, 1e-6, 0.1, 1.0, 1e6])
 
@@ -149,3 +150,9 @@ def test_short_gradients_are_left_as_they_are() -> None:
     factors = clipping_factors(squares, 10, 1.0, torch.tensor([True, True, True]))
     assert factors[:2].tolist() == [1.0, 1.0]
     assert 0.4999 * SHARE < float(factors[2]) < 0.5 * SHARE
+
+
+def test_a_step_has_no_more_places_than_rounding_allows() -> None:
+    require_addable(MOST_UNITS)
+    with pytest.raises(InvalidInputError, match="lower sampling rate"):
+        require_addable(MOST_UNITS + 1)

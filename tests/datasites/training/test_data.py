@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from datasites.training.data import UnitData, capacity, padded_chunks, sample
+from datasites.catalog.capacity import capacity
+from datasites.training.data import UnitData, padded_chunks, sample
 from datasites.training.randomness import SecretStream
 
 

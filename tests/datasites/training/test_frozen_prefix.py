@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasites.catalog.capacity import capacity
 from datasites.tensor_programs import operations
 from datasites.training.cached_units import CachedUnits
-from datasites.training.data import UnitData, capacity, padded_chunks
+from datasites.training.data import UnitData, padded_chunks
 from datasites.training.evaluation import local_evaluation
 from datasites.training.forward import Forward
 from datasites.training.study import Study, prepare_study

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
-from datasites.training import trainer
+from datasites.training import evaluation, trainer
 from datasites.training.data import UnitData
+from datasites.training.evaluation import local_evaluation
 from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.trainer import local_training
 from datasites.training.workers import ALONE, Follower, Leader, Workers, workers_of
 from policies.errors import InvalidInputError, UnavailableError
-from policies.terms import Training
+from policies.terms import Evaluation, Training
 from policies.training_choices import Adam, AdamW, Sgd
 from tests.attacks.crafted_study import training
 
@@ -171,6 +172,37 @@ def test_a_worker_of_another_model_is_refused() -> None:
         with pytest.raises(InvalidInputError, match=reason):
             leader.collect([torch.zeros(4)])
         leader, follower = linked(1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_worker_whose_sums_are_no_numbers_is_refused(value: float) -> None:
+    """Of NaN and noise comes NaN, and of that no update: it would be a step without its noise."""
+    leader, follower = linked(1)
+    follower.collect([torch.zeros(4), torch.tensor([0.0, value])])
+    with pytest.raises(InvalidInputError, match="no numbers"):
+        leader.collect([torch.zeros(4), torch.zeros(2)])
+
+
+def test_metrics_are_summed_over_all_workers_and_noised_once(
+    two_metrics: PreparedProgram, draw_units: Callable[..., UnitData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "SecretStream", Known)
+    monkeypatch.setattr(Known, "draws", [])
+    data = draw_units(23)
+    asked = Evaluation(models=(0,), metrics=("target", "first"), histograms=(), noise_multiplier=2.0)
+    alone = local_evaluation(two_metrics, START, data, asked, NOMINAL)
+    Known.draws.clear()
+    workers = linked(2)
+    with ThreadPoolExecutor(3) as pool:
+        started = [
+            pool.submit(local_evaluation, two_metrics, START, part, asked, NOMINAL, worker)
+            for part, worker in zip(parts(data, 3), workers, strict=True)
+        ]
+        sums = [it.result(timeout=60) for it in started]
+    np.testing.assert_allclose(sums[0], alone, rtol=1e-9)
+    assert Known.draws == [4]
+    assert not sums[1].any()
+    assert not sums[2].any()
 
 
 def test_the_leader_has_a_link_to_each_and_the_others_have_one() -> None:

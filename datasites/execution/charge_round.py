@@ -1,6 +1,7 @@
 """Charge a round before the data is touched, after its approval was checked once more."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,14 +43,20 @@ class Assignment:
     began: float = field(default_factory=time.monotonic)
 
 
-def charge_next_round(connection: Connection, site: Site, now: int) -> Assignment | None:
+def _always(_connection: Connection, _request: Request) -> bool:
+    return True
+
+
+def charge_next_round(
+    connection: Connection, site: Site, now: int, is_ready: Callable[[Connection, Request], bool] = _always
+) -> Assignment | None:
     """Charge the round that waits longest, so that it may be computed; None if none waits, or it may not run any more.
 
     A round waits on while a witness of its study has not yet confirmed, since the round was asked for and this process
     began, that this site's disk was not set back. Approval, roster and global model are checked again here. A round
     that may not run or be charged is dropped and its researcher told; if what is stored was changed, its study ends.
     """
-    row = next_round(connection, site)
+    row = next_round(connection, site, is_ready)
     if row is None:
         return None
     request = find_request(connection, row.request)
@@ -76,14 +83,22 @@ def charge_next_round(connection: Connection, site: Site, now: int) -> Assignmen
     return Assignment(request, data_set, row.run, row.round, row.attempt, model)
 
 
-def next_round(connection: Connection, site: Site) -> Row[tuple[Any, ...]] | None:
-    """The row of the round that waits longest among those that may be charged now, or None."""
+def next_round(
+    connection: Connection, site: Site, is_ready: Callable[[Connection, Request], bool] = _always
+) -> Row[tuple[Any, ...]] | None:
+    """The row of the round that waits longest among those that may be charged now, or None.
+
+    Args:
+        is_ready: whether everything is there that a request's round needs; until then nothing is spent on it.
+    """
     if is_set_back(connection) or is_stopped(connection, site):
         return None
     waiting = select(rounds.c.request, rounds.c.round).where(rounds.c.state == "asked").order_by(rounds.c.turn)
     for name, number in connection.execute(waiting).tuples().all():
         request = find_request(connection, name)
         if request is None or unconfirmed(connection, witnesses_of(request.terms, site.identity.party)):
+            continue
+        if not is_ready(connection, request):
             continue
         this_one = select(rounds).where(rounds.c.request == name, rounds.c.round == number)
         return connection.execute(this_one).one()

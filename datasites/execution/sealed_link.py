@@ -1,7 +1,7 @@
-"""A sealed link between two workers on different machines of one site: what goes over the network is private data.
+"""A sealed link between two machines of one site that train together: what goes over it is private data.
 
-Clipped sums without noise are as private as the records. Both ends hold the site's worker secret; each connection has
-keys of its own (HKDF-SHA256 over the secret and 32 fresh bytes from either end), one for each direction, and every
+Records, and clipped sums without noise, are private. Both ends hold the site's secret for its machines; each connection
+has keys of its own (HKDF-SHA256 over the secret and 32 fresh bytes from either end), one for each direction, and every
 piece is AES-256-GCM under its number: nobody without the secret can read, join, change, repeat or reorder anything.
 Who can see the network still sees when how many bytes pass, which are public numbers; who can cut it ends the training.
 """
@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
@@ -25,44 +26,64 @@ _TAG_BYTES = 16
 _FRESH_BYTES = 32
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">4xQ")
-_DOMAIN = b"cloister-workers/1"
+_DOMAIN = b"cloister-machines/1"
+_FAREWELL = b""
+# A machine that lost power says nothing: after so many seconds the link is taken for ended.
+_KEPT_ALIVE = {
+    socket.TCP_KEEPIDLE: 15,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 30_000,
+}
 
 
 class SealedLink:
-    """One end of a connection, after both ends have proved that they hold the secret and mean the same."""
+    """One end of a connection, after both ends have proved that they hold the secret.
 
-    def __init__(
-        self, connection: socket.socket, secret: bytes, agreed: bytes, *, rank: int, calls: bool, seconds: float
-    ) -> None:
-        """Prove to each other, in at most `seconds` a message, that both hold `secret` and `agreed`.
+    `lost`: it ended, and this end did not end it. `failed_here`: set it before this end closes, and the other one's
+    `failed_there` says so: a trainer failed by itself, and was not stopped from outside.
+    """
+
+    lost = False
+    failed_here = False
+    failed_there = False
+
+    def __init__(self, connection: socket.socket, secret: bytes, *, rank: int, calls: bool, seconds: float) -> None:
+        """Prove to each other, in at most `seconds`, that both hold `secret`.
 
         Args:
-            connection: a connected stream socket; it is closed if this raises.
-            agreed: a digest of all that both must have in common.
-            rank: of this worker; that of the other one is `other` afterwards.
+            connection: a connected TCP socket; it is closed if this raises.
+            rank: of this machine; that of the other one is `other` afterwards.
             calls: whether this end opened the connection.
 
         Raises:
-            NotAuthenticError: the other end does not hold the secret, or means something else.
+            NotAuthenticError: the other end does not hold the secret.
             UnavailableError: it is gone, or did not answer in time.
         """
         self._connection = connection
         self._sent = self._received = 0
+        self._deadline: float | None = time.monotonic() + seconds
         try:
-            connection.settimeout(seconds)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEPT_ALIVE.items():
+                connection.setsockopt(socket.IPPROTO_TCP, option, value)
             own = os.urandom(_FRESH_BYTES)
             self._write(own)
             theirs = bytes(self._read(_FRESH_BYTES))
-            keys = HKDF(SHA256(), 2 * SECRET_BYTES, own + theirs if calls else theirs + own, _DOMAIN + agreed)
-            content = keys.derive(secret)
+            content = HKDF(SHA256(), 2 * SECRET_BYTES, own + theirs if calls else theirs + own, _DOMAIN).derive(secret)
             callers, listeners = AESGCM(content[:SECRET_BYTES]), AESGCM(content[SECRET_BYTES:])
             self._sealer, self._opener = (callers, listeners) if calls else (listeners, callers)
             self.send(_LENGTH.pack(rank))
             (self.other,) = _LENGTH.unpack(self.receive())
+            self._deadline = None
             connection.settimeout(None)
         except BaseException:
             connection.close()
             raise
+
+    def fileno(self) -> int:
+        """The connection's descriptor: readable once a piece comes, or the other end is gone."""
+        return self._connection.fileno()
 
     def send(self, content: bytes) -> None:
         """Send one piece of at most 1 MiB.
@@ -83,13 +104,12 @@ class SealedLink:
         """
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
         if not _TAG_BYTES <= length <= _PIECE_BYTES + _TAG_BYTES:
-            raise NotAuthenticError("What came over a link between workers has a length that none of them sends.")
+            raise NotAuthenticError("What came over a link between machines has a length that none of them sends.")
         try:
             content = self._opener.decrypt(_NUMBER.pack(self._received), bytes(self._read(length)), None)
         except InvalidTag as error:
             raise NotAuthenticError(
-                "What came over a link between workers was not sealed by one that holds this site's worker secret and "
-                "computes the same round of the same study on the same shards."
+                "What came over a link between machines was not sealed by one that holds this site's secret."
             ) from error
         self._received += 1
         return content
@@ -102,9 +122,14 @@ class SealedLink:
         """
         outward = threading.Thread(target=self._carry_out, args=(local,), daemon=True)
         outward.start()
-        with suppress(CloisterError, OSError):
-            while True:
-                local.sendall(self.receive())
+        try:
+            while (content := self.receive()) != _FAREWELL:
+                local.sendall(content)
+            self.failed_there = True
+        except CloisterError:
+            self.lost = True
+        except OSError:
+            pass  # the trainer is gone
         self._end(local)
         outward.join()
 
@@ -112,12 +137,19 @@ class SealedLink:
         with suppress(CloisterError, OSError):
             while content := local.recv(_PIECE_BYTES):
                 self.send(content)
+            if self.failed_here:
+                self.send(_FAREWELL)
         self._end(local)
 
     def _end(self, local: socket.socket) -> None:
-        for end in (local, self._connection):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            local.shutdown(socket.SHUT_RDWR)
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection, from any thread; whoever waits for it is told."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""
@@ -125,19 +157,26 @@ class SealedLink:
 
     def _write(self, content: bytes) -> None:
         try:
+            self._wait_no_longer()
             self._connection.sendall(content)
         except OSError as error:
-            raise UnavailableError("A worker is gone, or did not answer in time.") from error
+            raise UnavailableError("A machine is gone, or did not answer in time.") from error
 
     def _read(self, size: int) -> bytearray:
         content = bytearray(size)
         left = memoryview(content)
         while left:
             try:
+                self._wait_no_longer()
                 got = self._connection.recv_into(left)
             except OSError as error:
-                raise UnavailableError("A worker is gone, or did not answer in time.") from error
+                raise UnavailableError("A machine is gone, or did not answer in time.") from error
             if got == 0:
-                raise UnavailableError("A worker is gone.")
+                raise UnavailableError("A machine is gone.")
             left = left[got:]
         return content
+
+    def _wait_no_longer(self) -> None:
+        """Until both have proved themselves, let the next call wait no longer than the deadline."""
+        if self._deadline is not None:
+            self._connection.settimeout(max(0.001, self._deadline - time.monotonic()))

@@ -63,10 +63,8 @@ class TrainerProcess:
         start_seconds: float,
         cache_bytes: int = 0,
     ) -> None:
-        """Say how much address space the child may have, how many threads of the processor its matrix products may
-        use, with whom it trains, and how long its start may take (it needs about 2 s).
-
-        Of what it computes once for each record it may keep `cache_bytes` on disk.
+        """Say how much address space the child may have, how many threads its matrix products may use, with whom it
+        trains, how long its start may take (it needs about 2 s), and what it may keep of a cache on disk.
         """
         self._memory_bytes, self._threads, self._place = memory_bytes, threads, place
         self._most_cache_bytes = cache_bytes
@@ -210,7 +208,7 @@ class TrainerProcess:
         try:
             yield
         except UnavailableError as error:
-            raise self._failed("ended, or did not answer in time") from error
+            raise self._failed("ended, or did not answer in time", silent=True) from error
         except InvalidInputError as error:
             raise self._failed("answered something that was not due") from error
         except BaseException:
@@ -228,11 +226,13 @@ class TrainerProcess:
             raise ConflictError("The trainer is not running; start one, by using it in a `with` statement.")
         return process.stdin.fileno(), process.stdout.fileno()
 
-    def _failed(self, how: str) -> TrainerFailedError:
-        was_killed = self._process is not None and ended_by(self._process) == -signal.SIGKILL
+    def _failed(self, how: str, *, silent: bool = False) -> TrainerFailedError:
+        status = None if self._process is None else ended_by(self._process)
         self._end()
         return TrainerFailedError(
-            f"The trainer {how}; it was stopped, and what was charged for stays spent.", was_killed=was_killed
+            f"The trainer {how}; it was stopped, and what was charged for stays spent.",
+            was_killed=status == -signal.SIGKILL,
+            was_late=silent and status is None,
         )
 
     def _end(self) -> None:

@@ -12,12 +12,13 @@ from policies.errors import CloisterError
 class TrainerFailedError(CloisterError):
     """The trainer gave no valid answer. Why is not known, on purpose: the reason could carry data.
 
-    `was_killed`: it did not end by itself, nor was it ended here, but by a SIGKILL from outside, as for memory.
+    `was_killed`: it did not end by itself, nor was it ended here, but from outside: by a SIGKILL, as for memory, or
+    because another machine was lost. `was_late`: it had not ended when its time was over.
     """
 
-    def __init__(self, sentence: str, *, was_killed: bool = False) -> None:
+    def __init__(self, sentence: str, *, was_killed: bool = False, was_late: bool = False) -> None:
         super().__init__(sentence)
-        self.was_killed = was_killed
+        self.was_killed, self.was_late = was_killed, was_late
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,34 +1,49 @@
 """The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from dataclasses import replace
+from functools import partial
 from itertools import chain
+
+from sqlalchemy import Connection
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
 from datasites.execution.approval import required_files
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
-from datasites.execution.trainer_messages import DataSize, Prepare
+from datasites.execution.follower_messages import Begin
+from datasites.execution.followers import Followers
+from datasites.execution.team import Team
+from datasites.execution.trainer_messages import DataSize, Prepare, Round
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
+from datasites.requests.patience import rules_if_any
 from datasites.requests.records import Request
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
 from policies.errors import CloisterError, NotAuthenticError, UnavailableError
+from policies.manifest import Manifest
 from policies.programs.digests import MODEL_DOMAIN
-from policies.rules.training_rules import TrainingRules
+from policies.rules.house_rules import HouseRules
 
 _MEMORY_BYTES = 8 << 30
 
 
 class Trainers:
-    """Trainer processes by request. They hold one study's data each and are never shared."""
+    """Trainer processes by request. They hold one study's data each and are never shared.
 
-    def __init__(self, site: Site) -> None:
+    Where the house rules spread a data set over several machines, each is the leader of a team.
+    """
+
+    def __init__(self, site: Site, followers: Followers | None = None) -> None:
+        """Of `followers` its teams are made; without any there are none."""
         self._site = site
+        self._followers = followers or Followers()
         self._running: dict[str, TrainerProcess] = {}
+        self._teams: dict[str, Team] = {}
         self._loaded: dict[str, CheckedSnapshot] = {}
 
     def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
@@ -40,23 +55,34 @@ class Trainers:
             TrainerFailedError: it ended without an answer.
         """
         if not self.is_running(request):
-            self.end(request.digest)  # one that was killed meanwhile, for memory say
+            self.end(request.digest)  # one that was killed meanwhile, for memory say, or lost a machine
         trainer = self._running.get(request.digest)
         if trainer is None:
+            rules = self._rules()
+            team = self._teams[request.digest] = Team(rules.machines_for(data_set.name))
             trainer = TrainerProcess(
                 memory_bytes=_MEMORY_BYTES,
-                threads=self._rules().threads,
+                threads=rules.training.threads,
+                place=team.place,
                 start_seconds=request.terms.deadlines.setup_seconds,
                 cache_bytes=room_for_cache(self._site.home.snapshots),
             )
-            trainer.__enter__()
-            self._running[request.digest] = trainer
             try:
+                trainer.__enter__()
+                self._running[request.digest] = trainer
                 self._prepare(trainer, request, data_set)
             except CloisterError:
                 self.end(request.digest)
                 raise
         return trainer
+
+    def is_ready(self, connection: Connection, request: Request) -> bool:
+        """Whether the machines are there that train the request; a round is not charged before they are."""
+        team, rules = self._teams.get(request.digest), rules_if_any(connection, self._site)
+        if rules is None or (team is not None and team.has_begun and self.is_running(request)):
+            return True
+        machines = rules.machines_for(request.data_set) if team is None else team.machines
+        return not self._followers.missing(machines)
 
     def compute(self, assignment: Assignment) -> RoundResult:
         """Compute a charged round.
@@ -68,17 +94,24 @@ class Trainers:
         request, data_set = assignment.request, assignment.data_set
         terms = request.terms
         trainer = self.start(request, data_set)
+        team, seconds = self._teams[request.digest], terms.deadlines.round_seconds
         if request.digest not in self._loaded:
-            self._load(request, trainer, data_set, terms.deadlines.round_seconds)
-        result = trainer.round(
-            self._site.contents.checked(assignment.model, MODEL_DOMAIN),
+            self._load(request, trainer, data_set, seconds)
+        asked = Round(
             number=assignment.round_number,
             trains=terms.trains_in(assignment.round_number),
             evaluates=terms.evaluates_in(assignment.round_number),
-            seconds=terms.deadlines.round_seconds,
         )
+        model = partial(self._site.contents.checked, assignment.model, MODEL_DOMAIN)
+        team.round(asked, 4 * terms.programs.parameter_count, model, seconds)
+        try:
+            result = trainer.round(
+                model(), number=asked.number, trains=asked.trains, evaluates=asked.evaluates, seconds=seconds
+            )
+        except TrainerFailedError as error:
+            raise team.judged(error) from error
         self._loaded[request.digest].require_unchanged()
-        return result
+        return replace(result, layers=team.common(result.layers))
 
     def _load(self, request: Request, trainer: TrainerProcess, data_set: DataSet, seconds: float) -> None:
         """Check the snapshot, and hand the trainer the descriptor that was checked; it is kept for another look."""
@@ -91,19 +124,42 @@ class Trainers:
             with reading(self._site.engine) as connection:
                 if is_stopped(connection, self._site) or rests_on_revoked(connection, request):
                     raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
-            with cache_file(self._site.home.snapshots, trainer.cache_bytes) as cache:
-                trainer.load(snapshot.descriptor, cache, seconds=seconds)
+            self._gather(request, data_set)
+            team, folder = self._teams[request.digest], self._site.home.snapshots
+            size = _size(data_set.manifest)
+            with team.dealt(snapshot, size, folder, seconds) as part, cache_file(folder, trainer.cache_bytes) as cache:
+                trainer.load(part, cache, seconds=seconds)
         except CloisterError as error:
             self._loaded.pop(request.digest, None)
             snapshot.close()
-            if isinstance(error, UnavailableError):  # no room on the disk, before the trainer had data
+            if isinstance(
+                error, UnavailableError
+            ):  # no room on the disk, or a machine not there, before it had data
                 raise TrainerFailedError(str(error), was_killed=True) from error
             raise
 
+    def _gather(self, request: Request, data_set: DataSet) -> None:
+        """Let the followers of the request's team prepare the study."""
+        team = self._teams[request.digest]
+        if team.machines == 1:
+            return
+        deadlines = request.terms.deadlines
+        begin = Begin(
+            rank=1,
+            count=team.machines,
+            threads=self._rules().training.threads,
+            memory_bytes=_MEMORY_BYTES,
+            setup_seconds=deadlines.setup_seconds,
+            round_seconds=deadlines.round_seconds,
+        )
+        size = sum(it.size for it in required_files(self._site, request))
+        links = self._followers.take(team.machines)
+        team.start(links, begin, self._study(request, data_set), size, partial(self._pieces, request))
+
     def is_running(self, request: Request) -> bool:
-        """Whether the study's trainer has been started and lives."""
-        trainer = self._running.get(request.digest)
-        return trainer is not None and not trainer.ended
+        """Whether the study's trainer has been started and lives, as do those of its team."""
+        trainer, team = self._running.get(request.digest), self._teams.get(request.digest)
+        return trainer is not None and not trainer.ended and not (team is not None and team.is_broken)
 
     def end(self, digest: str) -> None:
         """End the trainer of a study that needs it no more."""
@@ -113,6 +169,9 @@ class Trainers:
             snapshot.close()
         if trainer is not None:
             trainer.__exit__(None, None, None)
+        team = self._teams.pop(digest, None)
+        if team is not None:
+            team.close()
 
     def end_all_but(self, digests: Set[str]) -> None:
         """End every trainer but those of the requests with these digests."""
@@ -125,16 +184,28 @@ class Trainers:
             trainer = self._running.get(digest)
             if trainer is not None:
                 trainer.kill()
+            team = self._teams.get(digest)
+            if team is not None:
+                team.cut()
 
-    def _rules(self) -> TrainingRules:
+    def _rules(self) -> HouseRules:
         with reading(self._site.engine) as connection:
-            return self._site.house_rules(connection).rules.training
+            return self._site.house_rules(connection).rules
 
     def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
+        size = sum(it.size for it in required_files(self._site, request))
+        study, seconds = self._study(request, data_set), request.terms.deadlines.setup_seconds
+        trainer.prepare(study, self._pieces(request), size, seconds=seconds)
+
+    def _pieces(self, request: Request) -> Iterator[bytes]:
+        """The parameter file and the tokeniser."""
+        return chain.from_iterable(it.pieces for it in required_files(self._site, request))
+
+    def _study(self, request: Request, data_set: DataSet) -> Prepare:
         manifest, terms = data_set.manifest, request.terms
-        parameters, tokeniser = required_files(self._site, request)
+        _, tokeniser = required_files(self._site, request)
         tokens = terms.programs.tokens
-        study = Prepare(
+        return Prepare(
             loss=request.loss_program,
             metrics=request.metrics_program,
             training=terms.training,
@@ -143,13 +214,14 @@ class Trainers:
             record=manifest.record_form(None if tokens is None else tokens.form),
             tokens=tokens,
             tokeniser_bytes=tokeniser.size,
-            size=DataSize(
-                nominal_training_units=manifest.training_units,
-                nominal_holdout_units=manifest.holdout_units,
-                maximum_records=manifest.privacy_unit.maximum_records,
-            ),
-            gradients=self._rules().gradients,
+            size=_size(manifest),
+            gradients=self._rules().training.gradients,
         )
-        pieces = chain(parameters.pieces, tokeniser.pieces)
-        size = parameters.size + tokeniser.size
-        trainer.prepare(study, pieces, size, seconds=terms.deadlines.setup_seconds)
+
+
+def _size(manifest: Manifest) -> DataSize:
+    return DataSize(
+        nominal_training_units=manifest.training_units,
+        nominal_holdout_units=manifest.holdout_units,
+        maximum_records=manifest.privacy_unit.maximum_records,
+    )

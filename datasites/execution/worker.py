@@ -85,7 +85,7 @@ class Worker:
             return _Waiting(
                 overdue=overdue,
                 trained={it.digest for it in (*going, *newest)},
-                has_round=next_round(connection, self.site) is not None,
+                has_round=next_round(connection, self.site, self.trainers.is_ready) is not None,
                 to_warm=[(it, require_data_set(connection, it.data_set)) for it in to_warm],
                 to_check=[(it, require_data_set(connection, it.data_set)) for it in to_check],
             )
@@ -103,7 +103,7 @@ class Worker:
 
     def _compute_round(self) -> bool:
         with self.site.engine.begin() as connection:
-            assignment = charge_next_round(connection, self.site, self.site.now)
+            assignment = charge_next_round(connection, self.site, self.site.now, self.trainers.is_ready)
         if assignment is None:
             return False
         try:

@@ -41,19 +41,33 @@ def write_stream(
         UnavailableError: the other end is gone, or did not read in time.
         InvalidInputError: the pieces are more or fewer bytes than announced; the pipe is of no use any more.
     """
-    _write(descriptor, _LENGTHS.pack(len(header), body_length) + header, deadline)
+    write_header(descriptor, header, body_length, deadline)
     left = body_length
     for piece in pieces:
         content = memoryview(piece).cast("B")
         left -= len(content)
         if left < 0:
             break
-        _write(descriptor, content, deadline)
+        write_from(descriptor, content, deadline)
     if left:
         raise InvalidInputError(f"A body of {body_length} bytes was announced, and others came; the frame is broken.")
 
 
-def _write(descriptor: int, content: Piece, deadline: float | None) -> None:
+def write_header(descriptor: int, header: bytes, body_length: int, deadline: float | None = None) -> None:
+    """Write a frame up to its body of `body_length` bytes, which are to follow by `write_from`.
+
+    Raises:
+        UnavailableError: the other end is gone, or did not read in time.
+    """
+    write_from(descriptor, _LENGTHS.pack(len(header), body_length) + header, deadline)
+
+
+def write_from(descriptor: int, content: Piece, deadline: float | None = None) -> None:
+    """Write all bytes of `content`, waiting at most until `deadline` (of `time.monotonic`).
+
+    Raises:
+        UnavailableError: the other end is gone, or did not read in time.
+    """
     left = memoryview(content)
     while left:
         _wait(descriptor, select.POLLOUT, deadline)

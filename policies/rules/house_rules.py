@@ -63,6 +63,7 @@ minimum_group = 10        # a number that stands for fewer records than this
 # maximum_epsilon = 3.0
 # studies = false         # no model is trained on it
 # jobs = false            # no code sees it, nor any set of files about the same people
+# machines = 3            # on how many of the site's machines a model is trained on it; see «datasite machines»
 
 # Studies that need no person: like one that a person approved here, by the same researcher, and no costlier.
 # [auto_approval]
@@ -71,6 +72,7 @@ minimum_group = 10        # a number that stands for fewer records than this
 """
 
 _MOST_NAMES = 200
+MOST_MACHINES = 64
 
 DataSetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 """The name of a data set, or of a set of files."""
@@ -78,6 +80,7 @@ DataSetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_
 Epsilon = Annotated[float, Field(gt=0, le=100)]
 Sites = Annotated[int, Field(ge=2, le=100)]
 Colluders = Annotated[int, Field(ge=0, le=98)]
+Machines = Annotated[int, Field(ge=1, le=MOST_MACHINES)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -92,6 +95,9 @@ class DataSetRules(StrictModel):
 
     jobs: bool = True
     """Whether code may see it at all, or any set of files about the same people."""
+
+    machines: Machines | None = None
+    """On how many of the site's machines a model is trained on it; without it, on the one that serves."""
 
 
 class ShownRules(StrictModel):
@@ -130,6 +136,11 @@ class HouseRules(StrictModel):
     jobs: JobRules = JobRules()
     data_sets: Annotated[dict[DataSetName, DataSetRules], Field(default_factory=dict, max_length=_MOST_NAMES)]
     auto_approval: AutoApprovalRules | None = None
+
+    def machines_for(self, data_set: str) -> int:
+        """On how many of the site's machines a model is trained on the data set of this name."""
+        own = self.data_sets.get(data_set)
+        return 1 if own is None or own.machines is None else own.machines
 
     def __hash__(self) -> int:
         """Statements are values that can be looked up; a mapping among their fields has no hash of its own."""

@@ -91,7 +91,11 @@ def _meaning(name: str) -> str:
     if section != "data_sets":
         return _MEANING.get(name, "")
     data_set, _, rule = rest.rpartition(".")
-    own = {"studies": "models may be trained", "jobs": "code may see it"}
+    own = {
+        "studies": "models may be trained",
+        "jobs": "code may see it",
+        "machines": "on how many of the site's machines a model is trained",
+    }
     return f"for «{data_set}», {own.get(rule) or _MEANING.get(rule, '')}"
 
 

@@ -1,73 +1,89 @@
-"""Shards of a snapshot: every unit in exactly one, and no worker takes another's."""
+"""A snapshot dealt out to machines: every unit to exactly one, by lot, and one more moves no other."""
 
-import shutil
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasites.catalog.shards import open_shard, write_shards
-from policies.errors import InvalidInputError, NotAuthenticError, RefusedError
+from datasites.catalog.shards import deal, public_bytes, shard_file, write_shard
+from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
+from policies.errors import UnavailableError
 from tests.unit_arrays import UnitArrays, read_snapshot, write_units
+
+TRAINING, HOLDOUT = 110, 40
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
-    """Units whose first feature is their number; 11 to train on and 4 held out."""
-    features = np.arange(15, dtype=np.float32).repeat(6).reshape(15, 2, 3)
-    target, mask = np.zeros((15, 2), np.float32), np.ones((15, 2), bool)
-    sides = (UnitArrays(features[it], target[it], mask[it]) for it in (slice(11), slice(11, None)))
+    """Units whose first feature is their number."""
+    features = np.arange(TRAINING + HOLDOUT, dtype=np.float32).repeat(6).reshape(-1, 2, 3)
+    target, mask = np.zeros(features.shape[:2], np.float32), np.ones(features.shape[:2], bool)
+    sides = (UnitArrays(features[it], target[it], mask[it]) for it in (slice(TRAINING), slice(TRAINING, None)))
     return write_units(tmp_path / "whole.snapshot", *sides)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 16])
-def test_every_unit_is_in_exactly_one_shard_on_its_side(snapshot: Path, tmp_path: Path, count: int) -> None:
-    shards = write_shards(snapshot, count, tmp_path / "shards")
-    assert len(set(shards.shards)) == len(shards.shards) == count or count == 16
-    read = [read_snapshot(tmp_path / "shards" / f"{rank}.snapshot") for rank in range(count)]
-    assert np.concatenate([it.training.features[:, 0, 0] for it in read]).tolist() == list(range(11))
-    assert np.concatenate([it.holdout.features[:, 0, 0] for it in read]).tolist() == list(range(11, 15))
-    assert max(len(it.training.mask) for it in read) - min(len(it.training.mask) for it in read) <= 1
-    assert {it.layout.manifest for it in read} == {read_snapshot(snapshot).layout.manifest}
-    assert (tmp_path / "shards" / "0.snapshot").stat().st_mode & 0o777 == 0o400
+@pytest.mark.parametrize("machines", [1, 2, 3, 64])
+def test_every_unit_is_on_exactly_one_machine_and_on_its_side(
+    snapshot: Path, machines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasites.catalog.shards._BYTES_AT_A_TIME", 400)
+    layout = read_snapshot(snapshot).layout
+    dealt = deal(layout, machines)
+    shards = [dealt.shard(machine) for machine in range(machines)]
+    contents = [bytearray(shard.header()) for shard in shards]
+    with snapshot.open("rb") as file:
+        for machine, rows in dealt.rows(file.fileno()):
+            contents[machine] += rows.tobytes()
+    sides: tuple[list[float], list[float]] = [], []
+    for content in contents:
+        own = parse_layout(bytes(content[:HEADER_BYTES]), len(content))
+        numbers = np.frombuffer(content[HEADER_BYTES:], own.unit_type)["features"][:, 0, 0].tolist()
+        sides[0].extend(numbers[: own.training_units])
+        sides[1].extend(numbers[own.training_units :])
+        assert numbers == sorted(numbers)
+    assert sorted(sides[0]) == list(range(TRAINING))
+    assert sorted(sides[1]) == list(range(TRAINING, TRAINING + HOLDOUT))
 
 
-def test_a_worker_takes_its_own_shard_only(snapshot: Path, tmp_path: Path) -> None:
-    """The units of another shard, taken twice, would count twice: noise for one would have to hide two."""
-    folder = tmp_path / "shards"
-    written = write_shards(snapshot, 3, folder)
-    file, listed = open_shard(folder, 1)
-    file.close()
-    assert listed == written
-    shutil.copy(folder / "0.snapshot", folder / "3.snapshot")
-    (folder / "1.snapshot").unlink()
-    shutil.copy(folder / "0.snapshot", folder / "1.snapshot")
-    for rank in (1, 3):
-        with pytest.raises(NotAuthenticError, match=f"not shard {rank}"):
-            open_shard(folder, rank)
+def of_units(count: int) -> SnapshotLayout:
+    return SnapshotLayout(
+        manifest="00" * 32,
+        records=1,
+        features="columns",
+        shape=(1,),
+        target="float32",
+        targets=(),
+        training_units=count,
+        holdout_units=0,
+    )
 
 
-def test_shards_are_neither_overwritten_nor_shown_to_others(snapshot: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "shards"
-    write_shards(snapshot, 2, folder)
-    with pytest.raises(FileExistsError):
-        write_shards(snapshot, 2, folder)
-    open_folder = tmp_path / "open"
-    open_folder.mkdir(mode=0o755)
-    with pytest.raises(RefusedError):
-        write_shards(snapshot, 2, open_folder)
+def test_lots_are_even_and_each_is_drawn_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One unit more draws one lot more; it changes none of those before it."""
+    counts = np.bincount(deal(of_units(30_000), 3).owners, minlength=3)
+    assert counts.sum() == 30_000
+    assert (abs(counts - 10_000) < 600).all()
+    lots = os.urandom(4 * 2001)
+    monkeypatch.setattr(os, "urandom", lambda size: lots[:size])
+    with_one, without = (deal(of_units(count), 5).owners for count in (2001, 2000))
+    assert (with_one[:-1] == without).all()
 
 
-@pytest.mark.parametrize("count", [0, 65])
-def test_no_snapshot_is_cut_into_none_or_too_many(snapshot: Path, tmp_path: Path, count: int) -> None:
-    with pytest.raises(InvalidInputError, match="1 to 64"):
-        write_shards(snapshot, count, tmp_path / "shards")
+def test_the_length_on_the_way_does_not_tell_how_many_units_a_machine_has() -> None:
+    """The catalog admits up to 1.25 times the nominal number, here 1000 for training and none held out."""
+    lengths = {public_bytes(deal(of_units(units), 4).shard(0), 250, 0) for units in (500, 999, 1250) for _ in range(20)}
+    assert len(lengths) == 1
 
 
-def test_the_command_says_what_is_wrong(snapshot: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "datasites.catalog.shards", str(snapshot), "x", str(tmp_path / "shards")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
-    assert done.returncode == 1
-    assert "Usage: python -m datasites.catalog.shards" in done.stderr
+def test_a_shard_has_no_name_and_is_read_through_a_descriptor_that_cannot_write(tmp_path: Path) -> None:
+    with shard_file(tmp_path) as (writer, reader):
+        write_shard(writer, np.frombuffer(b"people", np.uint8))
+        assert os.pread(reader, 10, 0) == b"people"
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(reader, b"others")
+        with pytest.raises(UnavailableError, match="no room"):
+            write_shard(reader, np.zeros(1, np.uint8))
+    with pytest.raises(UnavailableError, match="No file can be made"), shard_file(tmp_path / "nowhere"):
+        pass

@@ -3,20 +3,22 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from datasites.execution.sealed_link import SealedLink
 from policies.errors import NotAuthenticError, UnavailableError
 
-SECRET, AGREED = bytes(range(32)), b"\1" * 32
+SECRET = bytes(range(32))
 SUM = b"a clipped sum without any noise" * 1000
 
 
-def link(connection: socket.socket, *, calls: bool, secret: bytes = SECRET, agreed: bytes = AGREED) -> SealedLink:
-    return SealedLink(connection, secret, agreed, rank=1 if calls else 0, calls=calls, seconds=5)
+def link(connection: socket.socket, *, calls: bool, secret: bytes = SECRET) -> SealedLink:
+    return SealedLink(connection, secret, rank=1 if calls else 0, calls=calls, seconds=5)
 
 
 class Wire:
@@ -48,10 +50,10 @@ def _connected() -> tuple[socket.socket, socket.socket]:
         return socket.create_connection(server.getsockname()), server.accept()[0]
 
 
-def met(wire: Wire, **other: bytes) -> tuple[SealedLink, SealedLink]:
+def met(wire: Wire, secret: bytes = SECRET) -> tuple[SealedLink, SealedLink]:
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(link, wire.listener, calls=False)
-        caller = link(wire.caller, calls=True, **other)
+        caller = link(wire.caller, calls=True, secret=secret)
         return caller, answer.result(timeout=10)
 
 
@@ -77,10 +79,40 @@ def test_what_is_sent_arrives_in_order_and_cannot_be_read_on_the_way(wire: Wire)
     assert len(set(wire.seen)) == len(wire.seen)  # the same sum twice does not look the same
 
 
-@pytest.mark.parametrize("other", [{"secret": bytes(32)}, {"agreed": b"\2" * 32}], ids=["no secret", "another study"])
-def test_a_stranger_and_a_worker_of_another_study_do_not_join(wire: Wire, other: dict[str, bytes]) -> None:
+def test_a_stranger_does_not_join(wire: Wire) -> None:
     with pytest.raises(NotAuthenticError, match="not sealed by one that holds"):
-        met(wire, **other)
+        met(wire, secret=bytes(32))
+
+
+def test_who_sends_a_byte_now_and_then_is_not_waited_for_any_longer() -> None:
+    own, other = _connected()
+    ended = threading.Event()
+
+    def trickle() -> None:
+        while not ended.wait(0.05):
+            other.sendall(b"x")
+
+    threading.Thread(target=trickle, daemon=True).start()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        SealedLink(own, SECRET, rank=0, calls=False, seconds=0.4)
+    ended.set()
+    assert time.monotonic() - began < 2
+    other.close()
+
+
+def test_what_an_end_says_is_not_good_enough_to_say_it_back() -> None:
+    """A mirror proves nothing: what one end seals, the same end does not take."""
+    own, mirror = _connected()
+
+    def reflect() -> None:
+        while content := mirror.recv(2**16):
+            mirror.sendall(content)
+
+    threading.Thread(target=reflect, daemon=True).start()
+    with pytest.raises(NotAuthenticError):
+        SealedLink(own, SECRET, rank=0, calls=False, seconds=5)
+    mirror.close()
 
 
 @pytest.mark.parametrize(
@@ -136,6 +168,26 @@ def test_a_link_ends_when_either_side_is_gone(wire: Wire) -> None:
     assert not carrier.is_alive()
     with pytest.raises(UnavailableError):
         listener.receive()
+    assert not caller.failed_there
+
+
+def test_a_trainer_that_failed_by_itself_is_told_apart_from_a_machine_that_was_lost(wire: Wire) -> None:
+    """After a record made it fail nothing is computed again; after a cable was pulled, something may be."""
+    for failed in (True, False):
+        this = Wire()
+        caller, listener = met(this)
+        far, near = socket.socketpair(), socket.socketpair()
+        carriers = [
+            threading.Thread(target=it.carry, args=(ends[0],)) for it, ends in ((caller, far), (listener, near))
+        ]
+        for carrier in carriers:
+            carrier.start()
+        caller.failed_here = failed
+        far[1].close()
+        assert near[1].recv(1) == b""
+        for carrier in carriers:
+            carrier.join(timeout=10)
+        assert (listener.failed_there, listener.lost) == (failed, not failed)
 
 
 def test_a_trainer_notices_that_the_other_machine_is_gone(wire: Wire) -> None:
@@ -144,7 +196,8 @@ def test_a_trainer_notices_that_the_other_machine_is_gone(wire: Wire) -> None:
     carrier = threading.Thread(target=caller.carry, args=(local,))
     carrier.start()
     listener.close()
-    wire._from_caller.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):  # it was noticed already
+        wire._from_caller.shutdown(socket.SHUT_RDWR)
     assert trainer.recv(1) == b""
     carrier.join(timeout=10)
     assert not carrier.is_alive()

@@ -3,6 +3,7 @@
 import pytest
 
 from datasites.execution.charge_round import Assignment
+from datasites.execution.team import Team
 from datasites.execution.trainer_result import TrainerFailedError
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
@@ -45,6 +46,7 @@ def test_what_was_halted_before_it_is_given_data_gets_none(scene: Scene, halt: s
     """The halt found no trainer with data to kill: the trainer looks for the halt itself."""
     child, assignment = Child(scene), charged(scene)
     child.trainers._running[assignment.request.digest] = child  # type: ignore[assignment]
+    child.trainers._teams[assignment.request.digest] = Team(1)
     if halt == "stopped":
         stop(scene)
     else:
@@ -60,6 +62,7 @@ def test_what_was_halted_before_it_is_given_data_gets_none(scene: Scene, halt: s
 def test_what_is_halted_while_it_is_given_data_is_killed(scene: Scene) -> None:
     child, assignment = Child(scene, halted_meanwhile=True), charged(scene)
     child.trainers._running[assignment.request.digest] = child  # type: ignore[assignment]
+    child.trainers._teams[assignment.request.digest] = Team(1)
     with pytest.raises(TrainerFailedError):
         child.trainers.compute(assignment)
     assert child.killed

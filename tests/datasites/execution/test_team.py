@@ -1,0 +1,220 @@
+"""A leader and its followers train together what one trainer with all units trains, or end without an update."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from datasites.catalog.checked_file import check_file
+from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot, snapshot_commitment
+from datasites.execution.follower import follow
+from datasites.execution.follower_messages import Begin, Following, Shard
+from datasites.execution.sealed_link import SealedLink
+from datasites.execution.team import Team
+from datasites.execution.trainer_messages import Loaded, Prepare, Round, message_frame, parse_message
+from datasites.execution.trainer_process import TrainerProcess
+from datasites.execution.trainer_result import TrainerFailedError
+from datasites.sandbox.frames import Frame, read_frame, write_frame
+from policies.errors import RefusedError, UnavailableError
+from policies.terms import Evaluation
+from policies.training_choices import Sgd
+from tests.attacks.crafted_study import SQUARE, study, training, weights
+from tests.machines import Leader, listening, until
+from tests.record_forms import data_size
+from tests.unit_arrays import UnitArrays, write_units
+
+UNITS, KEY = 41, bytes(32)
+MODEL = np.array([0.1, -0.2, 0.3], "<f4")
+EXACT = study(SQUARE).model_copy(
+    update={
+        "size": data_size(40, 40, 2),
+        "training": training(noise_multiplier=0.0, local_steps=3, learning_rate=0.25, optimizer=Sgd(momentum=0.5)),
+        "evaluation": Evaluation(models=(0,), metrics=("first",), histograms=(), noise_multiplier=1e-9),
+    }
+)
+ROUND = Round(number=1, trains=True, evaluates=True)
+
+
+@pytest.fixture
+def leader() -> Iterator[Leader]:
+    with listening() as made:
+        yield made
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Iterator[CheckedSnapshot]:
+    random = np.random.default_rng(11)
+    features = random.normal(size=(UNITS, 2, 3)).astype(np.float32)
+    people = UnitArrays(features, features[..., 0] + 1, np.ones((UNITS, 2), bool))
+    path = write_units(tmp_path / "whole.snapshot", people, people)
+    path.chmod(0o400)
+    with check_file(path) as file, open_snapshot(path, snapshot_commitment(file.sha256, KEY), KEY) as opened:
+        yield opened
+
+
+def begin(machines: int, round_seconds: int) -> Begin:
+    return Begin(rank=1, count=machines, threads=1, memory_bytes=2**32, setup_seconds=60, round_seconds=round_seconds)
+
+
+def trained(
+    leader: Leader, snapshot: CheckedSnapshot, machines: int, rounds: int = 1, seconds: int = 60, asked: Prepare = EXACT
+) -> list[tuple[NDArray[np.float32], NDArray[np.float64]]]:
+    """The changes and metrics of some rounds, as the datasite of a leader computes them."""
+    team, parameters = Team(machines), weights()
+    process = TrainerProcess(memory_bytes=2**32, place=team.place, start_seconds=60)
+    found = []
+    try:
+        with process as trainer:
+            trainer.prepare(asked, (parameters,), len(parameters), seconds=60)
+            if machines > 1:
+                links = leader.followers.take(machines)
+                team.start(links, begin(machines, seconds), asked, len(parameters), lambda: (parameters,))
+            with team.dealt(snapshot, asked.size, snapshot.path.parent, seconds) as part:
+                trainer.load(part, None, seconds=seconds)
+            for _ in range(rounds):
+                team.round(ROUND, MODEL.nbytes, lambda: (MODEL.data,), seconds)
+                try:
+                    result = trainer.round((MODEL.data,), number=1, trains=True, evaluates=True, seconds=seconds)
+                except TrainerFailedError as error:
+                    raise team.judged(error) from error
+                assert result.metrics is not None
+                found.append((np.concatenate([block.copy() for block in result.update]), result.metrics))
+                assert "seccomp" in team.common(result.layers)
+    finally:
+        team.close()
+    return found
+
+
+def test_two_machines_train_and_measure_what_one_does(
+    leader: Leader, snapshot: CheckedSnapshot, tmp_path: Path
+) -> None:
+    """For two rounds after each other; the follower then waits for the next study."""
+    link = leader.joined_by(1)
+    folder = tmp_path / "follower"
+    folder.mkdir(mode=0o700)
+    following = threading.Thread(target=follow, args=(link, folder), daemon=True)
+    following.start()
+    together = trained(leader, snapshot, 2, rounds=2)
+    ((change, metrics),) = trained(leader, snapshot, 1)
+    assert float(np.linalg.norm(change)) > 0.1
+    for other_change, other_metrics in together:
+        np.testing.assert_allclose(other_change, change, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(other_metrics, metrics, rtol=1e-5)
+    following.join(timeout=10)
+    assert not following.is_alive()
+    assert list(folder.iterdir()) == []
+
+
+class Pretender:
+    """A follower that holds the secret, says what it should up to the first step, and then what a test wants."""
+
+    def __init__(self, leader: Leader, then: Callable[["Pretender"], None]) -> None:
+        self.link = leader.joined_by(1)
+        self._own, far = socket.socketpair()
+        self.end = self._own.fileno()
+        self.got: list[Frame] = []
+        threading.Thread(target=self.link.carry, args=(far,), daemon=True).start()
+        threading.Thread(target=self._say, args=(then,), daemon=True).start()
+
+    def _say(self, then: Callable[["Pretender"], None]) -> None:
+        try:
+            self.got += [self.hear(), self.hear()]
+            write_frame(self.end, message_frame(Following(layers=("seccomp",), refusal=None)))
+            self.got.append(self.hear())
+            write_frame(self.end, message_frame(Loaded()))
+            self.got.append(self.hear())
+            then(self)
+        except UnavailableError:
+            pass
+
+    def hear(self) -> Frame:
+        return read_frame(self.end, maximum_body=2**20)
+
+    def close(self) -> None:
+        self._own.shutdown(socket.SHUT_RDWR)
+
+
+def nothing(_: Pretender) -> None:
+    """Stay, and say nothing."""
+
+
+def gone(pretender: Pretender) -> None:
+    pretender.link.cut()
+
+
+def failed(pretender: Pretender) -> None:
+    pretender.link.failed_here = True
+    pretender.close()
+
+
+@pytest.mark.parametrize(("then", "seconds"), [(nothing, 3), (gone, 60)])
+def test_a_follower_that_is_lost_or_late_interrupts_the_round_and_there_is_no_update(
+    leader: Leader, snapshot: CheckedSnapshot, then: Callable[[Pretender], None], seconds: int
+) -> None:
+    pretender = Pretender(leader, then)
+    with pytest.raises(TrainerFailedError) as caught:
+        trained(leader, snapshot, 2, seconds=seconds)
+    assert caught.value.was_killed
+    for kind, frame in zip((Begin, Prepare, Shard, Round), pretender.got, strict=True):
+        parse_message(kind, frame)
+
+
+def test_a_followers_trainer_that_failed_by_itself_is_no_interruption(leader: Leader) -> None:
+    """It may have failed because of a record: that is told once, and computed again never."""
+    pretender, team = Pretender(leader, nothing), Team(2)
+    team.start(leader.followers.take(2), begin(2, 60), EXACT, 1, lambda: (b"x",))
+    failed(pretender)
+    until(lambda: team.is_broken)
+    for error in (TrainerFailedError("ended"), TrainerFailedError("was killed", was_killed=True)):
+        assert not team.judged(error).was_killed
+    team.close()
+
+
+def test_a_machine_that_cannot_train_the_study_says_why(leader: Leader, tmp_path: Path) -> None:
+    """The follower's own trainer looks at the study before it is given any data."""
+    folder = tmp_path / "follower"
+    folder.mkdir(mode=0o700)
+    threading.Thread(target=follow, args=(leader.joined_by(1), folder), daemon=True).start()
+    team, bad = Team(2), EXACT.model_copy(update={"parameter_count": 4})
+    with pytest.raises(RefusedError, match=r"Machine 1 of this site cannot train .* 3 parameters"):
+        team.start(leader.followers.take(2), begin(2, 60), bad, len(weights()), lambda: (weights(),))
+    team.close()
+
+
+def test_who_joins_twice_as_one_machine_gets_one_part(leader: Leader) -> None:
+    """The newer one is taken: the older may have lost its machine without a word."""
+    older = leader.joined_by(1)
+    newer = leader.joined_by(1)
+    with pytest.raises(UnavailableError):
+        older.receive()
+    (taken,) = leader.followers.take(2)
+    taken.send(b"a part")
+    assert newer.receive() == b"a part"
+    assert leader.followers.missing(2) == [1]
+
+
+def test_a_neighbour_without_the_secret_is_never_taken_for_a_machine(leader: Leader) -> None:
+    with pytest.raises((UnavailableError, Exception)):
+        leader.joined_by(1, secret=bytes(32))
+    with pytest.raises(UnavailableError, match="Not all"):
+        leader.followers.take(2)
+
+
+def test_a_machine_that_left_is_missing_again_and_so_is_one_that_speaks_unasked(leader: Leader) -> None:
+    left, speaks = leader.joined_by(1), leader.joined_by(2)
+    left.close()
+    speaks.send(b"a round, please")
+    until(lambda: leader.followers.missing(3) == [1, 2])
+    with pytest.raises(UnavailableError, match="Not all"):
+        leader.followers.take(2)
+
+
+def test_there_is_no_machine_of_the_leaders_own_number_or_beyond_the_most(leader: Leader) -> None:
+    for rank in (0, 64):
+        link = SealedLink(socket.create_connection(leader.address), leader.secret, rank=rank, calls=True, seconds=5)
+        with pytest.raises(UnavailableError):
+            link.receive()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import OperationalError
 
 from datasites.catalog.snapshot_folder import remove_leftovers
+from datasites.execution.followers import Followers
 from datasites.execution.jobs.job_worker import JobWorker
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
@@ -16,6 +17,7 @@ from datasites.serving.incoming import Incoming
 from datasites.serving.job_loops import JobLoops
 from datasites.serving.lanes import Lanes
 from datasites.serving.lifecycle import Pause, only_one, report, sentence_of
+from datasites.serving.machines import open_to_machines
 from datasites.serving.outgoing import Outgoing
 from datasites.site import Site, require_own_log
 from datasites.store.migrate import migrate
@@ -50,7 +52,9 @@ class Service:
         self._work_waits = threading.Event()
         self._job_worker = JobWorker(site)
         self._jobs = JobLoops(self._job_worker, self._stop, self._wake_others)
-        self._worker = Worker(site, Trainers(site), admitted=self._jobs.wake)
+        self._followers = Followers()
+        self._followers.joined = self._work_waits.set
+        self._worker = Worker(site, Trainers(site, self._followers), admitted=self._jobs.wake)
 
     def run(self) -> None:
         """Serve until `stop` is called; a round that is being computed is finished first.
@@ -61,9 +65,14 @@ class Service:
         Raises:
             ConflictError: another process serves this datasite or its database, or the database is another's.
             NotAuthenticError: the ledger was changed by hand.
-            UnavailableError: a thread ended by an error, which it reported.
+            UnavailableError: the address for other machines cannot be listened at, or a thread ended by an error, which
+                it reported.
         """
-        with only_one(self._site.home), sole_server(self._site.engine, self._lose_database):
+        with (
+            only_one(self._site.home),
+            sole_server(self._site.engine, self._lose_database),
+            open_to_machines(self._site, self._followers),
+        ):
             migrate(self._site.engine)
             with self._site.engine.begin() as connection:
                 require_own_log(connection, self._site)

@@ -31,6 +31,7 @@ MODULES = {
     "doctor": "doctor",
     "data": "data",
     "files": "files",
+    "machines": "machines",
     "peers": "peers",
     "people": "people",
     "rules": "rules",

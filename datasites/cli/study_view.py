@@ -55,6 +55,7 @@ def study_as_json(shown: Review) -> dict[str, Any]:
         "obstacles": list(shown.obstacles),
         "researcher": {"name": shown.researcher.name, "fingerprint": shown.researcher.fingerprint},
         "data_set": shown.data_set.name,
+        "machines": _machines(shown),
         "terms": request.terms.model_dump(mode="json"),
         "epsilon": shown.epsilon,
         "cost": _cost_shares(shown.cost, shown.balance),
@@ -94,6 +95,7 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
             "Onward use": terms.onward_use,
             "Replaces": "nothing" if terms.supersedes is None else f"request {terms.supersedes[:16]}…",
             "Data set": f"{shown.data_set.name}: {shown.data_set.manifest.title}",
+            "Trained on": "this machine" if _machines(shown) == 1 else f"{_machines(shown)} machines of this site",
             "Cohort": ", ".join(f"{sites[it.site]} (weight {it.weight})" for it in terms.cohort),
         },
     )
@@ -127,6 +129,10 @@ def print_study(shown: Review, sites: Mapping[str, str]) -> None:
         console.print(escape(f"It has {approvals_in_words(shown.approvals)}."), soft_wrap=True)
     if request.status is Status.PENDING and not shown.obstacles:
         console.print(f"To approve exactly this:  datasite approve {shown.approval_digest}", soft_wrap=True)
+
+
+def _machines(shown: Review) -> int:
+    return shown.house_rules.rules.machines_for(shown.data_set.name)
 
 
 def _texts(tokens: Tokens | None) -> str:

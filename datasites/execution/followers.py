@@ -4,6 +4,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from datasites.execution.sealed_link import SealedLink
 from datasites.serving.lifecycle import report
@@ -23,6 +24,7 @@ class Followers:
         self._lock = threading.Lock()
         self._proofs = threading.Semaphore(_PROOFS_AT_ONCE)
         self._closed = threading.Event()
+        self._server: socket.socket | None = None
         self.joined: Callable[[], None] = lambda: None
         """Called whenever a follower has joined: a round may be waiting for it."""
 
@@ -52,6 +54,7 @@ class Followers:
         Everybody else is let go after some seconds. As none but those who hold it get any further, those who do not can
         at most keep others from joining.
         """
+        self._server = server
         while not self._closed.is_set():
             try:
                 connection, _ = server.accept()
@@ -62,8 +65,11 @@ class Followers:
             threading.Thread(target=self._meet, args=(connection, secret), daemon=True).start()
 
     def close(self) -> None:
-        """Let nobody else join, and all go that wait; the server is to be closed as well."""
+        """Let nobody else join, and all go that wait."""
         self._closed.set()
+        if self._server is not None:
+            with suppress(OSError):
+                self._server.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for the next one
         with self._lock:
             while self._idle:
                 self._idle.popitem()[1].close()

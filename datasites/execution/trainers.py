@@ -21,6 +21,7 @@ from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.requests.patience import rules_if_any
 from datasites.requests.records import Request
+from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
@@ -44,6 +45,7 @@ class Trainers:
         self._followers = followers or Followers()
         self._running: dict[str, TrainerProcess] = {}
         self._teams: dict[str, Team] = {}
+        self._awaited: list[int] = []
         self._loaded: dict[str, CheckedSnapshot] = {}
 
     def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
@@ -81,8 +83,11 @@ class Trainers:
         team, rules = self._teams.get(request.digest), rules_if_any(connection, self._site)
         if rules is None or (team is not None and team.has_begun and self.is_running(request)):
             return True
-        machines = rules.machines_for(request.data_set) if team is None else team.machines
-        return not self._followers.missing(machines)
+        missing = self._followers.missing(rules.machines_for(request.data_set) if team is None else team.machines)
+        if missing and missing != self._awaited:
+            report(f"Request {request.number} waits for machine {', '.join(map(str, missing))} of this site.")
+        self._awaited = missing
+        return not missing
 
     def compute(self, assignment: Assignment) -> RoundResult:
         """Compute a charged round.
@@ -132,9 +137,7 @@ class Trainers:
         except CloisterError as error:
             self._loaded.pop(request.digest, None)
             snapshot.close()
-            if isinstance(
-                error, UnavailableError
-            ):  # no room on the disk, or a machine not there, before it had data
+            if isinstance(error, UnavailableError):  # no room on the disk, or a machine not there, before it had data
                 raise TrainerFailedError(str(error), was_killed=True) from error
             raise
 

@@ -26,6 +26,10 @@ _MAXIMUM_SETTINGS_BYTES = 64 * 1024
 _LONGEST_SOCKET_PATH = 100
 
 
+MachinesAddress = Annotated[str, Field(pattern=r"^[^\s:]{1,253}:[1-9][0-9]{0,4}$")]
+"""HOST:PORT."""
+
+
 class Settings(StrictModel):
     """`site.toml`: what the owner calls the site, the relay that it takes its mail from, and where its database is."""
 
@@ -34,6 +38,8 @@ class Settings(StrictModel):
     contact: Email
     database: DatabaseUrl | None = None
     """A PostgreSQL database; without one it is an SQLite file in the datasite's folder."""
+    machines: MachinesAddress | None = None
+    """Where `datasite serve` listens for the site's other machines that train with it; nothing listens without it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,10 @@ class Home:
     @property
     def catalog_secret(self) -> Path:
         return self.keys / "catalog.key"
+
+    @property
+    def machines_secret(self) -> Path:
+        return self.keys / "machines.key"
 
     @property
     def snapshots(self) -> Path:

@@ -19,7 +19,7 @@ from datasites.execution.trainer_messages import Loaded, Prepare, Round, message
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import TrainerFailedError
 from datasites.sandbox.frames import Frame, read_frame, write_frame
-from policies.errors import RefusedError, UnavailableError
+from policies.errors import CloisterError, RefusedError, UnavailableError
 from policies.terms import Evaluation
 from policies.training_choices import Sgd
 from tests.attacks.crafted_study import SQUARE, study, training, weights
@@ -185,6 +185,17 @@ def test_a_machine_that_cannot_train_the_study_says_why(leader: Leader, tmp_path
     team.close()
 
 
+def test_a_halt_before_the_machines_are_told_of_the_study_ends_it(leader: Leader) -> None:
+    link, team = leader.joined_by(1), Team(2)
+    team.cut()
+    with pytest.raises(TrainerFailedError) as caught:
+        team.start(leader.followers.take(2), begin(2, 60), EXACT, 1, lambda: (b"x",))
+    assert caught.value.was_killed
+    with pytest.raises(UnavailableError):
+        link.receive()
+    team.close()
+
+
 def test_who_joins_twice_as_one_machine_gets_one_part(leader: Leader) -> None:
     """The newer one is taken: the older may have lost its machine without a word."""
     older = leader.joined_by(1)
@@ -198,7 +209,7 @@ def test_who_joins_twice_as_one_machine_gets_one_part(leader: Leader) -> None:
 
 
 def test_a_neighbour_without_the_secret_is_never_taken_for_a_machine(leader: Leader) -> None:
-    with pytest.raises((UnavailableError, Exception)):
+    with pytest.raises(CloisterError):
         leader.joined_by(1, secret=bytes(32))
     with pytest.raises(UnavailableError, match="Not all"):
         leader.followers.take(2)

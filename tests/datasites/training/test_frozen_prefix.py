@@ -64,6 +64,13 @@ def test_training_and_metrics_are_the_same_with_and_without_a_cache(descriptor: 
     np.testing.assert_allclose(*measured, rtol=0, atol=1e-5)
 
 
+def test_each_of_several_workers_has_room_for_its_own_part_only() -> None:
+    both = prepare_study(frozen_study.study(), frozen_study.parameters(), MEMORY, ROOM, workers=2)
+    assert both.training_prefix is not None
+    assert both.training_prefix.places == capacity(30, 1.0)
+    assert both.cache_bytes < study().cache_bytes
+
+
 def test_the_body_runs_once_for_each_place_and_never_in_a_step(
     descriptor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

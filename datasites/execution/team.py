@@ -52,11 +52,6 @@ class Team:
         return self.place.count
 
     @property
-    def has_begun(self) -> bool:
-        """Whether its followers were told of the study."""
-        return len(self._links) == self.machines - 1
-
-    @property
     def is_broken(self) -> bool:
         """Whether a follower that was told of the study is gone."""
         return any(link.lost or link.failed_there for link in self._links)

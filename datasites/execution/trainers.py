@@ -56,7 +56,7 @@ class Trainers:
             NotAuthenticError: what is stored for the request was changed since it was received.
             TrainerFailedError: it ended without an answer.
         """
-        if not self.is_running(request):
+        if not self.is_running(request) or not self._is_as_ruled(request, data_set):
             self.end(request.digest)  # one that was killed meanwhile, for memory say, or lost a machine
         trainer = self._running.get(request.digest)
         if trainer is None:
@@ -80,10 +80,10 @@ class Trainers:
 
     def is_ready(self, connection: Connection, request: Request) -> bool:
         """Whether the machines are there that train the request; a round is not charged before they are."""
-        team, rules = self._teams.get(request.digest), rules_if_any(connection, self._site)
-        if rules is None or (team is not None and team.has_begun and self.is_running(request)):
+        rules = rules_if_any(connection, self._site)
+        if rules is None or (request.digest in self._loaded and self.is_running(request)):
             return True
-        missing = self._followers.missing(rules.machines_for(request.data_set) if team is None else team.machines)
+        missing = self._followers.missing(rules.machines_for(request.data_set))
         if missing and missing != self._awaited:
             report(f"Request {request.number} waits for machine {', '.join(map(str, missing))} of this site.")
         self._awaited = missing
@@ -163,6 +163,13 @@ class Trainers:
         """Whether the study's trainer has been started and lives, as do those of its team."""
         trainer, team = self._running.get(request.digest), self._teams.get(request.digest)
         return trainer is not None and not trainer.ended and not (team is not None and team.is_broken)
+
+    def _is_as_ruled(self, request: Request, data_set: DataSet) -> bool:
+        """Whether it leads as many machines as the owner ruled; one that has data already goes on as it began."""
+        team = self._teams.get(request.digest)
+        if team is None or request.digest in self._loaded:
+            return True
+        return team.machines == self._rules().machines_for(data_set.name)
 
     def end(self, digest: str) -> None:
         """End the trainer of a study that needs it no more."""

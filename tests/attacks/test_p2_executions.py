@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from datasites.catalog.registration import register_data_set
+from datasites.execution.team import Team
 from datasites.execution.trainer_result import RoundResult
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
@@ -46,6 +47,7 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Child:
 
     def start(trainers: Trainers, request: Any, _data_set: Any) -> Child:
         trainers._running[request.digest] = child
+        trainers._teams[request.digest] = Team(1)
         return child
 
     monkeypatch.setattr(Trainers, "start", start)

@@ -8,6 +8,7 @@ import pytest
 from datasites.execution import trainers
 from datasites.execution.trainer_result import RoundResult
 from datasites.execution.trainers import Trainers
+from datasites.store.data_sets import require_data_set
 from tests.one_site import new_scene
 
 
@@ -50,3 +51,21 @@ def test_a_trainer_has_as_many_threads_as_the_owner_ruled_and_knows_its_round(
     assert assignment is not None
     Trainers(scene.site).compute(assignment)
     assert (Told.told["threads"], Told.told["number"], Told.told["trains"]) == (3, 1, True)
+    assert Told.told["place"].count == 1
+
+
+def test_a_trainer_without_data_starts_again_when_the_owner_rules_another_number_of_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainers, "TrainerProcess", Told)
+    scene = new_scene(tmp_path)
+    request = scene.approved()
+    with scene.site.engine.begin() as connection:
+        data_set = require_data_set(connection, "clinic-a")
+    made = Trainers(scene.site)
+    first = made.start(request, data_set)
+    assert made.start(request, data_set) is first
+    scene.adopt(scene.site.home.house_rules_file.read_text() + "[data_sets.clinic-a]\nmachines = 3\n")
+    assert made.start(request, data_set) is not first
+    assert (Told.told["place"].rank, Told.told["place"].count, len(Told.told["place"].links)) == (0, 3, 2)
+    made.end_all_but(set())

@@ -19,9 +19,11 @@ from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import Message, StudyStatus
 from datasites.protocol.question_messages import RequestQuestion
 from datasites.protocol.relay_wire import Fate
+from datasites.protocol.weight_messages import WeightsWanted
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
 from researcher.job_state import keep_mail
 from researcher.question_state import keep_question
+from researcher.sent_weights import note_taken, note_wanted
 from researcher.state import State
 from researcher.witness import keep_checkpoint
 
@@ -32,6 +34,7 @@ _LONGEST_PAUSE_SECONDS = 4.0
 
 Received = tuple[IdentityCard, Message]
 Answer = TypeVar("Answer")
+_KEPT_IN_THE_STATE = StudyStatus | WeightsWanted | RequestQuestion | JobMessageToResearcher | WitnessRequest
 _UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """A defect of ours must not let one letter stop all mail."""
 
@@ -143,6 +146,8 @@ class Correspondence:
                 self.state.take_number(connection, opened.sender.party, opened.number)
                 if isinstance(opened.message, StudyStatus):
                     _keep_status(connection, opened.sender.party, opened.message)
+                elif isinstance(opened.message, WeightsWanted):
+                    note_wanted(connection, opened.sender.party, opened.message)
                 elif isinstance(opened.message, RequestQuestion):
                     keep_question(connection, opened.sender, opened.message)
                 elif isinstance(opened.message, JobMessageToResearcher):
@@ -153,7 +158,7 @@ class Correspondence:
                     self._owed[sender.party] = reply
         except (NotAuthenticError, InvalidInputError, ConflictError, RefusedError, *_UNFORESEEN):
             return  # forged, damaged or replayed mail: there is nobody to tell, and the next letter waits
-        if not isinstance(opened.message, StudyStatus | RequestQuestion | JobMessageToResearcher | WitnessRequest):
+        if not isinstance(opened.message, _KEPT_IN_THE_STATE):
             self._waiting.append((opened.sender, opened.message))
 
 
@@ -192,6 +197,7 @@ def _keep_status(connection: sqlite3.Connection, site: str, message: StudyStatus
         "decision = COALESCE(excluded.decision, decision)",
         (message.study, site, message.status, message.detail, decision),
     )
+    note_taken(connection, site, message.study, message.status)
     if message.ground is not None:
         connection.execute(
             "INSERT INTO grounds (study, site, ground) VALUES (?, ?, ?) "

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.log_messages import SumOpenedMessage
-from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose, StudySubmission
+from datasites.protocol.messages import MaskedUpdateMessage, Message, RoundRefused, StudyClose
 from datasites.tensor_programs.load import load_parameters, unflatten
 from policies.errors import RefusedError, UnavailableError
 from policies.programs.format import parse_program
@@ -28,10 +29,12 @@ from researcher.results import Result
 from researcher.round_record import RoundRecord, read_history
 from researcher.rounds import RoundOpener
 from researcher.run_setup import set_up_run
+from researcher.sending import send_request
+from researcher.sent_weights import INCOMPLETE, sites_that_lack
 from researcher.stopping import stopped_early, stored_rule
 
 _ENDED = ("refused", "denied", "failed", "expired", "closed", "revoked", "superseded")
-_UNDECIDED = ("unknown", "received", "pending")
+_UNDECIDED = ("unknown", INCOMPLETE, "received", "pending")
 
 
 @dataclass(frozen=True)
@@ -64,22 +67,7 @@ class Study:
 
     def send_submission(self) -> None:
         """Send (or send again) the request to every site; a site that has it already answers where it stands."""
-        row = self._row()
-        patience = self.terms.deadlines.setup_seconds
-        state, upload = self.correspondence.state, self.correspondence.upload
-        parameters = upload(state.parameters(self.identifier), patience)
-        reads_texts = self.terms.programs.tokens is not None
-        tokeniser = upload(state.tokeniser(self.identifier), patience) if reads_texts else None
-        submission = StudySubmission(
-            study=self.identifier,
-            terms=row["terms"],
-            loss_program=row["loss_program"],
-            metrics_program=row["metrics_program"],
-            source=row["source"],
-            initial_parameters=parameters,
-            tokeniser=tokeniser,
-        )
-        self.correspondence.send([card.party for card in self.cohort], submission, patience)
+        send_request(self.correspondence, self.terms, [card.party for card in self.cohort])
 
     def statuses(self) -> list[SiteStatus]:
         """Where the study stands at each site, as last heard."""
@@ -94,16 +82,18 @@ class Study:
         ]
 
     def wait(self, seconds: float = 86_400.0) -> "Study":
-        """Wait until every owner has decided.
+        """Wait until every owner has decided; sites that lack weights are sent them, once.
 
         Raises:
             RefusedError: an owner said no, or a site refused the request; with the reason.
             UnavailableError: some have not decided within `seconds`, or ask something first; they are named.
             NotAuthenticError: a site says «approved» without enough of its people's signatures over these very terms.
         """
-        self.correspondence.collect(
-            lambda _card, _message: False, lambda _taken: self._all_decided() or bool(self._open_questions()), seconds
-        )
+        started = time.monotonic()
+        self._listen_for_decisions(seconds)
+        if lacking := self._incomplete():
+            send_request(self.correspondence, self.terms, lacking)
+            self._listen_for_decisions(seconds - (time.monotonic() - started))
         statuses = self.statuses()
         ended = [f"{it.site}: {it.detail}" for it in statuses if it.status in _ENDED]
         if ended:
@@ -226,6 +216,16 @@ class Study:
 
     def _answers_a_round(self, message: Message) -> bool:
         return isinstance(message, MaskedUpdateMessage | RoundRefused) and message.study == self.identifier
+
+    def _listen_for_decisions(self, seconds: float) -> None:
+        def heard(_taken: object) -> bool:
+            return self._all_decided() or bool(self._open_questions()) or bool(self._incomplete())
+
+        self.correspondence.collect(lambda _card, _message: False, heard, seconds)
+
+    def _incomplete(self) -> list[str]:
+        with self.correspondence.state.transaction() as connection:
+            return sites_that_lack(connection, self.identifier)
 
     def _open_questions(self) -> list[Question]:
         undecided = {it.site for it in self.statuses() if it.status in _UNDECIDED}

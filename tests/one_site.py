@@ -43,7 +43,7 @@ from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
 from policies.programs.tokeniser import TOKENISER_DOMAIN
 from policies.terms import Terms
 from tests.databases import SQLITE, check_no_references
-from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference
+from tests.one_study import INITIAL, PARAMETERS, RUN, STUDY, make_submission, make_terms, model, reference, whole
 from tests.site_audit import audit
 from tests.site_folder import NOW, Clock, copy_site_folder, owner_key
 from tests.witness_answers import confirm, hear, take_questions
@@ -84,7 +84,7 @@ class Scene:
         terms_text: str | None = None,
         **changes: Any,
     ) -> Request:
-        message = self.submission(terms, **changes)
+        message = self.submission(terms, **{"parameter_parts": whole(parameters), **changes})
         if terms_text is not None:
             message = message.model_copy(update={"terms": terms_text})
         with ExitStack() as stack:

@@ -10,9 +10,11 @@ from safetensors.numpy import save
 from datasites.protocol.blobs import BlobReference
 from datasites.protocol.messages import StudySubmission
 from datasites.protocol.sealed import SealedMemory
+from datasites.protocol.weight_messages import PART_DOMAIN, ParameterPart
 from policies.programs.digests import parameters_digest, source_digest
 from policies.programs.format import parse_program
 from policies.statements.canonical import canonical_bytes
+from policies.statements.digests import digest
 from policies.terms import Terms
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 
@@ -57,6 +59,11 @@ def model(value: float = 0.0) -> bytes:
 def reference() -> BlobReference:
     """Some content's reference; what it refers to is handed to the use case directly."""
     return SealedMemory(b"elsewhere").reference
+
+
+def whole(file: bytes) -> tuple[ParameterPart, ...]:
+    """A parameter file in one part, which is sent."""
+    return (ParameterPart(digest=digest(PART_DOMAIN, file), size=len(file), sent=True),)
 
 
 def make_terms(
@@ -112,6 +119,7 @@ def make_submission(terms: Terms, changes: Mapping[str, Any]) -> StudySubmission
         "loss_program": LOSS,
         "metrics_program": METRICS,
         "source": SOURCE,
+        "parameter_parts": whole(INITIAL),
         "initial_parameters": reference(),
         "tokeniser": None,
     }

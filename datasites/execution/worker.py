@@ -26,6 +26,7 @@ from datasites.store.data_sets import DataSet, require_data_set
 from datasites.store.engine import forget_deleted, reading
 from datasites.store.referred import sweep_contents
 from datasites.store.tables import runs
+from datasites.store.weights import drop_weights
 from policies.errors import CloisterError
 
 _TRAINER_FAILED = "The trainer could not compute this round; its charge is spent."
@@ -93,6 +94,8 @@ class Worker:
     def tidy(self) -> None:
         """Take spent mask keys out of the database's own log too, and spent files away; the answer does not wait."""
         forget_deleted(self.site.engine)
+        with self.site.engine.begin() as connection:
+            drop_weights(connection, self.site.now)
         sweep_contents(self.site.engine, self.site.contents, self.site.now)
 
     def seconds_to_next_expiry(self) -> float | None:

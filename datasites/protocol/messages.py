@@ -17,6 +17,7 @@ from datasites.protocol.log_messages import LogMessageToResearcher, LogMessageTo
 from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from datasites.protocol.status_names import StudyStatusName
 from datasites.protocol.typed_message import RoundNumber, StudyId, TypedMessage
+from datasites.protocol.weight_messages import ParameterParts, WeightsWanted
 from datasites.secure_averaging.advertisement import Advertisement, Run
 from policies.decision import SignedDecisions
 from policies.errors import InvalidInputError
@@ -41,7 +42,10 @@ class CatalogRequest(TypedMessage):
 
 
 class StudySubmission(TypedMessage):
-    """Researcher → site: a request. `terms`, `loss_program` and `metrics_program` are canonical JSON texts."""
+    """Researcher → site: a request. `terms`, `loss_program` and `metrics_program` are canonical JSON texts.
+
+    `initial_parameters` are those of the `parameter_parts` that are sent, one after the other.
+    """
 
     type: Literal["study-submission"] = "study-submission"
     study: StudyId
@@ -49,6 +53,7 @@ class StudySubmission(TypedMessage):
     loss_program: Document
     metrics_program: Document
     source: Annotated[str, StringConstraints(max_length=MAXIMUM_SOURCE_CHARACTERS, pattern=PLAIN_TEXT)]
+    parameter_parts: ParameterParts
     initial_parameters: Content
     tokeniser: Content | None
 
@@ -183,6 +188,7 @@ MessageToResearcher = (
     | AdvertisementMessage
     | MaskedUpdateMessage
     | RoundRefused
+    | WeightsWanted
     | LogMessageToResearcher
     | RequestQuestion
     | JobMessageToResearcher

@@ -1,4 +1,4 @@
-"""Files that travel one after the other as one content: written to their places while the bytes come."""
+"""Files, or parts of one, that travel one after the other as one content: taken apart while the bytes come."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ def unpack(content: Iterable[bytes], files: Sequence[tuple[Path, int]]) -> None:
     Raises:
         InvalidInputError: the bytes are fewer or more.
     """
-    pieces = _Pieces(content)
+    pieces = Pieces(content)
     for path, size in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
@@ -24,7 +24,7 @@ def unpack(content: Iterable[bytes], files: Sequence[tuple[Path, int]]) -> None:
     pieces.require_end()
 
 
-class _Pieces:
+class Pieces:
     """Content that comes in pieces cut anywhere, given out in portions of known sizes."""
 
     def __init__(self, content: Iterable[bytes]) -> None:
@@ -32,6 +32,11 @@ class _Pieces:
         self._rest = memoryview(b"")
 
     def take(self, size: int) -> Iterator[memoryview]:
+        """The next `size` bytes.
+
+        Raises:
+            InvalidInputError: there are fewer left.
+        """
         while size:
             piece = self._next()
             if not piece:
@@ -41,6 +46,7 @@ class _Pieces:
             yield portion
 
     def require_end(self) -> None:
+        """Raises InvalidInputError if anything is left."""
         if self._next():
             raise InvalidInputError("The content is longer than its files were announced to be; it was not taken.")
 

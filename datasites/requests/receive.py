@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import StudyStatus, StudySubmission
+from datasites.protocol.weight_messages import WeightsWanted
 from datasites.requests.jobs.records import next_request_number
 from datasites.requests.records import Status, find_request, find_study
 from datasites.requests.supersede import supersede
@@ -17,6 +18,7 @@ from datasites.store.contents import SavedFile
 from datasites.store.data_sets import DataSet, find_data_set
 from datasites.store.outbox import enqueue
 from datasites.store.tables import requests
+from datasites.store.weights import keep_parts
 from policies.budget.costs import request_cost, request_epsilon
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError
 from policies.log.entries import RequestReceived
@@ -39,18 +41,34 @@ class StudyFiles:
     tokeniser: SavedFile | None
 
 
+@dataclass(frozen=True)
+class LackingWeights:
+    """A submission whose parameter file lacks parts, with the digests of all those that are not kept for its sender."""
+
+    parts: tuple[str, ...]
+
+
 def receive_study(
-    connection: Connection, site: Site, sender: IdentityCard, message: StudySubmission, files: StudyFiles, now: int
+    connection: Connection,
+    site: Site,
+    sender: IdentityCard,
+    message: StudySubmission,
+    files: StudyFiles | LackingWeights,
+    now: int,
 ) -> None:
     """Take in a study and tell its researcher where it stands; one that is known already is only told about.
 
-    `files` are those that the message refers to; the trainer reads them before the request is pending.
+    `files` are those that the message refers to; the trainer reads them before the request is pending. Where weights
+    are lacking, the researcher is told which, and nothing else happens.
 
     Raises:
         CloisterError: why the study cannot be taken in; the sentence speaks of nothing but what its sender sent.
     """
     terms = parse_model(Terms, message.terms.encode(), maximum_bytes=MAXIMUM_TERMS_BYTES, what="The study's terms")
     if find_request(connection, terms.digest()) is None:
+        if isinstance(files, LackingWeights):
+            enqueue(connection, sender.party, WeightsWanted(study=message.study, parts=files.parts), now)
+            return
         _accept(connection, site, sender, message, terms, files, now)
     request = find_request(connection, terms.digest())
     if request is None or request.sender != sender.party:
@@ -126,6 +144,7 @@ def _accept(
             expires_at=terms.expires_at,
         )
     )
+    keep_parts(connection, sender.party, files.parameters.name, message.parameter_parts, now)
     append(connection, RequestReceived(at=now, request=terms.digest(), terms=terms))
     accepted = find_request(connection, terms.digest())
     if accepted is not None:

@@ -7,25 +7,28 @@ from dataclasses import dataclass
 from datasites.execution.approval import require_approval
 from datasites.execution.ask_round import checked_model
 from datasites.protocol.blobs import BlobReference
-from datasites.protocol.content import Content, LetterContent, unwrap
+from datasites.protocol.content import LetterContent, unwrap
 from datasites.protocol.envelope import Opened
 from datasites.protocol.job_messages import JobSubmission
 from datasites.protocol.mailbox import Mailbox
 from datasites.protocol.messages import RoundStart, StudySubmission
 from datasites.requests.jobs.receive import may_submit_job, parse_job_terms
-from datasites.requests.receive import StudyFiles, may_submit
+from datasites.requests.receive import LackingWeights, StudyFiles, may_submit
+from datasites.serving.parameters import parameter_file
 from datasites.site import Site
 from datasites.store.contents import SavedFile
 from datasites.store.engine import reading
 from datasites.store.referred import sweep_contents
 from policies.jobs.terms import CODE_DOMAIN
-from policies.programs.digests import MODEL_DOMAIN, PARAMETERS_DOMAIN
+from policies.programs.digests import MODEL_DOMAIN
 from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES, TOKENISER_DOMAIN
 from policies.statements.schema import parse_model
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
-_MAXIMUM_PARAMETER_BYTES = 256 << 20
 _CODE_SECONDS = 60.0
+
+Fetched = SavedFile | StudyFiles | LackingWeights | None
+"""The files with what a letter refers to; or which weights they lack; or None, for a letter that refers to nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Fetching:
     mailbox: Mailbox
 
     @contextmanager
-    def content_of(self, opened: Opened) -> Iterator[SavedFile | StudyFiles | None]:
-        """The files with what the letter refers to, or None; they are swept away unless rows refer to them by the end.
+    def content_of(self, opened: Opened) -> Iterator[Fetched]:
+        """What the letter refers to; the files are swept away unless rows refer to them by the end.
 
         Raises:
             CloisterError: why it is not fetched; the sentence speaks of nothing but what its sender sent.
@@ -49,7 +52,7 @@ class Fetching:
             sweep_contents(self.site.engine, self.site.contents, self.site.now)
 
     @contextmanager
-    def _fetched(self, opened: Opened) -> Iterator[SavedFile | StudyFiles | None]:
+    def _fetched(self, opened: Opened) -> Iterator[Fetched]:
         match opened.message:
             case StudySubmission() as message:
                 with reading(self.site.engine) as connection:
@@ -59,17 +62,17 @@ class Fetching:
                 )
                 seconds = terms.deadlines.setup_seconds
                 with ExitStack() as files:
-
-                    def saved(content: Content, maximum: int, domain: str) -> SavedFile:
-                        pieces = self._pieces(content, maximum, seconds)
-                        return files.enter_context(self.site.contents.saved(pieces, domain, content.plain_size))
-
-                    yield StudyFiles(
-                        saved(message.initial_parameters, _MAXIMUM_PARAMETER_BYTES, PARAMETERS_DOMAIN),
-                        None
-                        if message.tokeniser is None
-                        else saved(message.tokeniser, MAXIMUM_TOKENISER_BYTES, TOKENISER_DOMAIN),
-                    )
+                    sent, text = message.initial_parameters, message.tokeniser
+                    pieces = self._pieces(sent, sent.plain_size, seconds)
+                    parameters = files.enter_context(parameter_file(self.site, opened.sender.party, message, pieces))
+                    if isinstance(parameters, LackingWeights):
+                        yield parameters
+                    elif text is None:
+                        yield StudyFiles(parameters, None)
+                    else:
+                        pieces = self._pieces(text, MAXIMUM_TOKENISER_BYTES, seconds)
+                        saved = self.site.contents.saved(pieces, TOKENISER_DOMAIN, text.plain_size)
+                        yield StudyFiles(parameters, files.enter_context(saved))
             case JobSubmission() as message:
                 with reading(self.site.engine) as connection:
                     may_submit_job(connection, opened.sender, self.site.now)

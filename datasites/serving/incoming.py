@@ -30,13 +30,13 @@ from datasites.requests.file_sets import answer_file_sets
 from datasites.requests.jobs.close import cancel_own_job
 from datasites.requests.jobs.receive import receive_job
 from datasites.requests.jobs.tell import tell_refusal
-from datasites.requests.receive import StudyFiles, receive_study
+from datasites.requests.receive import LackingWeights, StudyFiles, receive_study
 from datasites.requests.records import find_study
 from datasites.requests.withdraw import withdraw
 from datasites.sandbox.environment import offered_packages
 from datasites.serving.effect import Effect
 from datasites.serving.failed_signatures import note_failed_signature
-from datasites.serving.fetching import Fetching
+from datasites.serving.fetching import Fetched, Fetching
 from datasites.serving.lifecycle import report
 from datasites.serving.log_letters import act_on_log_letter
 from datasites.site import Site
@@ -87,7 +87,7 @@ class Incoming:
                 self._note_failure(envelope)
             return Effect()
         with ExitStack() as files:
-            content: SavedFile | StudyFiles | CloisterError | None
+            content: Fetched | CloisterError
             try:
                 content = files.enter_context(self._fetching.content_of(opened))
             except CloisterError as error:
@@ -100,9 +100,7 @@ class Incoming:
                 report(f"A letter from {opened.sender.name} was dropped: {error}")
                 return Effect()
 
-    def _act_once(
-        self, opened: Opened, content: SavedFile | StudyFiles | CloisterError | None, files: ExitStack
-    ) -> Effect:
+    def _act_once(self, opened: Opened, content: Fetched | CloisterError, files: ExitStack) -> Effect:
         site = self._site
         with site.engine.begin() as connection:
             _take_number(connection, opened, site.now)
@@ -139,15 +137,13 @@ class Incoming:
             return ""
         return sender if self._pinned(sender) is not None else ""
 
-    def _act(
-        self, connection: Connection, opened: Opened, content: SavedFile | StudyFiles | None, files: ExitStack
-    ) -> Effect:
+    def _act(self, connection: Connection, opened: Opened, content: Fetched, files: ExitStack) -> Effect:
         site, sender, now = self._site, opened.sender, self._site.now
         match opened.message:
             case CatalogRequest():
                 answer_catalog(connection, site, sender, files, now)
                 return Effect(small_mail=True, large_mail=True)
-            case StudySubmission() as message if isinstance(content, StudyFiles):
+            case StudySubmission() as message if isinstance(content, StudyFiles | LackingWeights):
                 receive_study(connection, site, sender, message, content, now)
             case SetupStart() as message:
                 start_run(connection, site, sender.party, message, now)

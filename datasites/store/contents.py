@@ -91,10 +91,13 @@ class ContentFolder:
             sync_folder(self._folder)
             yield reference
 
-    def read(self, name: str) -> Iterator[bytes]:
-        """The content of a file in pieces."""
+    def read(self, name: str, start: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """The content of a file in pieces, or of the `size` bytes of it from `start` on, as far as there are any."""
+        left = self.size(name) - start if size is None else size
         with (self._folder / name).open("rb") as file:
-            while piece := file.read(CHUNK_BYTES):
+            file.seek(start)
+            while piece := file.read(min(left, CHUNK_BYTES)):
+                left -= len(piece)
                 yield piece
 
     def has(self, name: str) -> bool:

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Engine, select
 
 from datasites.store.contents import ContentFolder
 from datasites.store.engine import reading
-from datasites.store.tables import file_sets, jobs, outbox, requests, rounds
+from datasites.store.tables import file_sets, jobs, outbox, requests, rounds, weights
 
 
 def sweep_contents(engine: Engine, contents: ContentFolder, now: int) -> None:
@@ -18,13 +18,14 @@ def sweep_contents(engine: Engine, contents: ContentFolder, now: int) -> None:
 
 
 def referred_contents(connection: Connection, now: int) -> set[str]:
-    """The names of the files that open requests, rounds, jobs, sets of files and waiting letters need.
+    """The names of the files that open requests, rounds, jobs, sets of files, waiting letters and kept weights need.
 
     An answer is kept, to be sent again byte for byte, until its study's terms expire.
     """
     queries = (
         select(requests.c.parameters_file),
         select(requests.c.tokeniser_file),
+        select(weights.c.file),
         select(rounds.c.model_file),
         select(rounds.c.update_file)
         .join(requests, requests.c.digest == rounds.c.request)

@@ -18,6 +18,7 @@ from datasites.store.job_tables import contacts, file_set_shares, file_sets, job
 from datasites.store.people_tables import approvals, people
 from datasites.store.question_tables import questions
 from datasites.store.rules_tables import adopted_rules
+from datasites.store.weights_table import weights
 from datasites.store.witness_tables import cosignatures, failed_signatures, sightings, sums, two_histories
 from policies.budget import tables as budget_tables
 from policies.database import metadata
@@ -53,6 +54,7 @@ __all__ = [
     "sums",
     "two_histories",
     "unit_fingerprints",
+    "weights",
     "witnessed",
     "witnesses",
 ]

@@ -30,7 +30,7 @@ from policies.errors import NotAuthenticError, UnavailableError
 from policies.statements.canonical import canonical_bytes, parse_json
 from tests.fuzz.seeds import sealed
 from tests.one_site import Scene, new_scene
-from tests.one_study import INITIAL, RUN, STUDY, model
+from tests.one_study import INITIAL, RUN, STUDY, model, whole
 
 LARGE = bytes(200_000)
 
@@ -105,7 +105,8 @@ def test_submissions_that_are_refused_leave_nothing_on_the_disk(scene: Scene, re
     relay.put_blob(content, 0)
     before = kept_bytes(scene)
     for number in range(1, 21):
-        post(scene, relay, number, scene.submission(scene.terms(f"{number:032x}"), initial_parameters=reference))
+        changes = {"initial_parameters": reference, "parameter_parts": whole(LARGE)}
+        post(scene, relay, number, scene.submission(scene.terms(f"{number:032x}"), **changes))
     assert len(scene.letters(StudyStatus)) == 20
     assert scene.count("requests") == 0
     assert kept_bytes(scene) == before

@@ -31,6 +31,7 @@ from datasites.protocol.messages import (
     StudySubmission,
 )
 from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
+from datasites.protocol.weight_messages import ParameterPart, WeightsWanted
 from datasites.secure_averaging.advertisement import create
 from policies.decision import SignedDecisions, sign_decision
 from policies.disclosure.content_findings import Dominance, SmallCounts
@@ -119,6 +120,7 @@ MESSAGES: tuple[Message, ...] = (
         loss_program=LOSS,
         metrics_program=METRICS,
         source=SOURCE,
+        parameter_parts=(ParameterPart(digest="ab" * 32, size=9, sent=True),),
         initial_parameters=REFERENCE,
         tokeniser=REFERENCE,
     ),
@@ -138,6 +140,7 @@ MESSAGES: tuple[Message, ...] = (
         update=REFERENCE,
     ),
     RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    WeightsWanted(study=STUDY, parts=("ab" * 32,)),
     RequestQuestion(name=STUDY, signed=sign_question(OWNER, None, QUESTION)),
     RequestAnswer(request=TERMS.digest(), number=1, answer="Because it is so."),
     WitnessRequest(

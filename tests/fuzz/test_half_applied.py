@@ -27,7 +27,7 @@ from tests.fuzz.forms import JSON, SAFETENSORS
 from tests.fuzz.mutate import flip, mutate
 from tests.fuzz.seeds import sealed
 from tests.one_site import Scene, new_scene
-from tests.one_study import INITIAL, OTHER_RUN, OTHER_STUDY, RUN, STUDY, model
+from tests.one_study import INITIAL, OTHER_RUN, OTHER_STUDY, RUN, STUDY, model, whole
 
 _LETTERS = 3
 _TRIES = 40
@@ -76,7 +76,7 @@ def _documents(
     other = scene.terms(OTHER_STUDY)
     return [
         CatalogRequest(),
-        scene.submission(third, initial_parameters=upload(parameters)),
+        scene.submission(third, parameter_parts=whole(parameters), initial_parameters=upload(parameters)),
         SetupStart(study=OTHER_STUDY, run=OTHER_RUN, terms_digest=other.digest()),
         SetupStart(study=STUDY, run=RUN, terms_digest=scene.terms().digest()),
         RoundStart(study=STUDY, run=RUN, round=1, model=upload(vector)),

@@ -13,6 +13,7 @@ from datasites.protocol.messages import StudySubmission
 from policies.terms import Terms
 from researcher import Ask, DataSet, Deadlines, Privacy, Study, TrainingPlan
 from researcher.export import ExportedPlan
+from researcher.sent_weights import split_parameters
 from researcher.study import open_study
 from researcher.submission import keep_study
 from tests.demo.commands import COMMAND, datasite, start
@@ -166,6 +167,7 @@ def send_to(
         "loss_program": exported.loss.canonical().decode(),
         "metrics_program": exported.metrics.canonical().decode(),
         "source": exported.source,
+        "parameter_parts": tuple(it.listed(sent=True) for it in split_parameters(exported.parameters)),
         "initial_parameters": correspondence.upload(exported.parameters, SECONDS),
         "tokeniser": None,
     }

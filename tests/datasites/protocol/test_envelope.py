@@ -10,6 +10,7 @@ from datasites.protocol.content import wrap
 from datasites.protocol.envelope import EnvelopeHeader, check_number, open_envelope, read_header, seal
 from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import CatalogRequest, StudyClose, StudySubmission
+from datasites.protocol.weight_messages import ParameterPart
 from policies.errors import CloisterError, ConflictError, InvalidInputError, NotAuthenticError
 from policies.statements.digests import frame
 from policies.statements.signed import sign
@@ -134,6 +135,7 @@ def test_a_message_too_large_is_not_sent(people: dict[str, Identity]) -> None:
         loss_program="l" * 524_288,
         metrics_program="m" * 524_288,
         source="",
+        parameter_parts=(ParameterPart(digest="0" * 64, size=1, sent=True),),
         initial_parameters=reference,
         tokeniser=None,
     )

@@ -22,6 +22,7 @@ from datasites.protocol.messages import (
 )
 from datasites.protocol.question_messages import RequestAnswer, RequestQuestion
 from datasites.protocol.sealed import SealedMemory
+from datasites.protocol.weight_messages import ParameterPart, WeightsWanted
 from policies.errors import CloisterError, InvalidInputError
 from policies.question import Question, SignedQuestion
 from policies.statements.canonical import canonical_bytes
@@ -37,6 +38,7 @@ EXAMPLES: list[Message] = [
         loss_program="{}",
         metrics_program="{}",
         source="def f():\n\treturn 1\n",
+        parameter_parts=(ParameterPart(digest=DIGEST, size=7, sent=True),),
         initial_parameters=REFERENCE,
         tokeniser=None,
     ),
@@ -48,6 +50,7 @@ EXAMPLES: list[Message] = [
         study=STUDY, run=RUN, round=2, round_context=DIGEST, vector_digest=DIGEST, signature="3" * 128, update=REFERENCE
     ),
     RoundRefused(study=STUDY, run=RUN, round=1, reason="the deadline is past"),
+    WeightsWanted(study=STUDY, parts=(DIGEST,)),
     RequestQuestion(
         name=STUDY, signed=SignedQuestion(question=QUESTION, signer=DIGEST, appointment=None, signature="3" * 128)
     ),

@@ -24,7 +24,7 @@ from datasites.relay.store import admit
 
 PROGRAM = (
     "import sys; from pathlib import Path; from datasites.relay.run import run_relay; "
-    "run_relay(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2]))"
+    "run_relay(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2]), *sys.argv[3:])"
 )
 SECRET_SENTENCE = "the trial was stopped early in ward seven"
 
@@ -101,8 +101,9 @@ class Scene:
         return b"".join(path.read_bytes() for path in sorted(self.folder.rglob("*")) if path.is_file())
 
 
-def start(folder: Path, url: str = "") -> tuple[subprocess.Popen[bytes], str]:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), url.rpartition(":")[2] or "0"])
+def start(folder: Path, url: str = "", *public_url: str) -> tuple[subprocess.Popen[bytes], str]:
+    port = url.rpartition(":")[2] or "0"
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), port, *public_url])
     deadline = time.monotonic() + 60
     while True:
         try:

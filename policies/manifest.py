@@ -100,12 +100,13 @@ class Manifest(StrictModel):
 
         Of t > 1 columns their numbers, float32 [t]: categories as their index, others scaled to [−1, 1].
         """
+        columns = {column.name: column for column in self.columns}
+        targets = [columns[name] for name in self.targets]
+        choices = tuple(len(it.categories) if isinstance(it, CategoryColumn) else None for it in targets)
         if not isinstance(self.target, str):
-            return TensorForm(shape=(len(self.target),), dtype="float32", choices=None)
-        (column,) = (column for column in self.columns if column.name == self.target)
-        if isinstance(column, CategoryColumn):
-            return TensorForm(shape=(), dtype="int64", choices=len(column.categories))
-        return TensorForm(shape=(), dtype="float32", choices=None)
+            return TensorForm(shape=(len(targets),), dtype="float32", choices=choices)
+        (only,) = choices
+        return TensorForm(shape=(), dtype="float32" if only is None else "int64", choices=only)
 
     @property
     def feature_columns(self) -> tuple[Column, ...]:

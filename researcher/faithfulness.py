@@ -26,7 +26,10 @@ _TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Sample:
-    """n random records: features and targets [n, *shape], float32 in [-1, 1], or int64 from 0 on."""
+    """n random records: features and targets [n, *shape], float32 in [-1, 1], or int64 from 0 on.
+
+    Of several targets the categories are whole numbers from 0 on, all of them float32.
+    """
 
     features: Tensor
     targets: Tensor
@@ -48,10 +51,14 @@ def draw_sample(model: nn.Module, record: RecordForm) -> Sample:
 
 
 def _draw(form: TensorForm, count: int, generator: torch.Generator) -> Tensor:
-    shape = (count, *form.shape)
-    if form.dtype == "float32":
+    if isinstance(form.choices, tuple):
+        return torch.stack([_numbers((count,), it, generator).float() for it in form.choices], 1)
+    return _numbers((count, *form.shape), form.choices, generator)
+
+
+def _numbers(shape: tuple[int, ...], choices: int | None, generator: torch.Generator) -> Tensor:
+    if choices is None:
         return torch.rand(shape, generator=generator) * 2 - 1
-    choices = form.choices or 1
     drawn = torch.randint(choices, shape, generator=generator)
     drawn[-1] = choices - 1
     return drawn

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -51,6 +52,7 @@ def load_tokeniser(wanted: TextTokens) -> tuple[bytes, Tokens]:
     document = parse_json(
         tokenizer.to_str().encode(), maximum_bytes=4 * MAXIMUM_TOKENISER_BYTES, what="The tokeniser's file"
     )
+    _refuse_character_map(document["normalizer"])
     steps = {name: value for name, value in document.items() if name not in _NOT_TAKEN}
     padding = _padding(wanted, tokenizer)
     written = {**steps, "version": "cloister-tokeniser/1", "length": wanted.length, "padding": padding}
@@ -59,6 +61,16 @@ def load_tokeniser(wanted: TextTokens) -> tuple[bytes, Tokens]:
         refuse_vanishing_tokens(tokeniser, tokenizer.normalizer.normalize_str)
     file = tokeniser.encoded()
     return file, tokens_of(tokeniser, file)
+
+
+def _refuse_character_map(normalizer: dict[str, Any] | None) -> None:
+    """SentencePiece's map is a binary that the library follows wherever it points; no site can check it."""
+    steps = [] if normalizer is None else normalizer.get("normalizers", [normalizer])
+    if any(step["type"] == "Precompiled" for step in steps):
+        raise InvalidInputError(
+            "The tokeniser's normalizer has a Precompiled character map, which sites do not take; set "
+            "tokenizer.normalizer = normalizers.NFKC() on a Tokenizer, which is nearly the same, and name that."
+        )
 
 
 def _loaded(source: Path | bytes) -> Tokenizer:

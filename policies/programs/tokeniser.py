@@ -27,7 +27,10 @@ BYTES_A_TOKEN = 32
 """Of a text, a site reads the first BYTES_A_TOKEN × length bytes: no text takes longer than these."""
 
 _LONGEST_WORD = 100
+_LONGEST_PIECE = 32
 
+PieceText = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_PIECE)]
+Score = Annotated[float, Field(ge=-1e6, le=1e6)]
 TokenId = Annotated[int, Field(ge=0, lt=MAXIMUM_VOCABULARY)]
 Vocabulary = Annotated[dict[TokenText, TokenId], Field(min_length=1, max_length=MAXIMUM_VOCABULARY)]
 
@@ -83,6 +86,31 @@ class WordLevel(StrictModel):
     vocab: Vocabulary
 
 
+class Unigram(StrictModel):
+    """Each word is cut into the pieces whose scores sum to the most (SentencePiece: XLM-R, T5, ALBERT).
+
+    The search (Viterbi) takes as long as the text times the longest piece.
+    """
+
+    type: Literal["Unigram"]
+    unk_id: TokenId
+    vocab: Annotated[tuple[tuple[PieceText, Score], ...], Field(min_length=1, max_length=MAXIMUM_VOCABULARY)]
+    byte_fallback: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.unk_id >= len(self.vocab):
+            raise ValueError("unk_id is not in the vocabulary, so that an unknown character would be an error")
+        if len(self.words) != len(self.vocab):
+            raise ValueError("two pieces of the vocabulary are the same text; give each once")
+        return self
+
+    @property
+    def words(self) -> dict[str, int]:
+        """The number of each piece: its place."""
+        return {piece: number for number, (piece, _) in enumerate(self.vocab)}
+
+
 class Tokens(StrictModel):
     """What terms say of the tokeniser: its digest, and the tokens that it makes of one text."""
 
@@ -106,27 +134,32 @@ class Tokeniser(StrictModel):
     normalizer: Normalizer | None
     pre_tokenizer: PreTokenizer
     post_processor: PostProcessor | None
-    model: Annotated[WordPiece | BytePairs | WordLevel, Field(discriminator="type")]
+    model: Annotated[WordPiece | BytePairs | WordLevel | Unigram, Field(discriminator="type")]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        unknown = self.model.unk_token
-        if unknown is not None and unknown not in self.model.vocab:
+        unknown, words = None if isinstance(self.model, Unigram) else self.model.unk_token, self.words
+        if unknown is not None and unknown not in words:
             raise ValueError("unk_token is not in the vocabulary, so that an unknown word would be an error")
-        if len(set(self.model.vocab.values())) != len(self.model.vocab):
+        if len(set(words.values())) != len(words):
             raise ValueError("two words of the vocabulary have the same number; give each its own")
         if len({token.content for token in self.added_tokens}) != len(self.added_tokens):
             raise ValueError("two added tokens are the same text; give each once")
-        if any(self.model.vocab.get(token.content, token.id) != token.id for token in self.added_tokens):
+        if any(words.get(token.content, token.id) != token.id for token in self.added_tokens):
             raise ValueError("an added token has another number than in the vocabulary")
         if self.post_processor is not None and self.post_processor.added >= self.length:
             raise ValueError("length has no room for a token of the text beside those that the post_processor adds")
         return self
 
     @property
+    def words(self) -> dict[str, int]:
+        """The number of each token of the model."""
+        return self.model.words if isinstance(self.model, Unigram) else self.model.vocab
+
+    @property
     def numbers(self) -> dict[str, int]:
         """The number of each token that the file spells, added ones included."""
-        return {**self.model.vocab, **{token.content: token.id for token in self.added_tokens}}
+        return {**self.words, **{token.content: token.id for token in self.added_tokens}}
 
     @property
     def vocabulary(self) -> int:

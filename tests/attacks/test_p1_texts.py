@@ -46,6 +46,16 @@ def byte_pairs() -> tuple[bytes, Any]:
     return load_tokeniser(TextTokens(tokenizer, LENGTH, padding="a"))
 
 
+def unigram() -> tuple[bytes, Any]:
+    """Every piece is the beginning of longer ones, up to the longest that is taken."""
+    signs = ("a", "▁", ".", "北", "\u0301\u0316", "ة", "'")
+    pieces = dict.fromkeys(["?", *((sign * 32)[:size] for sign in signs for size in range(1, 33))])
+    tokenizer = Tokenizer(models.Unigram([(piece, -0.9 * len(piece)) for piece in pieces], 0, byte_fallback=False))
+    tokenizer.normalizer = normalizers.NFKD()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    return load_tokeniser(TextTokens(tokenizer, LENGTH, padding="?"))
+
+
 TEXTS = {
     "one word": b"a" * LONGEST,
     "longest words": (b"a" * 98 + b"b ") * (LONGEST // 100),
@@ -61,7 +71,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("make", [bert, byte_pairs])
+@pytest.mark.parametrize("make", [bert, byte_pairs, unigram])
 def test_no_text_makes_a_tokeniser_fail_or_take_long(make: Any) -> None:
     file, tokens = make()
     reader = open_reader(file, tokens, tokens.form)

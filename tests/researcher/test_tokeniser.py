@@ -1,11 +1,13 @@
 """A tokeniser as researchers have it becomes one that sites take, and gives the tokens that it gave before."""
 
+import base64
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 from datasites.training.tokens import TextReader, open_reader
@@ -93,3 +95,35 @@ def test_a_tokeniser_without_a_token_to_fill_up_with_asks_for_one() -> None:
 def test_a_file_that_is_no_tokeniser_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="cannot load"):
         load_tokeniser(TextTokens(b"{}", length=4))
+
+
+def unigram() -> Tokenizer:
+    """A SentencePiece model as XLM-R has one, trained on the sentences here."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=200, special_tokens=specials, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
+def test_a_unigram_tokenisers_tokens_are_those_of_the_library() -> None:
+    tokenizer = unigram()
+    file, tokens = load_tokeniser(TextTokens(tokenizer, length=64))
+    found = open_reader(file, tokens, tokens.form).read([sentence.encode() for sentence in SENTENCES])
+    tokenizer.enable_truncation(64)
+    tokenizer.enable_padding(length=64, pad_id=1, pad_token="<pad>")
+    assert found.tolist() == [encoded.ids for encoded in tokenizer.encode_batch(list(SENTENCES))]
+
+
+@pytest.mark.parametrize("place", ["alone", "in a sequence"])
+def test_a_character_map_is_refused_with_what_to_write_instead(place: str) -> None:
+    written = json.loads(unigram().to_str())
+    a_map = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(bytes(8)).decode()}
+    written["normalizer"] = a_map if place == "alone" else {"type": "Sequence", "normalizers": [a_map]}
+    with pytest.raises(InvalidInputError, match=r"normalizers\.NFKC"):
+        load_tokeniser(TextTokens(json.dumps(written).encode(), length=64))

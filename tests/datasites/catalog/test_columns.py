@@ -100,7 +100,7 @@ def test_the_snapshot_holds_what_was_declared(write, keys, tmp_path):
     found = {tuple(np.round([*x, *y], 6)) for x, y in zip(training.features[:, 0], training.target[:, 0], strict=True)}
     expected = {tuple(np.round(np.float32([*x, *y]), 6)) for x, y in zip(FEATURES, TARGETS, strict=True)}
     assert found == expected
-    assert MANIFEST.record_form().target == TensorForm(shape=(2,), dtype="float32", choices=(None, None))
+    assert MANIFEST.record_form().target == TensorForm(shape=(2,), dtype="float32", choices=(None, 3))
 
 
 def test_the_trainer_reads_several_targets(keys, tmp_path):

@@ -156,6 +156,13 @@ def test_other_bytes_under_a_digest_are_refused_and_harm_nothing_that_is_kept(po
     assert post.file(3) == OTHER_HEAD + BODY
 
 
+def test_a_part_under_anothers_digest_is_refused_though_the_whole_is_the_terms(post: Post) -> None:
+    """Or it would be kept as what it is not."""
+    answer = post.deliver(1, [HEAD, OTHER_BODY], instead=HEAD + BODY, named=HEAD + BODY)
+    assert "not the one that its digest names" in refusal(answer)
+    assert post.rows() == set()
+
+
 @pytest.mark.parametrize("named", [HEAD + OTHER_BODY, BODY + HEAD])
 def test_parts_that_make_another_file_than_the_terms_name_are_refused(post: Post, named: bytes) -> None:
     """Each part is what it says, and kept even; the owner would approve another whole."""

@@ -52,7 +52,6 @@ def _assembled(
             yield piece
         if digest.hexdigest() != part.digest:
             raise NotAuthenticError("A part of the parameter file is not the one that its digest names; send it again.")
-    coming.require_end()
 
 
 def _read(contents: ContentFolder, part: KeptPart) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from datasites.requests.records import Request, Status, find_study
 from datasites.serving import parameters as serving
 from datasites.serving.incoming import Incoming
 from datasites.store import weights as kept
+from datasites.store.referred import sweep_contents
 from datasites.store.tables import weights
 from datasites.store.weights import drop_weights
 from policies.errors import NotAuthenticError
@@ -103,6 +104,7 @@ class Post:
         ended = self.request(number).digest
         with self.scene.site.engine.begin() as connection:
             close_request(connection, ended, Status.CLOSED, "Enough.", self.scene.now)
+        sweep_contents(self.scene.site.engine, self.scene.site.contents, self.scene.now)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""P6 and kept weights: killed on either side of a transaction's end, a site keeps them with their study or not at all."""
+"""P6 and kept weights: killed at either side of a transaction's end, a site keeps them with their study or not."""
 
 from pathlib import Path
 

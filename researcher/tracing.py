@@ -4,10 +4,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OperatorBase
 from torch.export import ExportedProgram, default_decompositions
 from torch.export.graph_signature import InputKind
 from torch.fx.traceback import annotate_fn
@@ -92,9 +94,7 @@ def _functional(whole: _Record, record: tuple[Tensor, Tensor], what: str) -> Exp
     _check_rolled(exported.graph, what)
     inline_no_grad(exported)
     # Beside unrolling, this only makes the graph functional: no writes in place, `detach` kept.
-    table = default_decompositions()
-    rolled = [operation for operation in table if str(operation).removeprefix("aten.") in _ROLLED]
-    functional: ExportedProgram = exported.run_decompositions({operation: table[operation] for operation in rolled})
+    functional: ExportedProgram = exported.run_decompositions(_unrolling())
     signature = functional.graph_signature
     for node, written in {**signature.buffers_to_mutate, **signature.user_inputs_to_mutate}.items():
         raise InvalidInputError(
@@ -102,6 +102,13 @@ def _functional(whole: _Record, record: tuple[Tensor, Tensor], what: str) -> Exp
             "another or itself changed; compute without state, into new tensors."
         )
     return functional
+
+
+@cache
+def _unrolling() -> dict[OperatorBase, Callable[..., Any]]:
+    """How torch unrolls recurrent layers; it takes a sixth of an export to look through all that it can decompose."""
+    table = default_decompositions()
+    return {it: table[it] for it in table if str(it).removeprefix("aten.") in _ROLLED}
 
 
 def _check_rolled(graph: fx.Graph, what: str) -> None:

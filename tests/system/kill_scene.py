@@ -125,7 +125,7 @@ def while_killed(live: LiveFederation, shots: Mapping[str, str], act: Callable[[
         doing = thread.submit(act)
         for name, point in shots.items():
             folder = _points_folder(live.folder, name)
-            eventually(lambda folder=folder: was_killed(folder), f"{name} reaching {point}")
+            eventually(lambda folder=folder: was_killed(folder), f"{name} reaching {point}", 2 * SECONDS)
             process = live.sites[name].process
             assert process is not None
             assert process.wait(SECONDS) == KILLED

@@ -11,13 +11,17 @@ INSTALLED := $(VENV)/installed
 # A demo or a run of the tests starts hundreds of processes; without its bytecode each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench bench-utility bench-peers fuzz crashes soak clean
+.PHONY: demo test lint tests bench bench-utility bench-peers fuzz crashes soak clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m tests.demo.run
 
-test: $(INSTALLED) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder
+# The checks of `lint` run beside the tests; make prints them in one piece when they end, and the tests as they go («+»).
+test: $(INSTALLED)
+	$(MAKE) --jobs 2 --keep-going --output-sync=target --no-print-directory lint tests
+
+tests: $(INSTALLED)
+	+OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

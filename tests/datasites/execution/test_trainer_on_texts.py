@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from datasites.execution.cache_space import cache_file
+from datasites.execution.trainer_messages import Prepare
 from datasites.execution.trainer_process import TrainerProcess
+from datasites.training.study import prepare_study
 from policies.errors import InvalidInputError
 from tests import text_study
 from tests.unit_arrays import UnitArrays, opened
@@ -24,10 +26,15 @@ def side() -> UnitArrays:
     return UnitArrays(features, np.ones((UNITS, 1), np.float32), np.ones((UNITS, 1), bool))
 
 
+def brought(tokeniser: bytes) -> tuple[Prepare, bytes]:
+    """A study with this tokeniser, and the files that come with it."""
+    study = text_study.study().model_copy(update={"tokeniser_bytes": len(tokeniser)})
+    return study, text_study.parameters() + tokeniser
+
+
 def prepare(trainer: TrainerProcess, tokeniser: bytes) -> None:
-    parameters, study = text_study.parameters(), text_study.study()
-    study = study.model_copy(update={"tokeniser_bytes": len(tokeniser)})
-    trainer.prepare(study, (parameters, tokeniser), len(parameters) + len(tokeniser), seconds=60)
+    study, files = brought(tokeniser)
+    trainer.prepare(study, (files,), len(files), seconds=60)
 
 
 def test_texts_are_read_trained_on_and_measured(tmp_path: Path) -> None:
@@ -47,13 +54,22 @@ def test_texts_are_read_trained_on_and_measured(tmp_path: Path) -> None:
     assert 0.1 < update[0] < 1  # (2w − 1)² is least at ½
 
 
-@pytest.mark.parametrize("change", ["another length", "no tokeniser", "a step off the list"])
+UNFIT = {
+    "another length": (text_study.tokeniser(length=7), "than the terms say"),
+    "no tokeniser": (b"", "strict JSON"),
+    "a step off the list": (text_study.tokeniser(normalizer={"type": "Replace"}), "not one that sites take"),
+}
+
+
+@pytest.mark.parametrize("change", UNFIT)
 def test_a_tokeniser_that_does_not_fit_is_refused_with_the_reason(change: str) -> None:
-    tokeniser, reason = {
-        "another length": (text_study.tokeniser(length=7), "than the terms say"),
-        "no tokeniser": (b"", "strict JSON"),
-        "a step off the list": (text_study.tokeniser(normalizer={"type": "Replace"}), "not one that sites take"),
-    }[change]
+    tokeniser, reason = UNFIT[change]
+    with pytest.raises(InvalidInputError, match=reason):
+        prepare_study(*brought(tokeniser), 2**24, ROOM)
+
+
+def test_the_reason_comes_from_the_trainers_process() -> None:
+    tokeniser, reason = UNFIT["a step off the list"]
     with (
         TrainerProcess(memory_bytes=MEMORY, start_seconds=60, cache_bytes=ROOM) as trainer,
         pytest.raises(InvalidInputError, match=reason),

@@ -29,6 +29,9 @@ MAXIMUM_UNIT_BYTES = 2**26
 """Most bytes that the features of one privacy unit's records take where they are kept."""
 
 MINIMUM_UNITS = 50
+MAXIMUM_NOMINAL_UNITS = 100_000_000
+FEWEST_OF_NOMINAL, MOST_OF_NOMINAL = 0.5, 1.25
+"""Between which multiples of its nominal number a data set's units must lie."""
 
 
 class PrivacyUnit(StrictModel):
@@ -36,7 +39,7 @@ class PrivacyUnit(StrictModel):
 
     column: Label
     maximum_records: Annotated[int, Field(ge=1, le=1000)]
-    nominal_units: Annotated[int, Field(ge=MINIMUM_UNITS, le=100_000_000)]
+    nominal_units: Annotated[int, Field(ge=MINIMUM_UNITS, le=MAXIMUM_NOMINAL_UNITS)]
 
 
 class Holdout(StrictModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from policies.manifest import MAXIMUM_NOMINAL_UNITS
 from policies.programs.tokeniser import Tokens
 from policies.statements.digests import digest
 from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
@@ -24,11 +25,16 @@ NoiseMultiplier = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class CohortMember(StrictModel):
-    """One site of the cohort, the data set it is asked to train on, and its public integer weight in the average."""
+    """One site of the cohort, the data set it is asked to train on, and its public integer weight in the average.
+
+    The numbers of units are those of the data set's manifest; a site refuses terms that give others of its own.
+    """
 
     site: PartyId
     data_set: Name
     weight: Annotated[int, Field(ge=1, le=16)]
+    training_units: Annotated[int, Field(ge=1, le=MAXIMUM_NOMINAL_UNITS)]
+    holdout_units: Annotated[int, Field(ge=0, le=MAXIMUM_NOMINAL_UNITS)]
 
 
 class Programs(StrictModel):
@@ -48,7 +54,7 @@ class Programs(StrictModel):
 class Training(StrictModel):
     """DP-SGD at each site (Abadi et al. 2016): every number is public and fixed before the data is touched.
 
-    The divisor of a step is `sampling_rate` × the manifest's public number of training units. `retries` is how many
+    The divisor of a step is `sampling_rate` × the site's `training_units`. `retries` is how many
     rounds a site may compute once more, with fresh noise and another charge, because it stopped in the middle of them.
     Without a privacy guarantee the noise multiplier is 0; units are sampled and clipped all the same. The optimiser
     sees noised gradients only; its `learning_rate` follows the `schedule` over all rounds × local steps.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from policies.budget.costs import request_epsilon
+from policies.budget.distributed_noise import honest_epsilon
 from policies.review.words import steps_in_words
 from policies.statements.schema import Digest, PartyName, StrictModel, Text
 from policies.terms import Terms
@@ -86,18 +87,14 @@ class ModelCard(StrictModel):
 
     def _guarantee(self) -> Iterator[str]:
         terms = self.terms
-        epsilon, averaging = request_epsilon(terms), terms.secure_averaging
+        worst, averaging = request_epsilon(terms), terms.secure_averaging
         yield "## What protects the people in the data"
         yield ""
         yield f"| Site | Data set | Weight | If all others collude | If {self._honest()} sites are honest |"
         yield "|---|---|---|---|---|"
         for name, member in zip(self.sites, terms.cohort, strict=True):
-            figure = (
-                "no guarantee"
-                if terms.privacy is None or epsilon is None
-                else f"ε={epsilon:.3g}, δ={terms.privacy.delta:g}"
-            )
-            yield f"| {_plain(name)} | {member.data_set} | {member.weight} | {figure} | {figure} |"
+            figures = " | ".join(self._figure(it) for it in (worst, honest_epsilon(terms, member.site)))
+            yield f"| {_plain(name)} | {member.data_set} | {member.weight} | {figures} |"
         yield ""
         if terms.privacy is None:
             yield (
@@ -107,9 +104,14 @@ class ModelCard(StrictModel):
             return
         yield (
             "Differential privacy of each unit (such as a patient) of each site, against everybody outside that site. "
-            f"The terms promise ε={terms.privacy.epsilon:g}. Each site adds all of its noise itself, so both columns "
-            f"are the same. Nobody sees one site's share while at most {averaging.colluders} sites collude."
+            f"The terms promise ε={terms.privacy.epsilon:g}, and that is what budgets were charged: each site adds all "
+            "of that noise itself. Where the last column says less, it counts the noise of other honest sites too. "
+            f"Nobody sees one site's share while at most {averaging.colluders} sites collude."
         )
+
+    def _figure(self, epsilon: float | None) -> str:
+        privacy = self.terms.privacy
+        return "no guarantee" if privacy is None or epsilon is None else f"ε={epsilon:.3g}, δ={privacy.delta:g}"
 
     def _approvals(self) -> Iterator[str]:
         names = {member.site: name for name, member in zip(self.sites, self.terms.cohort, strict=True)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from policies.budget.costs import request_epsilon
+from policies.budget.distributed_noise import honest_epsilon
 from policies.terms import Terms
 from researcher.approvals import Approval
 from researcher.curves import ScoreCurve
@@ -64,6 +65,7 @@ class Result:
         return (
             f"Each unit of each site: ({epsilon:.3f}, {privacy.delta:g})-differentially private "
             f"(promised ε={privacy.epsilon:g}), against everybody outside that site, even if all others collude.\n"
+            f"{self._if_honest()}\n"
             f"Training: {training.rounds} rounds and {training.retries} in reserve × {training.local_steps} steps, "
             f"sampling rate {training.sampling_rate:g}, noise multiplier {training.noise_multiplier:.4f}, "
             f"clipping norm {training.clipping_norm:g}.\n"
@@ -71,6 +73,15 @@ class Result:
             f"noise multiplier {evaluation.noise_multiplier:.4f}; training and holdout units are different people, so "
             "the larger of the two counts."
         )
+
+    def _if_honest(self) -> str:
+        averaging = self.terms.secure_averaging
+        figures = (honest_epsilon(self.terms, member.site) for member in self.terms.cohort)
+        shown = ", ".join(
+            f"{name} {figure:.3f}" for name, figure in zip(self.sites, figures, strict=True) if figure is not None
+        )
+        honest = averaging.minimum_cohort - averaging.colluders
+        return f"The same ε if {honest} sites are honest, that one among them: {shown}."
 
     def card(self) -> str:
         """The model's card in Markdown: what it may be used for, who approved it, what protects people."""

@@ -99,7 +99,16 @@ def draft_terms(
             recipients=ask.recipients,
             onward_use=ask.onward_use,
             supersedes=ask.supersedes,
-            cohort=tuple(CohortMember(site=it.site.party, data_set=it.name, weight=1) for it in data_sets),
+            cohort=tuple(
+                CohortMember(
+                    site=it.site.party,
+                    data_set=it.name,
+                    weight=1,
+                    training_units=it.manifest.training_units,
+                    holdout_units=it.manifest.holdout_units,
+                )
+                for it in data_sets
+            ),
             programs=Programs(
                 loss=exported.loss.digest(),
                 metrics=exported.metrics.digest(),

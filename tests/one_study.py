@@ -16,6 +16,7 @@ from policies.programs.format import parse_program
 from policies.statements.canonical import canonical_bytes
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 
 STUDY, OTHER_STUDY = "1" * 32, "2" * 32
@@ -80,7 +81,7 @@ def make_terms(
         "recipients": "The study group",
         "onward_use": "None",
         "supersedes": None,
-        "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties],
+        "cohort": [{"site": party, "data_set": "clinic-a", "weight": 1, **UNITS} for party in parties],
         "programs": {
             "loss": parse_program(LOSS.encode()).digest(),
             "metrics": parse_program(METRICS.encode()).digest(),

@@ -2,8 +2,8 @@
 
 from math import ceil, sqrt
 
-MOST_OF_NOMINAL = 1.25
-"""How many times the manifest's nominal number of units a data set may have."""
+from policies.manifest import MOST_OF_NOMINAL
+
 _DEVIATIONS = 6
 
 

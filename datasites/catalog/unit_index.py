@@ -12,16 +12,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from datasites.catalog.capacity import MOST_OF_NOMINAL
 from datasites.catalog.external_sort import UNFINISHED, ExternalSort, read_exactly, write_all
 from datasites.catalog.fingerprints import is_holdout, unit_fingerprint
 from datasites.catalog.keys import CatalogKeys
 from datasites.catalog.table import Table, read_batches
 from datasites.catalog.table_checks import Batch
 from policies.errors import InvalidInputError
-from policies.manifest import MINIMUM_UNITS, Manifest
+from policies.manifest import FEWEST_OF_NOMINAL, MINIMUM_UNITS, MOST_OF_NOMINAL, Manifest
 
-FEWEST_OF_NOMINAL = 0.5
 _MARK_BYTES = 32
 _MARKS_AT_A_TIME = 500
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from datasites.halts.revoked import require_not_revoked
 from datasites.halts.stopped import require_not_stopped
 from datasites.requests.by_rules import require_rules_approval
+from datasites.requests.declared_units import units_obstacle
 from datasites.requests.people_approval import require_people_approval
 from datasites.requests.records import Request, Status, find_study, require_as_received
 from datasites.site import Site
@@ -48,6 +49,8 @@ def require_approval(connection: Connection, site: Site, sender: str, study: str
         raise NotAuthenticError("The stored request is another researcher's, or another study; nothing was run.")
     if request.terms.digest() != request.digest:
         raise NotAuthenticError("The stored terms are not the ones that were received; nothing was run.")
+    if (other_units := units_obstacle(request.terms, site.identity.party, data_set.manifest)) is not None:
+        raise RefusedError(other_units)
     if now >= min(expires_at, request.terms.expires_at):
         raise RefusedError("The approval has expired; submit the study again.")
     return request, data_set

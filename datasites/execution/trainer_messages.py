@@ -101,7 +101,7 @@ class Loaded(StrictModel):
 
 
 class Result(StrictModel):
-    """A round's result: body = `metrics` numbers of float64, then `update` numbers of float32, all little-endian."""
+    """A round's result: body = `metrics` numbers, then `update` numbers, all float64, little-endian."""
 
     type: Literal["result"] = "result"
     metrics: Annotated[int, Field(ge=0, le=MAXIMUM_COUNTS)]

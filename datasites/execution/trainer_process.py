@@ -160,7 +160,7 @@ class TrainerProcess:
             metrics=self._study.evaluation.counts if evaluates else 0,
             update=self._study.parameter_count if trains else 0,
         )
-        size = 8 * due.metrics + 4 * due.update
+        size = 8 * (due.metrics + due.update)
         metrics = np.empty(due.metrics, "<f8")
         with self._expecting_an_answer():
             self._require_silence()
@@ -174,8 +174,8 @@ class TrainerProcess:
         self._owes_update = trains
         return RoundResult(metrics if evaluates else None, self._update_blocks(due.update, deadline), self.layers)
 
-    def _update_blocks(self, left: int, deadline: float) -> Iterator[NDArray[np.float32]]:
-        room = np.empty(_BLOCK_NUMBERS, "<f4")
+    def _update_blocks(self, left: int, deadline: float) -> Iterator[NDArray[np.float64]]:
+        room = np.empty(_BLOCK_NUMBERS, "<f8")
         while left:
             block = room[:left]
             left -= block.size

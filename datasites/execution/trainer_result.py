@@ -25,11 +25,11 @@ class TrainerFailedError(CloisterError):
 class RoundResult:
     """What a round gave, as long as it is not checked by `policies.disclosure`: its values may be no numbers.
 
-    `metrics` is float64 [evaluation.counts] if it evaluated. `update` is float32 [parameter_count] in blocks, read
+    `metrics` is float64 [evaluation.counts] if it evaluated. `update` is float64 [parameter_count] in blocks, read
     from the trainer as they are asked for, or no block if it did not train. A block is valid until the next is asked
     for. `layers` held the trainer meanwhile.
     """
 
     metrics: NDArray[np.float64] | None
-    update: Iterator[NDArray[np.float32]]
+    update: Iterator[NDArray[np.float64]]
     layers: tuple[str, ...]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, select
 from datasites.protocol.identity import IdentityCard
 from datasites.protocol.messages import StudyStatus, StudySubmission
 from datasites.protocol.weight_messages import WeightsWanted
+from datasites.requests.declared_units import units_obstacle
 from datasites.requests.jobs.records import next_request_number
 from datasites.requests.records import Status, find_request, find_study
 from datasites.requests.supersede import supersede
@@ -123,6 +124,8 @@ def _accept(
     data_set = find_data_set(connection, member.data_set)
     if data_set is None:
         raise InvalidInputError(f"This site has no data set «{member.data_set}»; ask for its catalog.")
+    if (other_units := units_obstacle(terms, site.identity.party, data_set.manifest)) is not None:
+        raise RefusedError(other_units)
     _check_privacy(terms, data_set)
     _check_programs(terms, message, files, data_set)
     connection.execute(

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from datasites.people.approvals import STUDIES, Approvals, approvals_of, approvals_taken
 from datasites.protocol.identity import IdentityCard
 from datasites.requests.asked import asked_study
+from datasites.requests.declared_units import units_obstacle
 from datasites.requests.earlier import study_difference
 from datasites.requests.look_through import programs_of, study_findings
 from datasites.requests.records import Request, Status, require_as_received
@@ -81,7 +82,7 @@ def review(connection: Connection, site: Site, request: Request) -> Review:
         epsilon=request_epsilon(request.terms),
         cost=cost,
         balance=left,
-        outlook=outlook(request.terms, cost, left) if undecided else None,
+        outlook=outlook(request.terms, site.identity.party, cost, left) if undecided else None,
         obstacles=obstacles(connection, site, request, cost, left, adopted, now),
         approval_digest=approval_digest(connection, site, request),
         approvals=study_approvals(connection, site, request),
@@ -152,6 +153,9 @@ def obstacles(
         found.append("The request has expired.")
     if (changed := file_obstacle(site, adopted)) is not None:
         found.append(changed)
+    manifest = require_data_set(connection, request.data_set).manifest
+    if (other_units := units_obstacle(request.terms, site.identity.party, manifest)) is not None:
+        found.append(other_units)
     found += study_obstacles(adopted.rules, asked_study(connection, request, adopted.rules, now), now)
     if not left.fits(cost):
         found.append(left.shortfall(cost))

@@ -11,13 +11,10 @@ from datasites.secure_averaging.keystream import BLOCK_NUMBERS
 from datasites.secure_averaging.quantise import Quantiser, Rounding
 from policies.disclosure.round_result import checked_metrics, checked_update, result_sizes
 from policies.errors import InvalidInputError
+from policies.quantiser import COUNT_BITS, COUNT_RANGE
 from policies.terms import Terms
 
-METRIC_QUANTISER = Quantiser(bits=25, value_range=2.0**22)
-"""Counts over holdout units travel in steps of a quarter of a unit, up to 4 million units a site.
-
-The same for every study, since sites that quantised differently would add up to nonsense. 100 sites stay below 2³¹.
-"""
+METRIC_QUANTISER = Quantiser(COUNT_BITS, COUNT_RANGE)
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -43,7 +40,7 @@ def vector_length(terms: Terms, round_number: int) -> int:
 def quantised_blocks(
     terms: Terms,
     round_number: int,
-    update_blocks: Iterable[NDArray[np.float32]],
+    update_blocks: Iterable[NDArray[np.float64]],
     metrics: NDArray[np.float64] | None,
     weight: int,
 ) -> Iterator[NDArray[np.uint32]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from datasites.secure_averaging.keystream import BLOCK_NUMBERS, Keystream
 from policies.errors import NotAuthenticError
+from policies.quantiser import levels
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Quantiser:
 
     @property
     def levels(self) -> int:
-        """The integer that `value_range` becomes; the scale is symmetric, so that clipping has no bias."""
-        return (1 << (self.bits - 1)) - 1
+        """The integer that `value_range` becomes."""
+        return levels(self.bits)
 
     def require_reach(self, total: NDArray[np.uint32], total_weight: int) -> None:
         """Check that `total` can be a sum modulo 2³² of vectors whose weights add up to `total_weight`.
@@ -62,7 +63,7 @@ class Rounding:
         self._random_bits = np.empty(BLOCK_NUMBERS, "<u4")
         self._scaled = np.empty(BLOCK_NUMBERS)
 
-    def quantise(self, values: NDArray[np.float32] | NDArray[np.float64], block: NDArray[np.int32]) -> None:
+    def quantise(self, values: NDArray[np.float64], block: NDArray[np.int32]) -> None:
         """Clip, round and weigh the next `values` (finite, at most `BLOCK_NUMBERS`) into `block`, of the same size."""
         random_bits, scaled = self._random_bits[: values.size], self._scaled[: values.size]
         self._keystream.fill(random_bits)

@@ -16,7 +16,7 @@ from policies.terms import Terms
 def masked_blocks(
     terms: Terms,
     round_number: int,
-    update_blocks: Iterable[NDArray[np.float32]],
+    update_blocks: Iterable[NDArray[np.float64]],
     metrics: NDArray[np.float64] | None,
     round_key: bytes,
     roster: Sequence[Advertisement],
@@ -32,7 +32,7 @@ def masked_blocks(
     context would show the difference of the two results; so would what had been given out of a call that failed.
 
     Args:
-        update_blocks: the update, float32[parameter_count] in blocks of any size; none in a round that does not train.
+        update_blocks: the update, float64 [parameter_count] in blocks of any size; none in a round that does not train.
         metrics: noised counts, float64 [evaluation.counts], or None in a round that does not evaluate.
         round_key: the raw private half of this site's advertised key for this round.
         roster: the advertisements that `verify_roster` accepted.

@@ -28,8 +28,8 @@ def save_parameters(values: Mapping[str, Tensor], program: Program) -> bytes:
 
 
 def flatten(values: Mapping[str, Tensor], program: Program) -> Tensor:
-    """Lay the trained parameters end to end: float32 [program.parameter_count], by name, each in C order."""
-    return torch.cat([values[entry.name].reshape(-1) for entry in program.parameters]).to(torch.float32)
+    """Lay values of the trained parameters end to end: [program.parameter_count], by name, each in C order."""
+    return torch.cat([values[entry.name].reshape(-1) for entry in program.parameters])
 
 
 def unflatten(vector: Tensor, program: Program) -> dict[str, Tensor]:

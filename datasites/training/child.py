@@ -121,7 +121,7 @@ def _round(output: int, study: Study, training: Units, holdout: Units, workers: 
     frame = read_frame(_INPUT, maximum_body=4 * study.loss.program.parameter_count)
     asked = parse_message(Round, frame)
     model = torch.from_numpy(np.frombuffer(frame.body, "<f4"))
-    update, metrics = np.empty(0, "<f4"), np.empty(0, "<f8")
+    update, metrics = np.empty(0, "<f8"), np.empty(0, "<f8")
     if asked.trains:
         nominal = study.size.nominal_training_units
         update = local_training(study.loss, model, training, study.training, nominal, asked.number, workers).numpy()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 
 from datasites.training.opacus_optimizer import OPACUS, DPOptimizer
 from datasites.training.randomness import SecretStream
@@ -14,7 +14,11 @@ from policies.terms import Training
 
 
 class TrainedParameter(Parameter):
-    """A parameter with the step's sum of clipped gradients, float64, where Opacus keeps it."""
+    """By how much a parameter has changed in the round, with the step's sum of clipped gradients, float64, where Opacus
+    keeps it.
+
+    What a step adds must not be rounded to the parameter's own size: a large one would swallow its noise.
+    """
 
     summed_grad: Tensor
 
@@ -22,9 +26,9 @@ class TrainedParameter(Parameter):
 class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
     """Adds noise of standard deviation noise multiplier × clipping norm to sums of clipped gradients, divides, steps.
 
-    Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. It is added in float64
-    and rounded once, so that the float32 values a result can take do not depend on the data (Mironov 2012). Clipping is
-    done before, as with Opacus' own `DPOptimizerFastGradientClipping`.
+    Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. Everything here
+    is float64: it is rounded once, to the far coarser grid of secure averaging, whose points do not depend on the data
+    (Mironov 2012). Clipping is done before, as with Opacus' own `DPOptimizerFastGradientClipping`.
     """
 
     def __init__(
@@ -38,12 +42,16 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         )
         self._stream = stream
         self._sums = [torch.zeros(it.shape, dtype=torch.float64) for it in parameters]
-        self.zero_grad()
+        self._weight_decay = training.optimizer.weight_decay if isinstance(training.optimizer, choices.AdamW) else 0.0
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Take the next steps at `learning_rate`."""
+    def begin(self, learning_rate: float, values: Sequence[Tensor]) -> None:
+        """Begin a step at `learning_rate`, with sums of zero; what decays by AdamW are the parameters' `values`."""
+        self.zero_grad()
         for group in self.param_groups:
             group["lr"] = learning_rate
+        if self._weight_decay:
+            for parameter, value in zip(self.params, values, strict=True):
+                parameter.data -= learning_rate * self._weight_decay * value
 
     @property
     def accumulated_iterations(self) -> int:
@@ -83,7 +91,5 @@ def _optimizer(parameters: Sequence[TrainedParameter], training: Training) -> Op
     match training.optimizer:
         case choices.Sgd() as sgd:
             return SGD(parameters, training.learning_rate, momentum=sgd.momentum)
-        case choices.Adam() as adam:
+        case choices.Adam() | choices.AdamW() as adam:
             return Adam(parameters, training.learning_rate, adam.decays, adam.epsilon)
-        case choices.AdamW() as adam:
-            return AdamW(parameters, training.learning_rate, adam.decays, adam.epsilon, adam.weight_decay)

@@ -84,7 +84,7 @@ class Tape:
         values = [*arguments, *others]
         for operation, operands, options, results, last in steps:
             found = operation(*operands(values), **options)
-            if type(results) is int:
+            if isinstance(results, int):
                 values[results] = found
             else:
                 for place, value in zip(results, found, strict=True):
@@ -116,7 +116,8 @@ class Tape:
         for call in self.calls:
             lists = list[int]()
             operands = _picked([place(it, lists) for it in call.args])
-            results = call.results if call.several else call.results[0]
+            first = call.results[0]
+            results = first if first is not None and not call.several else call.results
             steps.append(_Step(call.operation, operands, call.kwargs, results, (*call.last, *lists)))
         return steps, values[len(self.forms) :]
 

@@ -26,7 +26,7 @@ def local_training(
     round_number: int,
     workers: Workers = ALONE,
 ) -> Tensor:
-    """Take the `training.local_steps` noised steps of a round from `model`; the change: float32 [parameter_count],
+    """Take the `training.local_steps` noised steps of a round from `model`; the change: float64 [parameter_count],
     finite.
 
     Each step samples every unit with probability `sampling_rate`, sums gradients clipped to `clipping_norm`, adds
@@ -45,19 +45,20 @@ def local_training(
     Raises:
         InvalidInputError: a step has more units than can be added up.
     """
-    trained = {name: TrainedParameter(value.clone()) for name, value in unflatten(model, loss.program).items()}
+    start = unflatten(model, loss.program)
+    trained = {name: TrainedParameter(torch.zeros_like(value, dtype=torch.float64)) for name, value in start.items()}
     optimizer = SecretNoiseOptimizer(
         list(trained.values()), training, training.sampling_rate * nominal_units, SecretStream()
     )
     sampling = SecretStream()
-    values = {name: parameter.detach() for name, parameter in trained.items()}
+    changes = {name: parameter.detach() for name, parameter in trained.items()}
+    values = {name: value.clone() for name, value in start.items()}
     places = capacity(ceil(nominal_units / workers.count), training.sampling_rate)
     drawing = DrawingUnits(data, loss.program)
     sums = loss.fitted(places, drawing.chunk(torch.arange(0), 1), training.clipping_norm)
     require_addable(workers.count * places)
     for learning_rate in training.learning_rates(round_number):
-        optimizer.set_learning_rate(learning_rate)
-        optimizer.zero_grad()
+        optimizer.begin(learning_rate, list(values.values()))
         totals = {name: parameter.summed_grad for name, parameter in trained.items()}
         units = sample(sampling, len(data), training.sampling_rate)
         for chunk in padded_chunks(drawing, units, places, sums.units):
@@ -65,5 +66,7 @@ def local_training(
         workers.collect([*totals.values()])
         if workers.leads:
             optimizer.step()
-        workers.follow(list(values.values()))
-    return torch.nan_to_num(flatten(values, loss.program) - model)
+        workers.follow(list(changes.values()))
+        for name, change in changes.items():
+            values[name].copy_(start[name] + change)
+    return torch.nan_to_num(flatten(changes, loss.program))

@@ -1,9 +1,9 @@
 """The processes that train one site's model together: each has its own units, one of them adds the noise for all.
 
 Every worker samples its own units and sums their clipped gradients. The leader adds the sums up in the order of the
-workers, adds the step's one noise, takes the step and hands the parameters back. As every unit is with one worker only,
-a step is what one process with all units would take: a Poisson sample of disjoint parts is one of the whole. Nobody
-else ever steps, so a worker that is lost ends the training, and no step can lack its noise.
+workers, adds the step's one noise, takes the step and hands on the change. Every unit is with one worker only, so a
+step is what one process with all units would take: a Poisson sample of disjoint parts is one of the whole. Nobody else
+ever steps, so a worker that is lost ends the training, and no step can lack its noise.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Workers(Protocol):
         """Make the leader's `sums`, float64 in place, those over all workers."""
 
     def follow(self, values: Sequence[Tensor]) -> None:
-        """Make everybody's `values`, float32 in place, the leader's."""
+        """Make everybody's `values`, float64 in place, the leader's."""
 
 
 class Alone:

@@ -42,9 +42,9 @@ def checked_metrics(
 
 
 def checked_update(
-    terms: Terms, round_number: int, blocks: Iterable[NDArray[np.float32]]
-) -> Iterator[NDArray[np.float32]]:
-    """Hand on the update's blocks as they come, float32, none of them in a round that does not train.
+    terms: Terms, round_number: int, blocks: Iterable[NDArray[np.float64]]
+) -> Iterator[NDArray[np.float64]]:
+    """Hand on the update's blocks as they come, float64, none of them in a round that does not train.
 
     Each is checked before it is handed on, and the last (a copy of it) only once `blocks` has ended: whoever got the
     whole update got exactly what the terms let out. A block is valid as long as the one it was made from.
@@ -54,7 +54,7 @@ def checked_update(
     """
     left, _ = result_sizes(terms, round_number)
     incoming = iter(blocks)
-    last: NDArray[np.float32] | None = None
+    last: NDArray[np.float64] | None = None
     for block in incoming:
         if block.ndim != 1 or block.size > left:
             raise _other_size("update")

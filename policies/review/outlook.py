@@ -6,6 +6,7 @@ from pydantic import Field
 
 from policies.budget.balance import Balance
 from policies.budget.costs import PARTITIONS, Cost, request_epsilon
+from policies.budget.distributed_noise import honest_epsilon
 from policies.statements.schema import StrictModel
 from policies.terms import Terms
 
@@ -16,7 +17,7 @@ class Outlook(StrictModel):
     """Shares of the lifetime allowance, of what the request costs most; `more_like_this` counts beyond this one.
 
     The two figures of ε are this request's own: what bounds everybody outside the site if all other sites collude, and
-    what bounds them if as many are honest as the terms count on.
+    what bounds them if as many are honest as the terms count on. The first is what is charged.
     """
 
     takes: dict[str, _Share]
@@ -39,31 +40,39 @@ class Outlook(StrictModel):
         return (
             f"At worst, with every round and every repetition, this takes {taken}. {after}",
             f"Its own privacy loss is at most ε={self.epsilon_if_all_others_collude:.3g}, even if all other sites "
-            f"collude with the researcher. Counting on {self.honest} honest sites, as the terms do, it is bounded by "
-            f"the same ε={self.epsilon_under_honest_threshold:.3g}: each site adds all the noise itself, so nobody's "
-            "honesty is needed for it. The others' noise comes on top; no smaller figure is claimed for that, since "
-            "finished updates, cut to a range, are summed, and not each noised step.",
+            f"collude with the researcher: that is what is charged. {self._if_honest()}",
+        )
+
+    def _if_honest(self) -> str:
+        counting = f"Counting on {self.honest} honest sites, as the terms do, this one among them, it is at most"
+        if self.epsilon_under_honest_threshold < self.epsilon_if_all_others_collude:
+            return (
+                f"{counting} ε={self.epsilon_under_honest_threshold:.3g}: nobody else sees less than the sum over "
+                "them, and each adds noise of its own. That holds while the others are honest, and nothing rests on it."
+            )
+        return (
+            f"{counting} the same ε={self.epsilon_under_honest_threshold:.3g}: a smaller figure is claimed only where "
+            "each sum is one plain step, with a range and bits that leave room for its noise."
         )
 
 
-def outlook(terms: Terms, cost: Cost, left: Balance) -> Outlook | None:
-    """How the population's budget would look after `terms`, whose worst case is `cost`, on top of what `left` says.
+def outlook(terms: Terms, site: str, cost: Cost, left: Balance) -> Outlook | None:
+    """How the budget of people at `site` would look after `terms`, which cost `cost` at worst, on top of what `left`
+    says.
 
     None for an unbounded study: the budget knows nothing of it.
     """
     after = {it: left.of(it).remaining_units - cost.of(it) for it in PARTITIONS}
     whole = {it: left.of(it).allowance_units for it in PARTITIONS}
-    # Under the honest threshold the sum is a function of this site's noised steps and of values independent of its
-    # records, so post-processing bounds it by the same ε; a smaller one would need noise summed at each step.
-    worst = request_epsilon(terms)
-    if worst is None:
+    worst, honest = request_epsilon(terms), honest_epsilon(terms, site)
+    if worst is None or honest is None:
         return None
     return Outlook(
         takes={it: cost.of(it) / whole[it] for it in PARTITIONS},
         remains={it: after[it] / whole[it] for it in PARTITIONS},
         more_like_this=max(0, min(after[it] // cost.of(it) for it in PARTITIONS if cost.of(it))),
         epsilon_if_all_others_collude=worst,
-        epsilon_under_honest_threshold=worst,
+        epsilon_under_honest_threshold=honest,
         honest=terms.secure_averaging.minimum_cohort - terms.secure_averaging.colluders,
         fits=left.fits(cost),
     )

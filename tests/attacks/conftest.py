@@ -12,6 +12,7 @@ from datasites.secure_averaging.advertisement import Advertisement, create, veri
 from datasites.secure_averaging.contexts import round_context, setup_context
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.whole_vectors import MaskedUpdate, mask_update
 
@@ -62,7 +63,7 @@ def make_terms(parties: list[str], weights: list[int] | None = None, study: str 
                 "onward_use": "None",
                 "supersedes": None,
                 "cohort": [
-                    {"site": party, "data_set": "patients", "weight": weight}
+                    {"site": party, "data_set": "patients", "weight": weight, **UNITS}
                     for party, weight in zip(parties, weights or [1] * len(parties), strict=True)
                 ],
                 "programs": {

@@ -19,6 +19,7 @@ from policies.rules.adoption import Adoption, sign_adoption
 from policies.rules.house_rules import HouseRules
 from policies.rules.job_rules import JobRules
 from policies.terms import CohortMember, Deadlines, Evaluation, Privacy, Programs, SecureAveraging, Terms, Training
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS
 
 LOG, OWNER, STRANGER, SITE, ADA, PARTNER = (Ed25519PrivateKey.generate() for _ in range(6))
@@ -45,8 +46,8 @@ TERMS = Terms(
     onward_use="None",
     supersedes=None,
     cohort=(
-        CohortMember(site=FACTS.site, data_set="registry", weight=1),
-        CohortMember(site=party_of(PARTNER.public_key().public_bytes_raw()), data_set="admissions", weight=2),
+        CohortMember(site=FACTS.site, data_set="registry", weight=1, **UNITS),
+        CohortMember(site=party_of(PARTNER.public_key().public_bytes_raw()), data_set="admissions", weight=2, **UNITS),
     ),
     programs=Programs(
         loss="01" * 32,

@@ -132,17 +132,27 @@ def test_the_data_set_cannot_be_moved_to_another_population(scene: Scene, tmp_pa
 
 
 def test_an_edited_manifest_is_not_the_one_that_the_snapshot_was_made_by(scene: Scene, child: Child) -> None:
-    """nominal_units sizes batches and divides the noised sum: it is part of what was approved."""
+    """It says how a record is read: it is part of what was approved."""
     request = scene.ready()
-    scene.tamper(
-        """UPDATE data_sets SET manifest = replace(manifest, '"nominal_units"\\:100', '"nominal_units"\\:400')"""
-    )
+    scene.tamper("""UPDATE data_sets SET manifest = replace(manifest, '"maximum"\\:98', '"maximum"\\:99')""")
     scene.ask(request, 1)
     assignment = scene.charge()
     assert assignment is not None
     with pytest.raises(NotAuthenticError):
         Trainers(scene.site).compute(assignment)
     assert child.given == []
+
+
+def test_a_manifest_with_other_units_than_the_terms_give_is_charged_for_nothing(scene: Scene, child: Child) -> None:
+    """nominal_units sizes batches and divides the noised sum; the other sites count on that noise."""
+    request = scene.ready()
+    scene.tamper(
+        """UPDATE data_sets SET manifest = replace(manifest, '"nominal_units"\\:100', '"nominal_units"\\:400')"""
+    )
+    with pytest.raises(RefusedError, match="its manifest declares 300 and 100"):
+        scene.ask(request, 1)
+    assert child.given == []
+    assert scene.count("charges") == 0
 
 
 # ---- when

@@ -15,6 +15,7 @@ from policies.programs.digests import source_digest
 from policies.statements.schema import parse_model
 from policies.statements.signed import sign, verify
 from policies.terms import MAXIMUM_TERMS_BYTES, Terms
+from tests.declared_units import UNITS
 from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY, RUN
 
@@ -92,20 +93,20 @@ def test_terms_of_one_study_inside_a_message_of_another_are_refused(scene: Scene
 def test_a_cohort_with_a_site_named_twice_is_no_cohort(scene: Scene) -> None:
     """Three places, two sites: the sum over them would hide one site behind one other."""
     with pytest.raises(ValueError, match="names a site twice"):
-        scene.terms(cohort=[{"site": scene.site.identity.party, "data_set": "clinic-a", "weight": 1}] * 3)
+        scene.terms(cohort=[{"site": scene.site.identity.party, "data_set": "clinic-a", "weight": 1, **UNITS}] * 3)
 
 
 @pytest.mark.parametrize("data_set", ["clinic-b", "clinic-a-", "klinik"])
 def test_a_cohort_that_gives_this_site_another_ones_data_set_is_refused(scene: Scene, data_set: str) -> None:
     parties = [scene.site.identity.party, *(it.party for it in scene.partners)]
-    cohort = [{"site": party, "data_set": data_set, "weight": 1} for party in parties]
+    cohort = [{"site": party, "data_set": data_set, "weight": 1, **UNITS} for party in parties]
     with pytest.raises(InvalidInputError, match="no data set"):
         scene.receive(scene.terms("6" * 32, cohort=cohort))
 
 
 def test_a_cohort_without_this_site_is_refused(scene: Scene) -> None:
     parties = [scene.researcher.party, *(it.party for it in scene.partners)]
-    cohort = [{"site": party, "data_set": "clinic-a", "weight": 1} for party in parties]
+    cohort = [{"site": party, "data_set": "clinic-a", "weight": 1, **UNITS} for party in parties]
     with pytest.raises(RefusedError, match="do not name this site"):
         scene.receive(scene.terms("7" * 32, cohort=cohort))
 

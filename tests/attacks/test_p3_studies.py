@@ -14,6 +14,7 @@ from datasites.requests.catalog import answer_catalog
 from datasites.requests.finish_check import admit
 from datasites.requests.records import Request, Status
 from policies.errors import CloisterError, RefusedError
+from tests.declared_units import UNITS
 from tests.one_site import Scene, new_scene
 from tests.one_study import OTHER_STUDY, STUDY, make_terms
 from tests.site_folder import LIFETIME_EPSILON, NOW, PASSPHRASE, write_manifest, write_table
@@ -132,7 +133,7 @@ def test_the_same_patients_under_another_name_have_no_second_budget(scene: Scene
     register_data_set(scene.site, manifest, write_table(tmp_path / "b.csv", first=50), LIFETIME_EPSILON)
     scene.approved(**LARGE)
     parties = [scene.site.identity.party, *(it.party for it in scene.partners)]
-    cohort = [{"site": party, "data_set": "clinic-b", "weight": 1} for party in parties]
+    cohort = [{"site": party, "data_set": "clinic-b", "weight": 1, **UNITS} for party in parties]
     again = scene.submit(OTHER_STUDY, cohort=cohort, **LARGE)
     with pytest.raises(RefusedError, match="does not fit the privacy budget"):
         scene.approve(again)

@@ -34,6 +34,7 @@ from tests.attacks.honest_log import (
     under,
     verify,
 )
+from tests.declared_units import UNITS
 
 
 def test_the_honest_log_proves_that_terms_and_charges_agree() -> None:
@@ -112,8 +113,8 @@ def mechanism(**changes: object) -> log.Mechanism:
 
 LESS_NOISE = with_terms(training=TERMS.training.model_copy(update={"noise_multiplier": 1.0}))
 OTHERS = tuple(member for member in TERMS.cohort if member.site != FACTS.site)
-WITHOUT_US = with_terms(cohort=(*OTHERS, CohortMember(site="cd" * 32, data_set="registry", weight=1)))
-OTHER_DATA = with_terms(cohort=(*OTHERS, CohortMember(site=FACTS.site, data_set="genomes", weight=1)))
+WITHOUT_US = with_terms(cohort=(*OTHERS, CohortMember(site="cd" * 32, data_set="registry", weight=1, **UNITS)))
+OTHER_DATA = with_terms(cohort=(*OTHERS, CohortMember(site=FACTS.site, data_set="genomes", weight=1, **UNITS)))
 UNSAFE = with_terms(secure_averaging=TERMS.secure_averaging.model_copy(update={"colluders": 1}))
 SECOND_DATA_SET = changed(REGISTERED, data_set="genomes")
 

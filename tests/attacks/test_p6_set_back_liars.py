@@ -8,6 +8,7 @@ from datasites.catalog.registration import register_data_set
 from datasites.protocol.log_messages import WitnessReply
 from policies.errors import NotAuthenticError, RefusedError
 from tests.attacks.set_back_scene import WitnessedScene, witnessed_scene
+from tests.declared_units import UNITS
 from tests.one_study import OTHER_STUDY
 from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table
 
@@ -137,7 +138,7 @@ def test_what_was_charged_beside_the_lost_history_is_added_to_it(scene: Witnesse
     scene.put_back(copy)
     scene.witnesses[after].reachable = False
     scene.start_up()
-    members = [{"site": it, "data_set": "clinic-a", "weight": 1} for it in (scene.site.identity.party, other)]
+    members = [{"site": it, "data_set": "clinic-a", "weight": 1, **UNITS} for it in (scene.site.identity.party, other)]
     study = scene.approved(OTHER_STUDY, secure_averaging=averaging, privacy={"epsilon": 4.0}, cohort=members)
     partners = scene.partners
     scene.partners = tuple(it for it in partners if it.party == other)  # type: ignore[assignment]
@@ -207,7 +208,9 @@ def test_a_population_of_the_lost_history_is_named_to_the_owner(scene: Witnessed
     table = write_table(tmp_path / "new.csv", first=500)
     population = register_data_set(scene.site, manifest, table, LIFETIME_EPSILON).population
     parties = [scene.site.identity.party, *scene.witnesses]
-    cohort = [{"site": it, "data_set": "clinic-b" if it == parties[0] else "clinic-a", "weight": 1} for it in parties]
+    cohort = [
+        {"site": it, "data_set": "clinic-b" if it == parties[0] else "clinic-a", "weight": 1, **UNITS} for it in parties
+    ]
     scene.compute(scene.ready(cohort=cohort), 1)
     assert scene.balance_of(population).training.spent_units > 0
     scene.put_back(copy)

@@ -29,6 +29,7 @@ from policies.masked_vector import running_vector_digest, sign_vector
 from policies.statements.digests import digest
 from policies.terms import Terms
 from researcher.strategies.fedavg import federated_average
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 
 _FLOOR = "floor: keystreams and additions"
@@ -51,7 +52,7 @@ def study(parties: list[str], coordinates: int) -> Terms:
                 "recipients": "Nobody",
                 "onward_use": "None",
                 "supersedes": None,
-                "cohort": [{"site": party, "data_set": "data", "weight": 1} for party in parties],
+                "cohort": [{"site": party, "data_set": "data", "weight": 1, **UNITS} for party in parties],
                 "programs": {
                     **dict.fromkeys(("loss", "metrics", "initial_parameters", "source"), a_digest),
                     "parameter_count": coordinates,

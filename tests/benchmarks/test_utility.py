@@ -60,7 +60,7 @@ def test_every_setting_beats_guessing_with_the_least_training():
 
 def test_a_privacy_level_changes_the_noise_and_nothing_else():
     with DATA_SETS["breast cancer"](SALTS[0]) as split:
-        tight, loose = (terms_of(TUMOURS, level, split.manifest).training for level in (1.0, 8.0))
+        tight, loose = (terms_of(TUMOURS, level, split).training for level in (1.0, 8.0))
     assert tight.model_copy(update={"noise_multiplier": loose.noise_multiplier}) == loose
     for level, training in ((1.0, tight), (8.0, loose)):
         mechanism = GaussianMechanism(training.noise_multiplier, 1.0, training.rounds * training.local_steps)

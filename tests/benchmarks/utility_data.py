@@ -40,9 +40,12 @@ class Site:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One salt's split: sites by name, all their data in one place, and records of no site (features [n, d])."""
+    """One salt's split: sites by name, all their data in one place, and records of no site (features [n, d]).
 
-    manifest: Manifest
+    `manifests` are the sites', in their order; they differ in their number of units.
+    """
+
+    manifests: tuple[Manifest, ...]
     sites: Mapping[str, Site]
     pooled: Site
     features: Tensor
@@ -98,7 +101,7 @@ def _split(write: Callable[[Path, int], _Tables], salt: int) -> Iterator[Split]:
         )
         kept = read_snapshot(snapshot).training
         yield Split(
-            manifest=tables.manifest,
+            manifests=tuple(_for_units(tables.manifest, nominal) for nominal in tables.nominal.values()),
             sites={name: site(path, tables.nominal[name]) for name, path in tables.sites.items()},
             pooled=site(pooled, sum(tables.nominal.values())),
             features=torch.from_numpy(kept.features[:, 0].copy()),

@@ -2,6 +2,8 @@
 
 Program, noise, local training, quantiser, sum and average are the product's. Left out are the relay and the masks,
 which change no sum: other tests show that. «No privacy» is the benchmark's own: the product has no such option.
+«Distributed» is federated training with less noise: its ε holds for every site's people as long as two of the three
+sites are honest, and what it promises whoever colludes is more (`Choice.promised`).
 """
 
 from collections.abc import Mapping
@@ -27,8 +29,9 @@ from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
 from datasites.training.prepared import PreparedProgram, prepare_program
 from datasites.training.trainer import local_training
+from policies.budget.distributed_noise import honest_epsilon
 from policies.manifest import Manifest
-from policies.terms import Privacy, Terms
+from policies.terms import Privacy, SecureAveraging, Terms
 from researcher import Ask
 from researcher.catalog import DataSet
 from researcher.export import ExportedPlan, export
@@ -38,14 +41,17 @@ from tests.benchmarks.utility_data import Site, Split
 from tests.benchmarks.utility_plans import PLANS
 from tests.record_forms import columns
 
-Setting = Literal["alone", "federated", "pooled"]
+Setting = Literal["alone", "federated", "distributed", "pooled"]
 DELTA = 1e-6
 _MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model and how it is trained: public choices, the same for every salt."""
+    """A model and how it is trained: public choices, the same for every salt.
+
+    `promised` is the ε whoever colludes that the terms ask noise for, where it is not the cell's.
+    """
 
     plan: str
     rounds: int
@@ -53,6 +59,8 @@ class Choice:
     sampling_rate: float
     learning_rate: float
     clipping_norm: float = 1.0
+    update_range: float = 4.0
+    promised: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,7 @@ def accuracy(split: Split, setting: Setting, choice: Choice, epsilon: float | No
     Alone is the mean over the sites, each by itself.
     """
     torch.set_num_threads(1)
-    prepared = _prepare(choice, epsilon, split.manifest.canonical())
+    prepared = _prepare(choice, epsilon, _documents(split))
     if setting == "alone":
         trained = [_at_one_place(prepared, site, choice, epsilon) for site in split.sites.values()]
     elif setting == "pooled":
@@ -139,11 +147,10 @@ def _accuracy(prepared: _Prepared, model: Tensor, split: Split) -> float:
     return float(right.double().mean())
 
 
-def _prepare(choice: Choice, epsilon: float | None, manifest_json: bytes) -> _Prepared:
-    loss, metrics, initial, _ = _programs(choice.plan, manifest_json)
-    return _Prepared(
-        loss, TrainedLoss(loss, _MEMORY_BYTES, "automatic"), metrics, initial, _terms(choice, epsilon, manifest_json)
-    )
+def _prepare(choice: Choice, epsilon: float | None, manifests: tuple[bytes, ...]) -> _Prepared:
+    loss, metrics, initial, _ = _programs(choice.plan, manifests[0])
+    terms = _terms(choice, choice.promised or epsilon, manifests)
+    return _Prepared(loss, TrainedLoss(loss, _MEMORY_BYTES, "automatic"), metrics, initial, terms)
 
 
 @cache
@@ -160,13 +167,24 @@ def _programs(plan: str, manifest_json: bytes) -> tuple[PreparedProgram, Prepare
     )
 
 
-def terms_of(choice: Choice, epsilon: float | None, manifest: Manifest) -> Terms:
-    """The terms under which `choice` trains on data of `manifest`, as the product drafts them for (`epsilon`, δ)."""
-    return _terms(choice, epsilon, manifest.canonical())
+def terms_of(choice: Choice, epsilon: float | None, split: Split) -> Terms:
+    """The terms under which `choice` trains on `split`'s sites, as the product drafts them for (`epsilon`, δ)."""
+    return _terms(choice, epsilon, _documents(split))
+
+
+def honest_figure(choice: Choice, split: Split) -> float:
+    """The ε of the people of whichever site it is largest for, if no more sites collude than the terms count on."""
+    terms = terms_of(choice, choice.promised, split)
+    figures = [honest_epsilon(terms, member.site) for member in terms.cohort]
+    return max(figure for figure in figures if figure is not None)
+
+
+def _documents(split: Split) -> tuple[bytes, ...]:
+    return tuple(manifest.canonical() for manifest in split.manifests)
 
 
 @cache
-def _terms(choice: Choice, epsilon: float | None, manifest_json: bytes) -> Terms:
+def _terms(choice: Choice, epsilon: float | None, manifests: tuple[bytes, ...]) -> Terms:
     """Terms with the product's noise; without privacy they fix the layout only, and their noise is not used."""
     ask = Ask(
         title="Utility",
@@ -182,9 +200,10 @@ def _terms(choice: Choice, epsilon: float | None, manifest_json: bytes) -> Terms
         sampling_rate=choice.sampling_rate,
         learning_rate=choice.learning_rate,
         clipping_norm=choice.clipping_norm,
+        secure_averaging=SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=choice.update_range),
     )
-    *_, exported = _programs(choice.plan, manifest_json)
-    return draft_terms("e" * 64, exported, _data_sets(manifest_json), ask)
+    *_, exported = _programs(choice.plan, manifests[0])
+    return draft_terms("e" * 64, exported, _data_sets(manifests), ask)
 
 
 def _categories(manifest: Manifest) -> int:
@@ -194,13 +213,13 @@ def _categories(manifest: Manifest) -> int:
 
 
 @cache
-def _data_sets(manifest_json: bytes) -> list[DataSet]:
+def _data_sets(manifests: tuple[bytes, ...]) -> list[DataSet]:
     """Three data sets of one kind at sites of their own, for the terms to name."""
-    manifest = Manifest.model_validate_json(manifest_json)
     allowance = Allowance(remaining_training_share=1.0, remaining_evaluation_share=1.0, epsilon=10.0, delta=DELTA)
     with TemporaryDirectory(prefix="utility-") as folder:
         cards = [
             Identity.create(Path(folder) / name, name, "datasite", bytes(range(start, start + 32))).card
             for start, name in enumerate(("anna", "bern", "cork"))
         ]
-    return [DataSet(card, manifest.name, manifest, allowance, pd.DataFrame()) for card in cards]
+    parsed = [Manifest.model_validate_json(it) for it in manifests]
+    return [DataSet(card, it.name, it, allowance, pd.DataFrame()) for card, it in zip(cards, parsed, strict=True)]

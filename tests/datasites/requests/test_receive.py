@@ -11,6 +11,7 @@ from policies.errors import CloisterError, ConflictError, InvalidInputError, Not
 from policies.programs.digests import parameters_digest
 from policies.programs.format import parse_program
 from policies.terms import Terms
+from tests.declared_units import UNITS
 from tests.one_site import Scene
 from tests.one_study import LOSS, METRICS, OTHER_INITIAL, OTHER_LOSS, OTHER_STUDY
 from tests.site_folder import NOW
@@ -122,7 +123,7 @@ def test_an_expired_study_is_refused(scene: Scene, expires_at: int) -> None:
 
 
 def test_a_cohort_without_this_site_is_refused(scene: Scene) -> None:
-    cohort = [{"site": letter * 64, "data_set": "clinic-a", "weight": 1} for letter in "abc"]
+    cohort = [{"site": letter * 64, "data_set": "clinic-a", "weight": 1, **UNITS} for letter in "abc"]
     assert_refused(scene, RefusedError, scene.terms(cohort=cohort), "cohort")
 
 

@@ -13,6 +13,7 @@ from datasites.secure_averaging.advertisement import Advertisement, create, rost
 from datasites.secure_averaging.contexts import round_context, setup_context
 from policies.statements.digests import digest
 from policies.terms import Terms
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.whole_vectors import MaskedUpdate, mask_update
 
@@ -86,7 +87,7 @@ def make_cohort(
                 "onward_use": "None",
                 "supersedes": None,
                 "cohort": [
-                    {"site": site, "data_set": "patients", "weight": weight}
+                    {"site": site, "data_set": "patients", "weight": weight, **UNITS}
                     for site, weight in zip(identities, weights, strict=True)
                 ],
                 "programs": {

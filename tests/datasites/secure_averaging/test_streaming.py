@@ -63,21 +63,21 @@ FRAME = f"speak({result_frame(PARAMETERS, 2)!r}); speak(bytes(16))"
 
 
 def test_an_honest_trainers_round_gives_the_whole_vector(study, monkeypatch):
-    assert coordinates_taken(study, monkeypatch, f"{FRAME}; speak(bytes({4 * PARAMETERS}))") == PARAMETERS + 2
+    assert coordinates_taken(study, monkeypatch, f"{FRAME}; speak(bytes({8 * PARAMETERS}))") == PARAMETERS + 2
 
 
 @pytest.mark.parametrize(
     "say",
     [
-        f"{FRAME}; speak(bytes({4 * PARAMETERS - 1})); os.close(1)",
+        f"{FRAME}; speak(bytes({8 * PARAMETERS - 1})); os.close(1)",
         f"{FRAME}; os.close(1)",
-        f"{FRAME}; speak(bytes({4 * PARAMETERS + 1}))",
-        f"{FRAME}; speak(bytes({4 * PARAMETERS - 4}) + b'\\0\\0\\xc0\\x7f')",
-        f"{FRAME}; speak(bytes({4 * PARAMETERS - 20}) + b'\\0\\0\\x80\\xff' + bytes(16))",
-        f"{FRAME}; speak(b'\\0\\0\\xc0\\x7f' + bytes({4 * PARAMETERS - 4}))",
-        f"speak({result_frame(PARAMETERS, 2)!r}); speak(b'\\xff' * 16 + bytes({4 * PARAMETERS}))",
-        f"speak({result_frame(PARAMETERS, 0)!r}); speak(bytes({4 * PARAMETERS}))",
-        f"speak({result_frame(PARAMETERS - 1, 2)!r}); speak(bytes({4 * PARAMETERS + 12}))",
+        f"{FRAME}; speak(bytes({8 * PARAMETERS + 1}))",
+        f"{FRAME}; speak(bytes({8 * PARAMETERS - 8}) + b'\\0\\0\\0\\0\\0\\0\\xf8\\x7f')",
+        f"{FRAME}; speak(bytes({8 * PARAMETERS - 40}) + b'\\0\\0\\0\\0\\0\\0\\xf0\\xff' + bytes(32))",
+        f"{FRAME}; speak(b'\\0\\0\\0\\0\\0\\0\\xf8\\x7f' + bytes({8 * PARAMETERS - 8}))",
+        f"speak({result_frame(PARAMETERS, 2)!r}); speak(b'\\xff' * 16 + bytes({8 * PARAMETERS}))",
+        f"speak({result_frame(PARAMETERS, 0)!r}); speak(bytes({8 * PARAMETERS}))",
+        f"speak({result_frame(PARAMETERS - 1, 2)!r}); speak(bytes({8 * PARAMETERS + 8}))",
     ],
     ids=[
         "a byte short",
@@ -96,11 +96,11 @@ def test_a_lying_trainer_never_gets_a_complete_vector_masked(study, monkeypatch,
 
 
 def test_a_trainer_that_stalls_in_the_middle_is_ended_at_the_rounds_deadline(study, monkeypatch):
-    assert coordinates_taken(study, monkeypatch, f"{FRAME}; speak(bytes({8 * BLOCK_NUMBERS}))", seconds=2) == -1
+    assert coordinates_taken(study, monkeypatch, f"{FRAME}; speak(bytes({16 * BLOCK_NUMBERS}))", seconds=2) == -1
 
 
 def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monkeypatch):
-    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
+    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({8 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         model = (bytes(4 * PARAMETERS),)
@@ -114,7 +114,7 @@ def test_a_round_whose_update_was_not_taken_leaves_no_trainer_to_ask(study, monk
 
 @pytest.mark.parametrize("size", [4 * PARAMETERS - 1, 4 * PARAMETERS + 1])
 def test_a_model_of_another_length_ends_the_trainer(study, monkeypatch, size):
-    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({4 * PARAMETERS}))"))
+    monkeypatch.setattr(trainer_start, "_START", start_code(f"{FRAME}; speak(bytes({8 * PARAMETERS}))"))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study_of(study.terms), (), 0, seconds=20)
         with pytest.raises(TrainerFailedError):

@@ -12,6 +12,7 @@ from policies.budget.tables import charges, populations, reservations
 from policies.database import metadata
 from policies.terms import Terms
 from tests.databases import DATABASES, SQLITE, empty_database
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS_AS_JSON
 from tests.postgresql_server import new_database
 
@@ -48,7 +49,7 @@ def terms() -> Terms:
         "recipients": "r",
         "onward_use": "none",
         "supersedes": None,
-        "cohort": [{"site": site, "data_set": "visits", "weight": 1} for site in digests[1:4]],
+        "cohort": [{"site": site, "data_set": "visits", "weight": 1, **UNITS} for site in digests[1:4]],
         "programs": {
             **dict(zip(("loss", "metrics", "initial_parameters", "source"), digests[4:], strict=True)),
             "parameter_count": 9,

@@ -53,6 +53,7 @@ from tests.attacks.honest_job_log import (
 from tests.attacks.honest_log import ADOPTED
 from tests.attacks.honest_rules_log import APPROVED_BY_RULES
 from tests.attacks.honest_sum import SUM_OPENED
+from tests.declared_units import UNITS
 from tests.plain_steps import PLAIN_STEPS
 from tests.site_people import Holder, appointment
 
@@ -90,7 +91,7 @@ TERMS = Terms(
     recipients="The study group",
     onward_use="None",
     supersedes=None,
-    cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1) for number in range(2)),
+    cohort=tuple(CohortMember(site=f"{number:064x}", data_set="registry", weight=1, **UNITS) for number in range(2)),
     programs=Programs(loss=HEX, metrics=HEX, initial_parameters=HEX, source=HEX, parameter_count=10, tokens=None),
     training=Training(
         strategy="fedavg",
@@ -230,7 +231,7 @@ def test_the_largest_terms_that_a_site_accepts_fit_into_an_entry() -> None:
     long = "\U0001f600" * 2000
     metrics = tuple(f"m{number:062}" for number in range(64))
     evaluation = TERMS.evaluation.model_copy(update={"models": tuple(range(140)), "metrics": metrics})
-    cohort = tuple(CohortMember(site=f"{number:064x}", data_set="a" * 63, weight=1) for number in range(100))
+    cohort = tuple(CohortMember(site=f"{number:064x}", data_set="a" * 63, weight=1, **UNITS) for number in range(100))
     training = TERMS.training.model_copy(update={"rounds": 139})
     texts = {"title": long[:200], "purpose": long, "legal_basis": long, "recipients": long, "onward_use": long}
     terms = TERMS.model_copy(update={"evaluation": evaluation, "training": training, "cohort": cohort, **texts})

@@ -70,7 +70,7 @@ def test_what_privacy_loss_means_in_guesses(epsilon: float, expected: float) -> 
 
 def test_the_outlook_says_what_remains_and_how_many_more_would_fit() -> None:
     part = PartitionBalance(allowance_units=100, spent_units=10, reserved_units=10)
-    found = outlook(TERMS, Cost(20, 5), Balance(part, part))
+    found = outlook(TERMS, SITES[0], Cost(20, 5), Balance(part, part))
     assert (found.takes, found.remains) == (
         {"training": 0.2, "evaluation": 0.05},
         {"training": 0.6, "evaluation": 0.75},
@@ -83,7 +83,7 @@ def test_the_outlook_says_what_remains_and_how_many_more_would_fit() -> None:
 
 def test_the_outlook_of_what_does_not_fit_promises_nothing() -> None:
     part = PartitionBalance(allowance_units=100, spent_units=90, reserved_units=0)
-    found = outlook(TERMS, Cost(20, 0), Balance(part, part))
+    found = outlook(TERMS, SITES[0], Cost(20, 0), Balance(part, part))
     assert (found.more_like_this, found.fits) == (0, False)
     assert "more than there is left" in found.sentences()[0]
 

@@ -11,7 +11,7 @@ PREPARED = Prepared(refusal=None, cache_bytes=0).canonical()
 def result_frame(update: int, metrics: int) -> bytes:
     """The start of an honest result's frame, up to its body."""
     header = Result(metrics=metrics, update=update).canonical()
-    return _lengths(header, 8 * metrics + 4 * update) + header
+    return _lengths(header, 8 * (metrics + update)) + header
 
 
 def start_code(say: str) -> str:

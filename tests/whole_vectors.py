@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,7 +17,7 @@ from datasites.secure_averaging.site import masked_blocks
 from policies.masked_vector import running_vector_digest, sign_vector
 from policies.terms import Terms
 
-Update = NDArray[np.float32] | None
+Update = NDArray[np.floating[Any]] | None
 Metrics = NDArray[np.float64] | None
 
 
@@ -38,7 +39,7 @@ class Whole:
     metrics: Metrics
 
 
-def blocks_of(update: Update) -> tuple[NDArray[np.float32], ...]:
+def blocks_of(update: Update) -> tuple[NDArray[Any], ...]:
     """A whole update, or none, as the blocks that the product takes."""
     return () if update is None else (update,)
 

@@ -128,25 +128,25 @@ time.sleep(60)
 @pytest.mark.parametrize(
     "answer",
     [
-        frame(Result(metrics=0, update=4).canonical(), bytes(16)),
-        frame(Result(metrics=0, update=2).canonical(), bytes(8)),
-        frame(Result(metrics=2, update=3).canonical(), bytes(28)),
+        frame(Result(metrics=0, update=4).canonical(), bytes(32)),
+        frame(Result(metrics=0, update=2).canonical(), bytes(16)),
+        frame(Result(metrics=2, update=3).canonical(), bytes(40)),
         frame(Result(metrics=2, update=0).canonical(), bytes(16)),
         frame(Result(metrics=0, update=0).canonical()),
-        frame(RESULT, bytes(11)),
-        frame(RESULT, bytes(13)),
-        frame(RESULT, bytes(24)),
+        frame(RESULT, bytes(23)),
+        frame(RESULT, bytes(25)),
+        frame(RESULT, bytes(12)),
         frame(RESULT, b""),
         frame(RESULT, bytes(10**6)),
-        frame(RESULT, bytes(12))[:-1],
-        frame(RESULT, bytes(12)) + b"\0",
-        frame(RESULT, bytes(12)) + frame(RESULT, bytes(12)),
+        frame(RESULT, bytes(24))[:-1],
+        frame(RESULT, bytes(24)) + b"\0",
+        frame(RESULT, bytes(24)) + frame(RESULT, bytes(24)),
         frame(RESULT, save({"update": ZEROS})),
-        frame(b'{"metrics":0,"note":"patient 7 has it","type":"result","update":3}', bytes(12)),
-        frame(b'{"metrics":0,"type":"failed","update":3}', bytes(12)),
-        frame(b'{"type":"result"}', bytes(12)),
-        frame(RESULT.replace(b":", b": "), bytes(12)),
-        frame(b"", bytes(12)),
+        frame(b'{"metrics":0,"note":"patient 7 has it","type":"result","update":3}', bytes(24)),
+        frame(b'{"metrics":0,"type":"failed","update":3}', bytes(24)),
+        frame(b'{"type":"result"}', bytes(24)),
+        frame(RESULT.replace(b":", b": "), bytes(24)),
+        frame(b"", bytes(24)),
         (2**63).to_bytes(8, "big") + (2**63).to_bytes(8, "big"),
         b"Traceback (most recent call last): patient 7",
     ],
@@ -164,7 +164,7 @@ def test_nothing_but_the_declared_result_is_taken_from_a_trainer_that_was_taken_
 
 def test_the_declared_result_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The positive twin of the test above."""
-    taken_over(monkeypatch, tmp_path, READY, PREPARED, frame(RESULT, bytes(12)))
+    taken_over(monkeypatch, tmp_path, READY, PREPARED, frame(RESULT, bytes(24)))
     with TrainerProcess(memory_bytes=MEMORY, start_seconds=30) as trainer:
         trainer.prepare(study(SQUARE), (weights(),), len(weights()), seconds=10)
         assert np.array_equal(collected(trainer.round(MODEL, number=1, trains=True, evaluates=False, seconds=5)), ZEROS)

@@ -1,6 +1,7 @@
 """The benchmark of utility trains with the product's code, beats guessing, and its table says what the salts said."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -13,7 +14,7 @@ from tests.benchmarks.utility_choices import CHOICES
 from tests.benchmarks.utility_data import DATA_SETS, Split
 from tests.benchmarks.utility_search import FIRST_SALTS, OTHER_SALTS
 from tests.benchmarks.utility_table import RECORDED, Cell, CellKey, as_json, as_markdown, as_table, gap_line, goal_line
-from tests.benchmarks.utility_training import DELTA, Choice, accuracy, terms_of
+from tests.benchmarks.utility_training import DELTA, Choice, accuracy, honest_figure, terms_of
 
 TUMOURS = Choice("logistic regression", rounds=8, local_steps=1, sampling_rate=1.0, learning_rate=2.0)
 NUMERALS = Choice("multinomial regression", rounds=8, local_steps=1, sampling_rate=0.5, learning_rate=6.0)
@@ -21,6 +22,7 @@ SMALL: dict[CellKey, Choice] = {
     ("breast cancer", "alone", 8.0): TUMOURS,
     ("breast cancer", "federated", 8.0): TUMOURS,
     ("breast cancer", "federated", None): TUMOURS,
+    ("breast cancer", "distributed", 8.0): replace(TUMOURS, update_range=32.0, promised=9.68),
     ("breast cancer", "pooled", 8.0): TUMOURS,
     ("digits", "federated", 8.0): NUMERALS,
 }
@@ -67,6 +69,20 @@ def test_a_privacy_level_changes_the_noise_and_nothing_else():
         assert 0.95 * level < epsilon([mechanism], DELTA)[0] <= level
 
 
+@pytest.mark.parametrize("data_set", list(DATA_SETS))
+def test_distributed_noise_gives_the_worst_off_site_the_epsilon_of_its_cell(data_set):
+    with DATA_SETS[data_set](SALTS[0]) as split:
+        for (name, setting, level), choice in CHOICES.items():
+            if (name, setting) == (data_set, "distributed"):
+                assert 0.985 * level < honest_figure(choice, split) <= level < choice.promised
+                capped = epsilon([GaussianMechanism(noise_of(choice, split), 1.0, choice.rounds)], DELTA)[0]
+                assert 0.99 * choice.promised < capped <= choice.promised
+
+
+def noise_of(choice: Choice, split: Split) -> float:
+    return terms_of(choice, choice.promised, split).training.noise_multiplier
+
+
 def test_noise_is_drawn_anew_and_training_without_privacy_draws_none():
     with DATA_SETS["digits"](SALTS[0]) as split:
         private = {accuracy(split, "federated", NUMERALS, 1.0) for _ in range(4)}
@@ -77,7 +93,7 @@ def test_noise_is_drawn_anew_and_training_without_privacy_draws_none():
 
 def test_choices_cover_the_table_and_were_made_on_other_salts():
     assert set(RECORDED) < set(CHOICES)
-    assert len(CHOICES) == 2 * 3 * 4
+    assert len(CHOICES) == 2 * (3 * 4 + 3)
     assert not {*FIRST_SALTS, *OTHER_SALTS} & set(SALTS)
     assert len(SALTS) == 10
 
@@ -112,8 +128,11 @@ def test_federated_is_within_a_point_of_pooled_or_is_named():
 
     near = pair("breast cancer", 3.0, 0.95, 0.9599) | pair("digits", 3.0, 0.91, 0.90)
     far = pair("digits", 1.0, 0.80, 0.8111) | pair("digits", None, 0.9, 0.95)
-    assert gap_line(near).endswith("ε. Met.")
-    assert gap_line(near | far).endswith("Not met for digits, ε = 1; digits, no privacy.")
-    assert gap_line({("digits", "alone", 1.0): Cell(TUMOURS, [0.5])}).endswith("Not measured.")
+    assert "ε. Met. With" in gap_line(near)
+    assert "Not met for digits, ε = 1; digits, no privacy. With" in gap_line(near | far)
+    assert "ε. Not measured. With" in gap_line({("digits", "alone", 1.0): Cell(TUMOURS, [0.5])})
+    less = {("breast cancer", "distributed", 3.0): Cell(replace(TUMOURS, promised=3.5), [0.94])}
+    assert gap_line(near | less).endswith("With distributed noise: Not met for breast cancer, ε = 3.")
+    assert ".940 ± .000 (3.5)" in as_markdown(near | less)
     assert "| 1.1, not met |" in as_markdown(far)
     assert [it["met"] for it in as_json(near | far, {})["behind_pooled"]] == [True, True, False, False]

@@ -93,7 +93,7 @@ def accuracy(split: Split, setting: Setting, choice: Choice, epsilon: float | No
 def _at_one_place(prepared: _Prepared, site: Site, choice: Choice, epsilon: float | None) -> Tensor:
     model = prepared.initial
     for number in range(1, choice.rounds + 1):
-        model = model + _update(prepared, model, number, site, choice, epsilon)
+        model = (model + _update(prepared, model, number, site, choice, epsilon)).float()
     return model
 
 
@@ -111,7 +111,7 @@ def _federated(prepared: _Prepared, sites: Mapping[str, Site], choice: Choice, e
     return torch.from_numpy(model)
 
 
-def _vector(terms: Terms, number: int, update: NDArray[np.float32]) -> NDArray[np.uint32]:
+def _vector(terms: Terms, number: int, update: NDArray[np.float64]) -> NDArray[np.uint32]:
     return np.concatenate([block.copy() for block in quantised_blocks(terms, number, [update], None, 1)])
 
 

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from policies.budget.costs import request_epsilon
+from policies.budget.distributed_noise import honest_epsilon
 from researcher import RoundRecord, ScoreCurve, check_model
 from researcher.estimates import Estimate
 from researcher.results import Result
@@ -29,6 +30,18 @@ def test_a_card_says_what_was_approved_and_by_whom(tmp_path: Path) -> None:
     assert "| 3 | 0.900 ± 0.050 |" in text
     assert "3 of 3 rounds" in text
     assert "Local steps: 2 a round, by SGD without momentum, learning rate 0.1." in text
+
+
+def test_a_card_and_a_report_tell_both_figures_where_steps_are_summed_one_by_one(tmp_path: Path) -> None:
+    sites = new_sites(tmp_path, training={"local_steps": 1})
+    result, worst = sites.result(), request_epsilon(sites.terms)
+    for name, member in zip(("anna", "bern", "cork"), sites.terms.cohort, strict=True):
+        honest = honest_epsilon(sites.terms, member.site)
+        assert honest < worst
+        assert f"| {name} | clinic-a | 1 | ε={worst:.3g}, δ=1e-06 | ε={honest:.3g}, δ=1e-06 |" in result.card()
+        assert f"{name} {honest:.3f}" in result.privacy_report()
+    assert "| If all others collude | If 2 sites are honest |" in result.card()
+    assert f"({worst:.3f}, 1e-06)" in result.privacy_report()
 
 
 def test_a_card_without_noise_promises_nothing(tmp_path: Path) -> None:

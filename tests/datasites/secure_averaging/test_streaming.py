@@ -170,7 +170,7 @@ from policies.masked_vector import running_vector_digest
 from datasites.secure_averaging.site import masked_blocks
 
 size = int(sys.argv[1])
-say = f"speak({result_frame(size, 0)!r})\\nfor _ in range(4): speak(bytes(size))".replace("size", str(size))
+say = f"speak({result_frame(size, 0)!r})\\nfor _ in range(8): speak(bytes(size))".replace("size", str(size))
 trainer_start._START = start_code(say)
 entry = one_round(3, size)
 with trainer_process.TrainerProcess(memory_bytes=2**31, start_seconds=30) as trainer:
@@ -194,7 +194,7 @@ print(tracemalloc.get_traced_memory()[1], 1024 * (resource.getrusage(resource.RU
 
 
 def test_a_sites_answer_takes_the_same_memory_whatever_the_model_is():
-    """10⁷ parameters are 40 MB as the trainer sends them; the site's own process never holds a tenth of that."""
+    """10⁷ parameters are 80 MB as the trainer sends them; the site's own process never holds a tenth of that."""
     done = subprocess.run(
         [sys.executable, "-c", _ANSWER, str(10**7)], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -59,7 +59,8 @@ def test_training_and_metrics_are_the_same_with_and_without_a_cache(descriptor: 
     assert one.abs().max() > 0.01
     torch.testing.assert_close(other, one, rtol=0, atol=1e-6)
     measured = [
-        local_evaluation(it.metrics, one, units, it.evaluation, 60) for it, units in ((plain, data), (split, holdout))
+        local_evaluation(it.metrics, one.float(), units, it.evaluation, 60)
+        for it, units in ((plain, data), (split, holdout))
     ]
     np.testing.assert_allclose(*measured, rtol=0, atol=1e-5)
 

@@ -29,7 +29,7 @@ _STEPS = 100
 def cloister(model: Model) -> Step:
     """The sum over the batch of gradients shortened to `NORM`, one record a unit; what is kept is read in each step.
 
-    As in a round, every step takes the same memory for its sums.
+    As in a round, every step takes the same memory for its sums; the first one finds it.
     """
     exported = export(model.plan, model.record)
     program = parse_program(exported.loss.canonical())
@@ -46,11 +46,14 @@ def cloister(model: Model) -> Step:
     everybody = torch.arange(model.batch)
     sums = TrainedLoss(loss, _MEMORY_BYTES, "automatic").fitted(model.batch, data.chunk(everybody[:0], 1), NORM / SHARE)
     parameters = {name: values[name] for name in sums.parameters}
-    totals = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in parameters.items()}
+    totals: dict[str, Tensor] = {}
 
     def step() -> Mapping[str, Tensor]:
-        for total in totals.values():
-            total.zero_()
+        for name, value in parameters.items():
+            if name in totals:
+                totals[name].zero_()
+            else:
+                totals[name] = torch.zeros(value.shape, dtype=torch.float64)
         for chunk in padded_chunks(data, everybody, model.batch, sums.units):
             sums.add(parameters, chunk, totals)
         return totals

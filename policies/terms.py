@@ -66,7 +66,7 @@ class Training(StrictModel):
     retries: Annotated[int, Field(ge=0, le=100)]
     sampling_rate: Annotated[float, Field(ge=1e-6, le=1)]
     noise_multiplier: NoiseMultiplier
-    clipping_norm: Annotated[float, Field(gt=0, le=1e6)]
+    clipping_norm: Annotated[float, Field(ge=1e-6, le=1e6)]
     learning_rate: Annotated[float, Field(gt=0, le=1e3)]
     optimizer: Optimizer
     schedule: Schedule
@@ -147,7 +147,7 @@ class SecureAveraging(StrictModel):
     minimum_cohort: Annotated[int, Field(ge=2, le=100)]
     colluders: Annotated[int, Field(ge=0, le=98)]
     bits: Annotated[int, Field(ge=8, le=20)]
-    update_range: Annotated[float, Field(gt=0, le=1e6)]
+    update_range: Annotated[float, Field(ge=1e-9, le=1e6)]
 
 
 class Privacy(StrictModel):

@@ -27,8 +27,6 @@ from policies.rules.training_rules import Gradients
 _WORKSPACE = 1.25
 _RUNS = 5
 _MOST_SECONDS = 2.0
-_SMALLEST_NORM = 2.0**-20
-"""The proof of `datasites.training.contributions` takes products below 10⁻³⁰ for nothing beside the norm."""
 
 Sum = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], UnitData, float, Mapping[str, Tensor]], None]
 """(parameters, constants, data, norm, the sums to add to)"""
@@ -92,7 +90,7 @@ class TrainedLoss:
 
     def _layer_wise(self, units: int, forms: Sequence[Form], norm: float) -> ClippedSums | None:
         """That path, if it may be taken, and if shapes are as it takes them; the full one takes all that is allowed."""
-        if self._gradients == "full" or norm < _SMALLEST_NORM or not find_layers(self.program):
+        if self._gradients == "full" or not find_layers(self.program):
             return None
         try:
             return self._recorded("layer-wise", partial(layer_wise_sum, self.program), units, forms, norm)

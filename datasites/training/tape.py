@@ -116,8 +116,8 @@ class Tape:
         for call in self.calls:
             lists = list[int]()
             operands = _picked([place(it, lists) for it in call.args])
-            first = call.results[0]
-            results = first if first is not None and not call.several else call.results
+            single = None if call.several else call.results[0]
+            results = call.results if single is None else single
             steps.append(_Step(call.operation, operands, call.kwargs, results, (*call.last, *lists)))
         return steps, values[len(self.forms) :]
 

@@ -104,7 +104,7 @@ def test_table_markdown_and_json_say_the_same():
     for text in (written.getvalue(), as_markdown(WRITTEN)):
         (line,) = (line for line in text.splitlines() if ".960 ± .010" in line)
         assert ".950 ± .071" in line
-        assert "federated .970; pooled .971" in line
+        assert "federated .970; distributed .966; pooled .971" in line
         assert "no privacy" in text
     report = as_json(WRITTEN, {"commit": "abc"})
     assert json.loads(json.dumps(report)) == report

@@ -13,6 +13,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from datasites.tensor_programs.interpret import interpret
 from datasites.training.data import UnitData, chunk_units
 from datasites.training.layer_wise import layer_wise_sum
 from datasites.training.layers import find_layers
@@ -79,7 +80,7 @@ class TrainedLoss:
     def recorded(self, places: int, unit: UnitData, norm: float) -> list[ClippedSums]:
         """Each path that may be taken, as `fitted` describes, for as many units at a time as fit into memory."""
         units = chunk_units(places, unit.unit_bytes)
-        full = self._recorded("full", partial(full_sum, self._loss.run), units, _forms(unit), norm)
+        full = self._recorded("full", partial(full_sum, interpret(self.program)), units, _forms(unit), norm)
         found = [it for it in (full, self._layer_wise(units, _forms(unit), norm)) if it is not None]
         if not found:
             raise InvalidInputError(

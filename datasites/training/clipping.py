@@ -21,7 +21,8 @@ of a step as it is computed: at most the clipping norm C. Hence c is less, C · 
 
  - In float32 n ≤ 128 units at a time are added, a block (`blocks`), and only where each has one term a coordinate, a
    product of two numbers. Such a sum, in any order, is off by at most 1.01nu · Σ|v| in each coordinate (Higham 2002,
-   section 3.1), and so in length by at most 1.01n²uc, which is no more than 1.01 · 2⁻¹⁰c.
+   section 3.1), and so in length by at most 1.01n²uc, which is no more than 1.01 · 2⁻¹⁰c. Products and sums below 2⁻¹²⁶
+   may be flushed to zero, which adds at most 2n · √p · 2⁻¹²⁶ for p numbers: below 10⁻³¹, and c is above 0.9 · 10⁻⁶.
  - Sampled units come into blocks in an order drawn by lot (`datasites.training.data.sample`). An order of m + 1 units
    by lot is one of m units by lot, in which the new unit takes a place drawn by lot and the unit that was there goes to
    the end. So paired, the step with a unit and the step without it differ in two blocks, that of the place and the

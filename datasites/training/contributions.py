@@ -29,10 +29,9 @@ coordinate of G is one product, and blocks are added in float32 as there. Of a t
 coordinate: its look-ups of one row are added first, into one of them, and in place of the others stands exactly zero.
 Each is added to its row in float64, with no block between, so that rows which nobody looked up cost nothing.
 
-If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor
-is it if a product of two positions is beyond float32, as it can be where those of each with itself are not: the unit is
-dropped. Products below 2⁻¹²⁶ in the final sum, and factors times g flushed to zero, are off by less than
-10⁻¹⁵ altogether: nothing beside a norm of 10⁻⁶ or more, and with a smaller one this path is not taken.
+If anything in g or x is not finite, L is not either, for aₜ and bₜ are never zero; nor is it if a product of two
+positions is beyond float32, as it can be where those of each with itself are not: the unit is dropped. Factors times g
+that are flushed to zero are off by less than 10⁻³⁰ altogether: nothing beside a clipping norm of 10⁻⁶ or more.
 """
 
 from collections.abc import Callable, Mapping

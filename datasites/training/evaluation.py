@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import vmap
 
 from datasites.catalog.capacity import capacity
 from datasites.tensor_programs.load import unflatten
@@ -17,6 +16,8 @@ from datasites.training.prepared import PreparedProgram
 from datasites.training.randomness import SecretStream
 from datasites.training.workers import ALONE, Workers
 from policies.terms import Evaluation
+
+_STEPS = 2.0**24
 
 
 def local_evaluation(
@@ -35,7 +36,9 @@ def local_evaluation(
     private count.
 
     A unit moves the sums by at most √(metrics + histograms) in length: v² + (1 − v)² ≤ 1 for each metric, and a mean of
-    vectors of length 1 is no longer than 1. The noise's standard deviation is `noise_multiplier` times that.
+    vectors of length 1 is no longer than 1. The noise's standard deviation is `noise_multiplier` times that. What a
+    unit adds is rounded down to multiples of 2⁻²⁴, whose sums float64 holds exactly for all the units there can be: so
+    one unit more changes no other's part by rounding.
 
     Args:
         data: this worker's units.
@@ -47,16 +50,17 @@ def local_evaluation(
     sums = torch.zeros(evaluation.counts, dtype=torch.float64)
     places = capacity(ceil(nominal_units / workers.count), 1.0)
     for chunk in padded_chunks(data, everybody, places, metrics.chunk):
-        run = vmap(metrics.run, in_dims=(None, *[0] * len(chunk.record)))
         records = chunk.mask.sum(1, keepdim=True).clamp(min=1).double()
         totals = torch.zeros((len(chunk), len(evaluation.metrics)), dtype=torch.float64)
         for place in range(chunk.mask.shape[1]):
-            results = dict(zip(metrics.program.output_names, run(values, *chunk.at(place)), strict=True))
+            results = dict(zip(metrics.program.output_names, metrics.forward(values, chunk.at(place)), strict=True))
             present = chunk.mask[:, place, None]
-            totals += torch.where(present, _clipped([results[name] for name in evaluation.metrics]), 0.0)
-            sums[2 * len(evaluation.metrics) :] += _histograms(results, (present / records).squeeze(1), evaluation)
-        means = torch.stack([totals / records, 1 - totals / records], 2).flatten(1)
-        sums[: means.shape[1]] += torch.where(chunk.mask.any(1, keepdim=True), means, 0.0).sum(0)
+            totals += present * _clipped([results[name] for name in evaluation.metrics])
+            shares = _rounded_down(present / records).squeeze(1)
+            sums[2 * len(evaluation.metrics) :] += _histograms(results, shares, evaluation)
+        averages = _rounded_down(totals / records)
+        means = torch.stack([averages, 1 - averages], 2).flatten(1)
+        sums[: means.shape[1]] += (chunk.mask.any(1, keepdim=True) * means).sum(0)
     workers.collect([sums])
     if not workers.leads:
         return np.zeros(evaluation.counts)
@@ -67,7 +71,11 @@ def local_evaluation(
 
 def _clipped(measured: Sequence[Tensor]) -> Tensor:
     values = torch.stack(list(measured), 1).double()
-    return torch.where(values.isfinite(), values, 0.0).clamp(0.0, 1.0)
+    return torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).clamp(0.0, 1.0)
+
+
+def _rounded_down(values: Tensor) -> Tensor:
+    return (values * _STEPS).floor() / _STEPS
 
 
 def _histograms(results: Mapping[str, Tensor], shares: Tensor, evaluation: Evaluation) -> Tensor:

@@ -16,9 +16,9 @@ def histogram(scores: Tensor, labels: Tensor, shares: Tensor, bins: int) -> Tens
     Args:
         scores, labels: (records,), float32. shares: (records,), float64.
     """
-    clipped = torch.where(scores.isfinite(), scores, 0.0).clamp(0.0, 1.0).double()
+    clipped = torch.nan_to_num(scores, nan=0.0, posinf=0.0, neginf=0.0).clamp(0.0, 1.0).double()
     places = (clipped * bins).floor().clamp(max=bins - 1)
-    of_labels = torch.stack([torch.where(labels >= 0.5, 0.0, shares), torch.where(labels >= 0.5, shares, 0.0)])
+    of_labels = torch.stack([(labels < 0.5) | labels.isnan(), labels >= 0.5]) * shares
     counts = torch.zeros((2, bins), dtype=torch.float64)
     size = max(1, _PLACES_AT_A_TIME // bins)
     for start in range(0, len(places), size):

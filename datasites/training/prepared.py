@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from datasites.tensor_programs.bounds import Cost, check_bounds, measure
-from datasites.tensor_programs.interpret import Interpreted, interpret
+from datasites.training.forward import Forward
 from policies.errors import InvalidInputError
 from policies.programs.check import Purpose
 from policies.programs.format import Program
@@ -16,10 +16,11 @@ _BYTES_A_COORDINATE = 32
 
 @dataclass(frozen=True, eq=False)
 class PreparedProgram:
-    """A program that may run, its constants by name, and how many units at most are computed at a time."""
+    """A program that may run, on records at once, its constants by name, and how many units at most are computed at a
+    time; steps of training have a size of their own (`datasites.training.choice`)."""
 
     program: Program
-    run: Interpreted
+    forward: Forward
     constants: Mapping[str, Tensor]
     chunk: int
 
@@ -39,7 +40,7 @@ def prepare_program(
     """
     constants = {entry.name: values[entry.name] for entry in program.constants}
     chunk = _units_at_a_time(program, check_bounds(program, kind=kind), kind, memory_bytes)
-    return PreparedProgram(program, interpret(program), constants, chunk)
+    return PreparedProgram(program, Forward(program), constants, chunk)
 
 
 def prepare_part(whole: PreparedProgram, part: Program, *, kind: Purpose, memory_bytes: int) -> PreparedProgram:
@@ -50,7 +51,7 @@ def prepare_part(whole: PreparedProgram, part: Program, *, kind: Purpose, memory
     """
     chunk = _units_at_a_time(part, measure(part, kind=kind), kind, memory_bytes)
     constants = {entry.name: whole.constants[entry.name] for entry in part.constants}
-    return PreparedProgram(part, interpret(part), constants, chunk)
+    return PreparedProgram(part, Forward(part), constants, chunk)
 
 
 def _units_at_a_time(program: Program, cost: Cost, kind: Purpose, memory_bytes: int) -> int:

@@ -24,6 +24,7 @@ from torch.func import grad, vmap
 from datasites.protocol.identity import Identity
 from datasites.protocol.messages import Allowance
 from datasites.secure_averaging.layout import decode, quantised_blocks
+from datasites.tensor_programs.interpret import interpret
 from datasites.tensor_programs.load import flatten, load_parameters, unflatten
 from datasites.training.choice import TrainedLoss
 from datasites.training.data import UnitData
@@ -136,14 +137,14 @@ def _without_privacy(loss: PreparedProgram, model: Tensor, site: Site, choice: C
 
 
 def _mean_loss(loss: PreparedProgram, trained: Mapping[str, Tensor], data: UnitData) -> Tensor:
-    on_records = vmap(loss.run, in_dims=(None, 0, 0))
+    on_records = vmap(interpret(loss.program), in_dims=(None, 0, 0))
     return on_records({**loss.constants, **trained}, data.features[:, 0], data.target[:, 0])[0].mean()
 
 
 def _accuracy(prepared: _Prepared, model: Tensor, split: Split) -> float:
     metrics = prepared.metrics
     values = {**metrics.constants, **unflatten(model, metrics.program)}
-    (right,) = vmap(metrics.run, in_dims=(None, 0, 0))(values, split.features, split.target)
+    (right,) = metrics.forward(values, (split.features, split.target))
     return float(right.double().mean())
 
 

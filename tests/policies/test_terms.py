@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from policies.terms import MAXIMUM_COUNTS, Evaluation, Histogram
+from policies.terms import MAXIMUM_COUNTS, Evaluation, Histogram, SecureAveraging, Training
+from tests.plain_steps import PLAIN_STEPS
 
 
 def evaluation(metrics: tuple[str, ...], **histograms: int) -> Evaluation:
@@ -45,3 +46,23 @@ def test_what_could_be_taken_for_another_or_is_too_much_is_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         evaluation(metrics, **histograms)
+
+
+TRAINING = {
+    "strategy": "fedavg", "rounds": 2, "local_steps": 1, "retries": 0, "sampling_rate": 1.0, "noise_multiplier": 1.0,
+    "clipping_norm": 1.0, "learning_rate": 1.0, **PLAIN_STEPS,
+}  # fmt: skip
+AVERAGING = {"minimum_cohort": 2, "colluders": 0, "bits": 16, "update_range": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "asked", "field", "least"),
+    [(Training, TRAINING, "clipping_norm", 1e-6), (SecureAveraging, AVERAGING, "update_range", 1e-9)],
+)
+def test_norms_and_ranges_lie_where_float32_flushes_nothing(
+    numbers: Any, asked: dict[str, Any], field: str, least: float
+) -> None:
+    """Below, what others add up to could be flushed to zero with one unit, and not without it."""
+    assert getattr(numbers(**(asked | {field: least})), field) == least
+    with pytest.raises(ValidationError, match=field):
+        numbers(**(asked | {field: least / 2}))

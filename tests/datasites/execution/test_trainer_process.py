@@ -63,7 +63,7 @@ def test_a_study_from_its_first_round_to_its_last(
     assert update[0] > 0.5  # it learnt that the first feature decides
     assert np.abs(update[1:]).max() < 0.5 * update[0]
 
-    model = update.tobytes()
+    model = update.astype(np.float32).tobytes()
     both = trainer.round((model[:1], model[1:7], b"", model[7:]), number=1, trains=True, evaluates=True, seconds=30)
     assert both.metrics is not None
     assert sum(block.size for block in both.update) == 3

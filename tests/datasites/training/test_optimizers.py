@@ -185,7 +185,7 @@ def _noiseless(parameter: TrainedParameter) -> SecretNoiseOptimizer:
 
 
 def test_sums_of_chunks_are_added_in_float64() -> None:
-    parameter = TrainedParameter(torch.zeros(2))
+    parameter = TrainedParameter(torch.zeros(2, dtype=torch.float64))
     optimizer = _noiseless(parameter)
     for part in (2.0**25, 1.0, 1.0, 1.0, -(2.0**25)):
         parameter.summed_grad += torch.full((2,), part)
@@ -194,7 +194,7 @@ def test_sums_of_chunks_are_added_in_float64() -> None:
 
 
 def test_no_sum_is_stepped_with_twice_and_the_next_begins_at_zero() -> None:
-    parameter = TrainedParameter(torch.zeros(2))
+    parameter = TrainedParameter(torch.zeros(2, dtype=torch.float64))
     optimizer = _noiseless(parameter)
     parameter.summed_grad += 1
     optimizer.step()

@@ -100,7 +100,7 @@ TERMS = Terms(
         retries=0,
         sampling_rate=0.1,
         noise_multiplier=1.0,
-        clipping_norm=1e-7,
+        clipping_norm=1e-6,
         learning_rate=0.3,
         **PLAIN_STEPS,
     ),

@@ -103,17 +103,17 @@ def _federated(prepared: _Prepared, sites: Mapping[str, Site], choice: Choice, e
     model = prepared.initial.numpy().copy()
     for number in range(1, choice.rounds + 1):
         total = np.zeros(len(model), np.uint32)
-        for site in sites.values():
+        for site, member in zip(sites.values(), prepared.terms.cohort, strict=True):
             update = _update(prepared, torch.from_numpy(model), number, site, choice, epsilon).numpy()
-            total += _vector(prepared.terms, number, update)
+            total += _vector(prepared.terms, number, update, member.weight)
         opened = decode(prepared.terms, number, total).update
         assert opened is not None
         federated_average(model, opened)
     return torch.from_numpy(model)
 
 
-def _vector(terms: Terms, number: int, update: NDArray[np.float64]) -> NDArray[np.uint32]:
-    return np.concatenate([block.copy() for block in quantised_blocks(terms, number, [update], None, 1)])
+def _vector(terms: Terms, number: int, update: NDArray[np.float64], weight: int) -> NDArray[np.uint32]:
+    return np.concatenate([block.copy() for block in quantised_blocks(terms, number, [update], None, weight)])
 
 
 def _update(

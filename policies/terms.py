@@ -149,6 +149,14 @@ class SecureAveraging(StrictModel):
     bits: Annotated[int, Field(ge=8, le=20)]
     update_range: Annotated[float, Field(ge=1e-9, le=1e6)]
 
+    @property
+    def honest(self) -> int:
+        """How many honest sites hide each other in a sum, from whoever sees it.
+
+        One that colludes with nobody, but looks, knows its own part: it counts as a colluder.
+        """
+        return self.minimum_cohort - max(1, self.colluders)
+
 
 class Privacy(StrictModel):
     """What the study promises each site's units: (ε, δ)-differential privacy against everybody outside that site."""

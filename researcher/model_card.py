@@ -172,7 +172,7 @@ class ModelCard(StrictModel):
         )
 
     def _honest(self) -> int:
-        return self.terms.secure_averaging.minimum_cohort - self.terms.secure_averaging.colluders
+        return self.terms.secure_averaging.honest
 
 
 def _plain(text: str) -> str:

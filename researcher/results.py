@@ -80,7 +80,7 @@ class Result:
         shown = ", ".join(
             f"{name} {figure:.3f}" for name, figure in zip(self.sites, figures, strict=True) if figure is not None
         )
-        honest = averaging.minimum_cohort - averaging.colluders
+        honest = averaging.honest
         return f"The same ε if {honest} sites are honest, that one among them: {shown}."
 
     def card(self) -> str:

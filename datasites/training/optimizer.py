@@ -1,7 +1,6 @@
 """Opacus' DP-SGD optimiser with one thing changed: where its noise comes from."""
 
 from collections.abc import Sequence
-from math import ceil, log2
 
 import torch
 from torch import Tensor
@@ -11,9 +10,8 @@ from torch.optim import SGD, Adam, Optimizer
 from datasites.training.opacus_optimizer import OPACUS, DPOptimizer
 from datasites.training.randomness import SecretStream
 from policies import training_choices as choices
+from policies.noise_grid import noise_grid
 from policies.terms import Training
-
-_BITS = 24
 
 
 class TrainedParameter(Parameter):
@@ -29,10 +27,9 @@ class TrainedParameter(Parameter):
 class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no type information
     """Adds noise of standard deviation noise multiplier × clipping norm to sums of clipped gradients, divides, steps.
 
-    Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. Everything here is
-    float64, and the noised sum is rounded to multiples of 2⁻²⁴ of its noise's deviation, or somewhat more: of a number
-    near zero the last bits would else tell how large the sum was before the noise (Mironov 2012). Clipping is done
-    before, as with Opacus' own `DPOptimizerFastGradientClipping`.
+    Opacus draws its noise from torch's seedable generator; here it comes from a `SecretStream`. Everything is float64,
+    and the noised sum is rounded to the grid of `policies.noise_grid`. Clipping is done before, as with Opacus' own
+    `DPOptimizerFastGradientClipping`.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         )
         self._stream = stream
         self._deviation = training.noise_multiplier * training.clipping_norm
-        self._step = 2.0 ** (ceil(log2(self._deviation)) - _BITS) if self._deviation else 0.0
+        self._grid = noise_grid(training.noise_multiplier, training.clipping_norm)
         self._sums = [torch.zeros(it.shape, dtype=torch.float64) for it in parameters]
         self.zero_grad()
         self._weight_decay = training.optimizer.weight_decay if isinstance(training.optimizer, choices.AdamW) else 0.0
@@ -90,7 +87,7 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
             OPACUS._check_processed_flag(parameter.summed_grad)
             noise = torch.from_numpy(self._stream.normals(parameter.numel())).reshape(parameter.shape)
             noised = parameter.summed_grad + self._deviation * noise
-            parameter.grad = noised if self._step == 0 else (noised / self._step).round_().mul_(self._step)
+            parameter.grad = (noised / self._grid).round_().mul_(self._grid)
             OPACUS._mark_as_processed(parameter.summed_grad)
 
 

@@ -7,9 +7,10 @@ outside. So these are computed by calls that run the same instructions whatever 
 branches, on numbers brought into the range where no exception is raised. `make bench` times every operation on values
 of all kinds (`tests.benchmarks.bench_steadiness`).
 
-Results are the library's to within rounding wherever those are finite. Where they are not, they are as defined here:
-exponentials end at e^±87, of what is no number too; logarithms of zero and less are −∞; the place of the largest among
-numbers that are none is the last one.
+Results are the library's to within rounding, but for what lies at the ends of float32, where they are as defined here:
+exponentials go from e^−87 to e^87, and logistic functions stay as they are at ±87; logarithms of zero and less are −∞,
+and ln(1 + x) ends at 10³⁸. What is no number counts as −87 for an exponential, as the largest number for a logarithm
+and else as 0; the place of the largest among numbers that are none is the last one.
 
 The library's vector loops need operands that lie in a row; on others it computes one number after the other, with
 branches. Hence `_in_a_row`.
@@ -82,7 +83,7 @@ def _chosen(condition: Tensor, x: Tensor, other: Tensor) -> Tensor:
 
 
 def _filled(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    return _chosen(mask, torch.full_like(x[(0,) * x.ndim], value), x)
+    return _chosen(mask, torch.full((), value, dtype=x.dtype), x)
 
 
 def _exp(x: Tensor) -> Tensor:
@@ -137,12 +138,13 @@ def _prelu_backward(gradient: Tensor, x: Tensor, slope: Tensor) -> tuple[Tensor,
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """(x)₊ + ln(1 + e^−|βx|) / β; beyond a threshold the library leaves out what float32 would not show."""
-    return x.clamp(min=0.0) + _log1p(_exp((x * beta).abs().neg())) / beta
+    """(x)₊ + ln(1 + e^−|βx|) / β, and x itself beyond the threshold."""
+    soft = x.clamp(min=0.0) + _log1p(_exp((x * beta).abs().neg())) / beta
+    return _chosen(x * beta > threshold, x, soft)
 
 
 def _softplus_backward(gradient: Tensor, x: Tensor, beta: float, threshold: float) -> Tensor:
-    return gradient * _sigmoid(x * beta)
+    return _chosen(x * beta > threshold, gradient, gradient * _sigmoid(x * beta))
 
 
 def _log_sigmoid_forward(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,6 +165,8 @@ def _xlogy(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _logsumexp(x: Tensor, dims: list[int], keep: bool = False) -> Tensor:
+    if not x.numel():
+        return x.sum(dims, keepdim=keep) - torch.inf
     largest = x.amax(dims, keepdim=True)
     result = _log(_exp(x - largest).sum(dims, keepdim=True)) + largest
     return result if keep else result.amax(dims)
@@ -178,6 +182,8 @@ def _argmin(x: Tensor, dim: int, keep: bool = False) -> Tensor:
 
 def _place(found: Tensor, dim: int, keep: bool) -> Tensor:
     """The first place along `dim` where `found` holds, or the last place of all."""
+    if not found.ndim:
+        return torch.zeros((), dtype=torch.int64)
     last = found.shape[dim] - 1
     shape = [-1 if it == dim % found.ndim else 1 for it in range(found.ndim)]
     places = torch.arange(last + 1, dtype=torch.float64).reshape(shape)  # of integers the library's minimum is slow

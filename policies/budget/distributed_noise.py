@@ -5,7 +5,7 @@ which hides a unit of one of them better: Kairouz, Liu & Steinke, "The Distribut
 Federated Learning with Secure Aggregation", ICML 2021 (arXiv 2102.06387). The figure is stated, never charged.
 
 **What is seen.** Every sum is over the whole cohort, a round is answered once, and masks hide all but the sum over the
-honest sites A: at least `minimum_cohort` − `colluders`, site i among them. Site j adds w_j R(x_j) to it, where
+honest sites A: as many as `SecureAveraging.honest` says, site i among them. Site j adds w_j R(x_j) to it, where
 x_j = μ_j + s_j N: N is standard normal in every coordinate, μ_j depends on its units and not on N, and R rounds at
 random to neighbouring points of a grid, so that the mean stays (here the unit of length). That holds for counts, and
 for an update where a round is *one* step of gradient descent: then x_j = −η (clipped sum + σ C N) / d_j with the
@@ -30,7 +30,11 @@ points within reach, and the chance to leave them.
 **What else differs.** The quantiser cuts at its range. That is unlikely if the range leaves room for the largest sum of
 as many clipped units as are sampled (Bernstein's inequality; the catalog admits 1.25 × the declared units) and for the
 noise (P[|N| > z] ≤ exp(−z²/2)). Its coins have 32 bits: R sees x rounded down to 2⁻³², a trapezoidal rule for the
-integral of P[R = k] with an error below 2⁻⁶⁶ over all k. Float64 stands for real numbers, as everywhere.
+integral of P[R = k] with an error below 2⁻⁶⁶ over all k. An update was rounded to multiples of some h before
+(`policies.noise_grid`), a midpoint rule: P[R(x) = k] is linear in x between the grid's points, and at three of them its
+slope changes, by 4 in all. In a cell where it does by 1 the rule errs by at most h²/8 times the density; over all k
+that is h²/4 in total variation, and with what the density itself bends below h²/2 for s ≥ 1. Apart from these roundings
+float64 stands for real numbers, as everywhere.
 
 If T and T* differ by τ in total variation over all coordinates and rounds, T is (ε, δ + (1 + e^ε) τ)-private where T*
 is (ε, δ)-private. `_SHARE` of the terms' δ is kept for that; where it does not suffice the figure is the cap.
@@ -45,6 +49,7 @@ from policies.budget.costs import Partition, request_epsilon, worst_mechanisms
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.errors import InvalidInputError
 from policies.manifest import MOST_OF_NOMINAL
+from policies.noise_grid import noise_grid
 from policies.quantiser import COUNT_BITS, COUNT_RANGE, levels
 from policies.terms import CohortMember, Terms
 from policies.training_choices import Sgd
@@ -59,7 +64,7 @@ class _Addend:
     """What one site may add to a coordinate of a sum: weight, noise (the least of all rounds), and its reach.
 
     `moved` is the most by which one unit moves it, `units` how many are counted on at most (each with a probability
-    `sampling_rate`), `noise` the largest deviation of all rounds.
+    `sampling_rate`), `noise` the largest deviation of all rounds, `grid` the distance of the points it was rounded to.
     """
 
     weight: int
@@ -68,6 +73,7 @@ class _Addend:
     moved: float
     units: float
     sampling_rate: float
+    grid: float
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,15 @@ class _Sums:
     def are_gaussian(self, delta: float, cap: float) -> bool:
         """Whether they are as good as sums with Gaussian noise, to `_SHARE` of `delta`, for ε up to `cap`."""
         sites, weights = len(self.addends), [it.weight for it in self.addends]
-        # −ln of what each of three kinds of failure may have for one coordinate of one sum.
-        rare = math.log(3 * self.coordinates * self.sums / (_SHARE * delta)) + cap + 1
+        # −ln of what each of four kinds of failure may have for one coordinate of one sum.
+        rare = math.log(4 * self.coordinates * self.sums / (_SHARE * delta)) + cap + 1
         step = self.value_range / levels(self.bits)
         ratio = min(it.least_noise for it in self.addends) / step / max(weights)
         points = sum(weights) << self.bits
         return (
             math.pi**2 * ratio**2 / 2 >= rare + math.log(1.01 * points)
-            and rare + math.log(sites) <= _COIN_ERROR
+            and rare + math.log(2 * sites) <= _COIN_ERROR
+            and all(sites * (it.grid / step) ** 2 <= math.exp(-rare) for it in self.addends)
             and all(_reach(it, rare + math.log(4 * sites)) <= self.value_range for it in self.addends)
         )
 
@@ -104,7 +111,7 @@ def _reach(addend: _Addend, rare: float) -> float:
 
 @lru_cache(maxsize=256)
 def honest_epsilon(terms: Terms, site: str) -> float | None:
-    """The ε at the terms' δ for units of `site` if `minimum_cohort` − `colluders` sites are honest, it among them.
+    """The ε at the terms' δ for units of `site` if as many sites are honest as the terms count on, it among them.
 
     At most `request_epsilon`, which holds whoever colludes and is what is charged; the same where no less is proven.
     None if the study is unbounded.
@@ -139,8 +146,8 @@ def _gains(terms: Terms, member: CohortMember, cap: float) -> Mapping[Partition,
 
 
 def _gain(terms: Terms, member: CohortMember, moved: Mapping[str, float]) -> float:
-    honest = terms.secure_averaging.minimum_cohort - terms.secure_averaging.colluders
-    others = sorted(length for site, length in moved.items() if site != member.site)[: honest - 1]
+    others = sorted(length for site, length in moved.items() if site != member.site)
+    others = others[: terms.secure_averaging.honest - 1]
     return math.hypot(moved[member.site], *others) / moved[member.site]
 
 
@@ -161,6 +168,7 @@ def _updates(terms: Terms) -> _Sums:
             moved=max(rates) * moved,
             units=_most_units(member),
             sampling_rate=training.sampling_rate,
+            grid=max(rates) * moved * noise_grid(training.noise_multiplier, 1.0),
         )
 
     return _Sums(
@@ -176,7 +184,7 @@ def _counts(terms: Terms) -> _Sums:
     evaluation = terms.evaluation
     return _Sums(
         addends=tuple(
-            _Addend(1, evaluation.noise_deviation, evaluation.noise_deviation, 1.0, _most_units(it), 1.0)
+            _Addend(1, evaluation.noise_deviation, evaluation.noise_deviation, 1.0, _most_units(it), 1.0, 0.0)
             for it in terms.cohort
         ),
         coordinates=evaluation.counts,

@@ -73,7 +73,7 @@ def outlook(terms: Terms, site: str, cost: Cost, left: Balance) -> Outlook | Non
         more_like_this=max(0, min(after[it] // cost.of(it) for it in PARTITIONS if cost.of(it))),
         epsilon_if_all_others_collude=worst,
         epsilon_under_honest_threshold=honest,
-        honest=terms.secure_averaging.minimum_cohort - terms.secure_averaging.colluders,
+        honest=terms.secure_averaging.honest,
         fits=left.fits(cost),
     )
 

@@ -1,6 +1,6 @@
 """The second figure of ε: accounted for as the cap, with the honest sites' noise, and only where it is proven."""
 
-from math import hypot, sqrt
+from math import hypot, sqrt, ulp
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from policies.budget.costs import request_cost, request_epsilon
 from policies.budget.distributed_noise import honest_epsilon
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.errors import InvalidInputError
+from policies.noise_grid import MOST_UNITS, noise_grid
 from policies.terms import Terms
 from tests.one_study import make_terms
 
@@ -140,3 +141,20 @@ def test_steps_that_are_not_linear_leave_the_measurements_theirs() -> None:
     """A unit is either trained on or measured on: the figure is that of the worse off."""
     measured = terms(training={"local_steps": 2}, evaluation={"models": [0, 6], "noise_multiplier": 1.0})
     assert honest_epsilon(measured, SITES[0]) == of_steps(sqrt(2), steps=2) < request_epsilon(measured)
+
+
+def test_a_site_that_only_looks_knows_its_own_noise() -> None:
+    two = terms(sites=2, secure_averaging={"minimum_cohort": 2, "colluders": 0})
+    assert is_the_cap(two)
+    three = terms(secure_averaging={"minimum_cohort": 3, "colluders": 0})
+    assert honest_epsilon(three, SITES[0]) == honest_epsilon(terms(), SITES[0])
+
+
+@pytest.mark.parametrize("clipping_norm", [1e-6, 0.3, 1e6])
+@pytest.mark.parametrize("multiplier", [0.1, 1.0, 1e6])
+def test_the_grid_is_no_finer_than_any_sum_and_far_finer_than_the_noise(
+    multiplier: float, clipping_norm: float
+) -> None:
+    grid, most = noise_grid(multiplier, clipping_norm), clipping_norm * (MOST_UNITS + 10 * multiplier)
+    assert ulp(most) <= grid <= 2 * ulp(most)
+    assert grid < multiplier * clipping_norm * 2.0**-26

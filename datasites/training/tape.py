@@ -1,8 +1,10 @@
 """A tape: a computation on tensors as a list of the library's calls, replayed without transforms or differentiation."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -82,17 +84,19 @@ class Tape:
         """Compute again on contiguous tensors of the forms that were recorded: bit by bit what the function gives."""
         steps, others = self._steps
         values = [*arguments, *others]
-        for operation, operands, options, results, last in steps:
-            found = operation(*operands(values), **options)
-            if isinstance(results, int):
-                values[results] = found
-            else:
-                for place, value in zip(results, found, strict=True):
-                    if place is not None:
-                        values[place] = value
-            for number in last:
-                values[number] = None
+        _take(steps, values)
         return tuple(values[number] for number in self.results)
+
+    @torch.inference_mode()
+    def seconds(self, *arguments: Tensor, most: float) -> float:
+        """How long a replay takes; infinite if over `most` seconds: it is broken off after the call they end in."""
+        steps, others = self._steps
+        values, began = [*arguments, *others], time.monotonic()
+        for step in steps:
+            _take((step,), values)
+            if time.monotonic() - began > most:
+                return inf
+        return time.monotonic() - began
 
     @cached_property
     def _steps(self) -> tuple[list[_Step], list[Any]]:
@@ -127,6 +131,19 @@ def mapped(template: Any, place: Callable[[Place], Any]) -> Any:
     if type(template) is Place:
         return place(template)
     return [mapped(it, place) for it in template] if type(template) is list else template
+
+
+def _take(steps: Iterable[_Step], values: list[Any]) -> None:
+    for operation, operands, options, results, last in steps:
+        found = operation(*operands(values), **options)
+        if isinstance(results, int):
+            values[results] = found
+        else:
+            for place, value in zip(results, found, strict=True):
+                if place is not None:
+                    values[place] = value
+        for number in last:
+            values[number] = None
 
 
 def _picked(places: Sequence[int]) -> Callable[[list[Any]], Sequence[Any]]:

@@ -1,12 +1,11 @@
 """Units of which a frozen prefix was computed once: what crosses into the rest of the program is read from a cache."""
 
-import numpy as np
 from torch import Tensor
 
 from datasites.training.cache_file import CacheFile
 from datasites.training.data import UnitData, Units
 from datasites.training.frozen_prefix import FrozenPrefix
-from datasites.training.randomness import SecretStream
+from datasites.training.padded_reads import PaddedReads
 
 
 class CachedUnits:
@@ -22,7 +21,7 @@ class CachedUnits:
         self._file = CacheFile(descriptor, first_byte, self._type)
         for rows in prefix.rows(data):
             self._file.append(rows)
-        self._elsewhere = SecretStream()
+        self._padded = PaddedReads(len(self._file), self._file.read)
 
     def __len__(self) -> int:
         return self._count
@@ -39,13 +38,9 @@ class CachedUnits:
     def chunk(self, units: Tensor, size: int) -> UnitData:
         """The given units (their numbers) in the first places of `size`, the others without a record.
 
-        There are `size` reads of one row whatever the units are, as in `unit_file.UnitFile.chunk`.
+        They are read as `padded_reads` describes.
 
         Raises:
             NotAuthenticError: the cache was changed.
         """
-        taken = len(units)
-        padding = (self._elsewhere.uniforms(size - taken) * len(self._file)).astype(np.int64)
-        rows = self._file.read(np.concatenate([units.numpy(), padding]))
-        rows[taken:] = np.zeros((), self._type)
-        return self._prefix.unit_data(rows)
+        return self._prefix.unit_data(self._padded.rows(units.numpy(), size))

@@ -12,7 +12,7 @@ from torch import Tensor
 from datasites.catalog.external_sort import read_exactly
 from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
 from datasites.training.data import UnitData
-from datasites.training.randomness import SecretStream
+from datasites.training.padded_reads import PaddedReads
 
 
 class UnitFile:
@@ -22,7 +22,7 @@ class UnitFile:
         """Read from `descriptor`, a file of `layout`, which stays open."""
         self._descriptor, self._layout, self._first, self._count = descriptor, layout, first, count
         self._type = layout.unit_type
-        self._elsewhere = SecretStream()
+        self._padded = PaddedReads(layout.units, self._read)
 
     def __len__(self) -> int:
         return self._count
@@ -36,21 +36,21 @@ class UnitFile:
     def chunk(self, units: Tensor, size: int) -> UnitData:
         """The given units (their numbers) in the first places of `size`, the others without a record.
 
-        There are `size` reads of one row whatever the units are: for each other place, a row anywhere in the file is
-        read and forgotten, so that neither the number of reads nor what the disk has at hand tells how many there are.
+        They are read as `padded_reads` describes.
 
         Raises:
             EOFError: the file was cut off meanwhile.
         """
-        taken = len(units)
-        padding = (self._elsewhere.uniforms(size - taken) * self._layout.units).astype(np.int64)
-        rows = np.empty(size, self._type)
-        content, width = rows.view(np.uint8).data, self._type.itemsize
-        for place, unit in enumerate(np.concatenate([units.numpy() + self._first, padding]).tolist()):
-            read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + unit * width)
-        rows[taken:] = np.zeros((), self._type)
+        rows = self._padded.rows(units.numpy() + self._first, size)
         features, target, mask = (rows[name].copy() for name in ("features", "target", "mask"))
         return UnitData((self._features(features), torch.from_numpy(target)), torch.from_numpy(mask))
+
+    def _read(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
+        rows = np.empty(len(numbers), self._type)
+        content, width = rows.view(np.uint8).data, self._type.itemsize
+        for place, number in enumerate(numbers.tolist()):
+            read_exactly(self._descriptor, content[place * width : (place + 1) * width], HEADER_BYTES + number * width)
+        return rows
 
     def _features(self, kept: NDArray[Any]) -> Tensor:
         """As programs take them, or, texts, as the study's tokeniser does: an image's 0 to 255 become −1 to 1."""

@@ -144,6 +144,8 @@ class Service:
         ):
             if has:
                 waits.set()
+        if effect.work:
+            self._worker.stop_halted()  # a study was closed, perhaps, or replaced by another
 
     def _wake_others(self) -> None:
         for waits in (self._small_mail_waits, self._large_mail_waits, self._work_waits):

@@ -227,7 +227,7 @@ class TrainerProcess:
         return process.stdin.fileno(), process.stdout.fileno()
 
     def _failed(self, how: str, *, silent: bool = False) -> TrainerFailedError:
-        status = None if self._process is None else ended_by(self._process)
+        status = -signal.SIGKILL if self._process is None else ended_by(self._process)  # another thread ended it
         self._end()
         return TrainerFailedError(
             f"The trainer {how}; it was stopped, and what was charged for stays spent.",

@@ -1,5 +1,6 @@
 """The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
 
+import time
 from collections.abc import Iterator, Set
 from dataclasses import replace
 from functools import partial
@@ -8,13 +9,15 @@ from itertools import chain
 from sqlalchemy import Connection
 
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
+from datasites.execution.admission import check_seconds, require_to_be_checked, took_too_long
 from datasites.execution.approval import required_files
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
 from datasites.execution.follower_messages import Begin
 from datasites.execution.followers import Followers
+from datasites.execution.study_message import data_size, study_message
 from datasites.execution.team import Team
-from datasites.execution.trainer_messages import DataSize, Prepare, Round
+from datasites.execution.trainer_messages import Prepare, Round
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.halts.revoked import rests_on_revoked
@@ -26,7 +29,6 @@ from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
 from policies.errors import CloisterError, NotAuthenticError, UnavailableError
-from policies.manifest import Manifest
 from policies.programs.digests import MODEL_DOMAIN
 from policies.rules.house_rules import HouseRules
 
@@ -47,6 +49,25 @@ class Trainers:
         self._teams: dict[str, Team] = {}
         self._awaited: list[int] = []
         self._loaded: dict[str, CheckedSnapshot] = {}
+        self._checked: set[str] = set()
+
+    def check(self, request: Request, data_set: DataSet) -> None:
+        """Try the programs of a study that nobody approved, by `start`, in no more time than any such study gets.
+
+        Raises:
+            InvalidInputError: also if it takes longer.
+            TrainerFailedError: also if it was halted meanwhile.
+        """
+        seconds = check_seconds(request.terms, self._rules())
+        self._checked = {request.digest}
+        try:
+            self._start(request, data_set, seconds)
+        except TrainerFailedError as error:
+            if error.was_late:
+                raise took_too_long(seconds) from error
+            raise
+        finally:
+            self._checked = set()
 
     def start(self, request: Request, data_set: DataSet) -> TrainerProcess:
         """The study's trainer, started and its programs checked if it is not running; it has no data yet.
@@ -56,6 +77,10 @@ class Trainers:
             NotAuthenticError: what is stored for the request was changed since it was received.
             TrainerFailedError: it ended without an answer.
         """
+        return self._start(request, data_set, request.terms.deadlines.setup_seconds)
+
+    def _start(self, request: Request, data_set: DataSet, seconds: int) -> TrainerProcess:
+        deadline = time.monotonic() + seconds
         if not self.is_running(request) or not self._is_as_ruled(request, data_set):
             self.end(request.digest)  # one that was killed meanwhile, for memory say, or lost a machine
         trainer = self._running.get(request.digest)
@@ -66,13 +91,15 @@ class Trainers:
                 memory_bytes=_MEMORY_BYTES,
                 threads=rules.training.threads,
                 place=team.place,
-                start_seconds=request.terms.deadlines.setup_seconds,
+                start_seconds=seconds,
                 cache_bytes=room_for_cache(self._site.home.snapshots),
             )
             try:
+                self._running[request.digest] = trainer  # from here on a halt kills it
                 trainer.__enter__()
-                self._running[request.digest] = trainer
-                self._prepare(trainer, request, data_set)
+                if request.digest in self._checked:
+                    require_to_be_checked(self._site, request.digest)
+                self._prepare(trainer, request, data_set, deadline - time.monotonic())
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -131,7 +158,7 @@ class Trainers:
                     raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
             self._gather(request, data_set)
             team, folder = self._teams[request.digest], self._site.home.snapshots
-            size = _size(data_set.manifest)
+            size = data_size(data_set.manifest)
             with team.dealt(snapshot, size, folder, seconds) as part, cache_file(folder, trainer.cache_bytes) as cache:
                 trainer.load(part, cache, seconds=seconds)
         except CloisterError as error:
@@ -188,9 +215,14 @@ class Trainers:
         for digest in self._running.keys() - digests:
             self.end(digest)
 
-    def kill_all_but(self, digests: Set[str]) -> None:
-        """Kill, from any thread, every trainer that holds data but those of the requests with these digests."""
-        for digest in set(self._loaded) - digests:
+    @property
+    def busy(self) -> set[str]:
+        """The digests of the requests whose trainers hold data, or are being checked; for any thread."""
+        return {*self._loaded, *self._checked}
+
+    def kill(self, digests: Set[str]) -> None:
+        """Kill, from any thread, the trainers of the requests with these digests."""
+        for digest in digests:
             trainer = self._running.get(digest)
             if trainer is not None:
                 trainer.kill()
@@ -202,36 +234,14 @@ class Trainers:
         with reading(self._site.engine) as connection:
             return self._site.house_rules(connection).rules
 
-    def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet) -> None:
+    def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet, seconds: float) -> None:
         size = sum(it.size for it in required_files(self._site, request))
-        study, seconds = self._study(request, data_set), request.terms.deadlines.setup_seconds
-        trainer.prepare(study, self._pieces(request), size, seconds=seconds)
+        trainer.prepare(self._study(request, data_set), self._pieces(request), size, seconds=seconds)
 
     def _pieces(self, request: Request) -> Iterator[bytes]:
         """The parameter file and the tokeniser."""
         return chain.from_iterable(it.pieces for it in required_files(self._site, request))
 
     def _study(self, request: Request, data_set: DataSet) -> Prepare:
-        manifest, terms = data_set.manifest, request.terms
         _, tokeniser = required_files(self._site, request)
-        tokens = terms.programs.tokens
-        return Prepare(
-            loss=request.loss_program,
-            metrics=request.metrics_program,
-            training=terms.training,
-            evaluation=terms.evaluation,
-            parameter_count=terms.programs.parameter_count,
-            record=manifest.record_form(None if tokens is None else tokens.form),
-            tokens=tokens,
-            tokeniser_bytes=tokeniser.size,
-            size=_size(manifest),
-            gradients=self._rules().training.gradients,
-        )
-
-
-def _size(manifest: Manifest) -> DataSize:
-    return DataSize(
-        nominal_training_units=manifest.training_units,
-        nominal_holdout_units=manifest.holdout_units,
-        maximum_records=manifest.privacy_unit.maximum_records,
-    )
+        return study_message(request, data_set.manifest, tokeniser.size, self._rules().training.gradients)

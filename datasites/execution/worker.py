@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from datasites.execution.admission import begin_check, fail_check
 from datasites.execution.answer_round import answer_round
 from datasites.execution.charge_round import charge_next_round, next_round
 from datasites.execution.interrupted_rounds import (
@@ -19,7 +20,7 @@ from datasites.halts.stopped import is_stopped
 from datasites.requests.close import close_expired, close_request
 from datasites.requests.finish_check import admit
 from datasites.requests.patience import patience_seconds
-from datasites.requests.records import Request, Status, next_expiry, requests_in
+from datasites.requests.records import OPEN, Request, Status, next_expiry, requests_in, statuses
 from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet, require_data_set
@@ -63,11 +64,17 @@ class Worker:
         return bool(waiting.to_check)
 
     def stop_halted(self) -> None:
-        """From any thread: kill the trainers with data of studies that ended; all with data, if the site is stopped."""
+        """From any thread: kill the trainers that hold data, or are being checked, of studies that ended.
+
+        If the site is stopped, of all studies. Trainers that wait without data are ended by the worker itself.
+        """
+        busy = self.trainers.busy  # before the database is read: what begins after that looks for itself
+        if not busy:
+            return
         with reading(self.site.engine) as connection:
-            going = requests_in(connection, Status.APPROVED, Status.RUNNING)
-            wanted = set[str]() if is_stopped(connection, self.site) else {it.digest for it in going}
-        self.trainers.kill_all_but(wanted)
+            wanted = {digest for digest, status in statuses(connection) if status in OPEN}
+            stopped = is_stopped(connection, self.site)
+        self.trainers.kill(busy if stopped else busy - wanted)
 
     def _waiting(self) -> "_Waiting":
         with reading(self.site.engine) as connection:
@@ -133,11 +140,14 @@ class Worker:
                 close_request(connection, request.digest, Status.FAILED, str(error), self.site.now)
 
     def _check_programs(self, request: Request, data_set: DataSet) -> None:
+        with self.site.engine.begin() as connection:
+            if not begin_check(connection, request.digest, self.site.now):
+                return
         try:
-            self.trainers.start(request, data_set)
+            self.trainers.check(request, data_set)
         except CloisterError as error:
             with self.site.engine.begin() as connection:
-                close_request(connection, request.digest, Status.REFUSED, str(error), self.site.now)
+                fail_check(connection, self.site, request.digest, error)
         else:
             with self.site.engine.begin() as connection:
                 admit(connection, self.site, request)

@@ -100,6 +100,7 @@ requests = Table(
     Column("data_set", String(63), ForeignKey("data_sets.name"), nullable=False),
     Column("status", String(16), nullable=False),
     Column("detail", Text, nullable=False),
+    Column("checks", Integer, nullable=False, server_default="0", comment="of its programs that were begun"),
     Column("terms", Text, nullable=False),
     Column("loss_program", Text, nullable=False),
     Column("metrics_program", Text, nullable=False),

@@ -77,6 +77,9 @@ class InstantTrainers(Trainers):
     def start(self, request: Request, _data_set: object) -> None:
         """It is running."""
 
+    def check(self, request: Request, _data_set: object) -> None:
+        """Its programs are fit."""
+
     def is_running(self, request: Request) -> bool:
         return True
 

@@ -10,8 +10,8 @@ from tests.clipped_sums import summed, trained_loss
 from tests.small_programs import LOOK_UPS, PERCEPTRON, TIED, drawn, units_for
 
 
-def paths(loss: TrainedLoss, norm: float = 1.0) -> list[str]:
-    return [it.path for it in loss.recorded(4, units_for(loss.program, 1), norm)]
+def paths(loss: TrainedLoss) -> list[str]:
+    return [it.path for it in loss.recorded(4, units_for(loss.program, 1), 1.0)]
 
 
 def small(memory_bytes: int, gradients: Gradients) -> TrainedLoss:

@@ -10,13 +10,16 @@ from datasites.training.tape import Form, Tape
 
 _RUNS = 5
 _MOST_SECONDS = 1.0
+_SOME = 8
+"""Beside one unit at least so many are measured, or what each one more takes would be lost in the noise of time."""
 
 
 def chunk_seconds(whole: Tape, units: int, fewer: Callable[[int], Tape]) -> float:
     """The seconds of a replay of `whole`, a chunk of `units` units.
 
     One that takes too long is broken off, and what one unit and some more take is carried on to all, in a line. It
-    need not begin at zero: adding to the sums, say, takes as long for one unit as for many.
+    need not begin at zero: adding to the sums, say, takes as long for one unit as for many. Where one alone takes too
+    long, no more are tried.
 
     Args: fewer: records the same path for so many units.
     """
@@ -24,8 +27,8 @@ def chunk_seconds(whole: Tape, units: int, fewer: Callable[[int], Tape]) -> floa
     if taken < inf:
         return taken
     one = _least_seconds(fewer(1))
-    some = min(units, int(_MOST_SECONDS / one))
-    if some < 2:
+    some = min(units, max(_SOME, int(_MOST_SECONDS / one)))
+    if some == 1 or one > _MOST_SECONDS:
         return units * one
     several = _least_seconds(fewer(some))
     each = max(0.0, several - one) / (some - 1)

@@ -107,7 +107,7 @@ def test_without_noise_a_step_is_the_clipped_sum_itself(
 ) -> None:
     data, training = draw_units(24), settings(sampling_rate=1.0, noise_multiplier=0.0)
     first, again = (local_training(logistic, START, data, training, 20, 1) for _ in range(2))
-    torch.testing.assert_close(first, again, rtol=0, atol=1e-8)  # units come in an order drawn by lot
+    torch.testing.assert_close(first, again, rtol=0, atol=1e-7)  # units come in an order drawn by lot
     np.testing.assert_allclose(first.numpy(), reference(data, training, 20, streams), atol=2e-5)
 
 

@@ -47,6 +47,8 @@ minimum = 0.0
 maximum = 10.0
 """
 
+LETTER_UNITS = {"training_units": 45, "holdout_units": 15}
+
 
 @dataclass(frozen=True)
 class Ward:
@@ -89,7 +91,7 @@ def on_letters(scene: Scene, study: str, file: bytes) -> Request:
     parameters = text_study.parameters()
     terms = scene.terms(
         study,
-        cohort=[{**member.model_dump(), "data_set": "letters"} for member in scene.terms().cohort],
+        cohort=[{**member.model_dump(), "data_set": "letters", **LETTER_UNITS} for member in scene.terms().cohort],
         programs={
             "loss": parse_program(text_study.LOSS.encode()).digest(),
             "metrics": parse_program(text_study.METRICS.encode()).digest(),

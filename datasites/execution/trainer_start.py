@@ -6,10 +6,20 @@ from dataclasses import dataclass
 
 from datasites.sandbox.environment import OWN_PACKAGES
 
+# A fifth of a start went into looking for garbage among what is being imported, which stays; `child` looks again later.
 _START = (
-    "import sys; sys.path.append(sys.argv[1]); from datasites.training.child import main; main(*map(int, sys.argv[2:]))"
+    "import gc, sys; gc.disable(); sys.path.append(sys.argv[1]); "
+    "from datasites.training.child import main; main(*map(int, sys.argv[2:]))"
 )
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "HOME": "/nonexistent"}
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HOME": "/nonexistent",
+    # Neither looks through all installed packages for plug-ins, which would be imported.
+    "TORCH_DEVICE_BACKEND_AUTOLOAD": "0",
+    "PYDANTIC_DISABLE_PLUGINS": "1",
+}
 _LAST_MOMENT_SECONDS = 0.2
 
 

@@ -7,6 +7,7 @@ It answers an error by ending: after the data is in, not even the kind of error 
 """
 
 import fcntl
+import gc
 import os
 import select
 import socket
@@ -62,6 +63,8 @@ def main(memory_bytes: int, door: int, cache_bytes: int, threads: int, rank: int
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     rehearse()
+    gc.freeze()  # what is there now stays
+    gc.enable()
     entrance = socket.socket(fileno=door)
     layers = _lock_down(output, memory_bytes, door, cache_bytes)
     torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from policies.manifest import Manifest, parse_manifest
 from tests.databases import SQLITE
 from tests.sandbox_client import USERS, Sandbox, sandbox_of
 
-pytest_plugins = ("tests.job_fixtures", "tests.parallel", "tests.temporary_files")
+pytest_plugins = ("tests.garbage", "tests.job_fixtures", "tests.parallel", "tests.temporary_files")
 
 CLINIC = """
 name = "clinic-a"

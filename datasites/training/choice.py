@@ -80,7 +80,10 @@ class TrainedLoss:
     def recorded(self, places: int, unit: UnitData, norm: float) -> list[ClippedSums]:
         """Each path that may be taken, as `fitted` describes, for as many units at a time as fit into memory."""
         units = chunk_units(places, unit.unit_bytes)
-        full = self._in_memory("full", _forms(unit), norm, units)
+        try:
+            full = self._in_memory("full", _forms(unit), norm, units)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:  # on fake tensors: there is no data yet
+            raise InvalidInputError(f"The loss program's gradient cannot be computed: {error}.") from error
         found = [it for it in (full, self._layer_wise(_forms(unit), norm, units)) if it is not None]
         if not found:
             raise InvalidInputError(

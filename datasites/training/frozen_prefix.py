@@ -28,7 +28,7 @@ class FrozenPrefix:
     `places` is for how many units it is computed, a public number, however many there are; each has up to `records`.
     """
 
-    compute: Forward
+    forward: Forward
     constants: Mapping[str, Tensor]
     values: tuple[Input, ...]
     chunk: int
@@ -59,7 +59,7 @@ class FrozenPrefix:
             rows = np.zeros(len(chunk), self.unit_type)
             rows["mask"] = chunk.mask.numpy()
             for place in range(self.records):
-                for number, result in enumerate(self.compute(self.constants, chunk.at(place))):
+                for number, result in enumerate(self.forward(self.constants, chunk.at(place))):
                     rows[f"value{number}"][:, place] = result.numpy()
             yield rows[:left]
             left -= len(rows[:left])

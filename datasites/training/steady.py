@@ -30,6 +30,7 @@ _MOST_EXPONENT = 87.0
 _LOG2_E = math.log2(math.e)
 _LN_2_HIGH = 0.693359375  # nine bits: times a whole number below 2¹⁵ it is exact (Cody & Waite 1980)
 _LN_2_LOW = math.log(2) - _LN_2_HIGH
+_FEW_PLACES = 64
 _SATURATED = 10.0  # the hyperbolic tangent is 1 in float32 from 9.1 on
 _BITS = {1: torch.uint8, 4: torch.int32, 8: torch.int64}
 
@@ -190,6 +191,18 @@ def _place(found: Tensor, dim: int, keep: bool) -> Tensor:
     return _chosen(found, places, places.select(dim, last).unsqueeze(dim)).amin(dim, keepdim=keep).to(torch.int64)
 
 
+def _scatter_add(x: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Into a few places by products with zeros and ones; into more as the library does it."""
+    around = [it for it in range(x.ndim) if it != dim % max(1, x.ndim)]
+    alike = source.shape == index.shape and all(index.shape[it] == x.shape[it] for it in around)
+    if not (x.ndim and alike and x.shape[dim] <= _FEW_PLACES):
+        found: Tensor = _ATEN.scatter_add.default(x, dim, index, source)
+        return found
+    hits = index.movedim(dim, -1).unsqueeze(-1) == torch.arange(x.shape[dim])
+    sums = source.movedim(dim, -1).unsqueeze(-2) @ hits.to(source.dtype)
+    return x + sums.squeeze(-2).movedim(-1, dim)
+
+
 _CHOICES: Mapping[Any, Callable[..., Any]] = {
     _ATEN.where.self: _chosen,
     _ATEN.masked_fill.Scalar: _filled,
@@ -214,6 +227,7 @@ _STEADY: Mapping[Any, Callable[..., Any]] = {
     _ATEN.logsumexp.default: _logsumexp,
     _ATEN.mish.default: _mish,
     _ATEN.pow.Tensor_Scalar: _pow,
+    _ATEN.scatter_add.default: _scatter_add,
     _ATEN.sigmoid.default: _sigmoid,
     _ATEN.softplus.default: _softplus,
     _ATEN.softplus_backward.default: _softplus_backward,

@@ -76,6 +76,9 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
     loss_part, training_prefix = _prepared(loss, values, own, "loss", memory_bytes, cache_bytes)
     left = cache_bytes - (0 if training_prefix is None else training_prefix.cache_bytes)
     metrics_part, holdout_prefix = _prepared(metrics, values, own, "metrics", memory_bytes, left)
+    for it in (metrics_part, training_prefix, holdout_prefix):
+        if it is not None:
+            it.forward.require_computable()
     trained = TrainedLoss(loss_part, memory_bytes, message.gradients)
     places = capacity(share.nominal_training_units, message.training.sampling_rate)
     unit = _one_unit(loss_part.program, share.maximum_records)

@@ -53,6 +53,10 @@ CALLS: Sequence[tuple[Any, Sequence[Any]]] = (
     (ATEN.mish.default, (USUAL,)),
     (ATEN.pow.Tensor_Scalar, (USUAL.abs(), 0.5)),
     (ATEN.pow.Tensor_Scalar, (USUAL, 3)),
+    (ATEN.scatter_add.default, (MATRIX, 1, MATRIX.long() % 25, MATRIX)),
+    (ATEN.scatter_add.default, (MATRIX, 0, MATRIX.long() % 44, MATRIX)),
+    (ATEN.scatter_add.default, (MATRIX, -1, MATRIX[:3].long() % 25, MATRIX)),
+    (ATEN.scatter_add.default, (USUAL, 0, USUAL.long().abs(), USUAL)),
     (ATEN.sigmoid.default, (USUAL,)),
     (ATEN.smooth_l1_loss.default, (USUAL, OTHER, 0, 0.5)),
     (ATEN.softplus.default, (USUAL, 0.5, 20.0)),
@@ -89,7 +93,9 @@ def test_results_are_the_librarys(operation: Any, operands: Sequence[Any], lay: 
     assert instead is not None
     got = instead(*[lay(it) if isinstance(it, Tensor) and it.ndim else it for it in operands])
     expected = operation(*[it.clone() if isinstance(it, Tensor) else it for it in operands])
-    torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-30)
+    torch.testing.assert_close(
+        got, expected, rtol=1e-6, atol=1e-30 if operation is not ATEN.scatter_add.default else 1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,8 @@ _softmax_backward_data _to_copy _unsafe_view abs add alias amax amin arange bitw
 clamp_min clone col2im constant_pad_nd contiguous copy_ detach div elu_backward embedding embedding_dense_backward
 empty_like eq erf exp2 expand expm1 fill_ floor full full_like gather ge gelu gelu_backward gt hardsigmoid
 hardsigmoid_backward hardswish hardswish_backward hardtanh hardtanh_backward huber_loss im2col le leaky_relu
-leaky_relu_backward lift_fresh log log1p logical_and logical_and_ logical_not logical_or logical_xor lt maximum mean
+leaky_relu_backward lift_fresh log log1p logical_and logical_and_ logical_not logical_or logical_xor lt matmul
+maximum mean
 minimum mm mul nan_to_num native_group_norm native_layer_norm native_layer_norm_backward ne neg new_zeros ones
 ones_like permute pow reciprocal relu round rsqrt rsub scalar_tensor scatter scatter_add select select_backward sgn
 sigmoid sigmoid_backward sign silu silu_backward slice slice_backward smooth_l1_loss split squeeze stack sub sub_ sum t

@@ -26,6 +26,19 @@ _PAGE_BUFFER = 2**16
 _MOST_COLUMNS, _LONGEST_NAME = 2000, 1000
 
 
+def _array(kind: Any, length: int, *contents: bytes) -> Any:
+    """An array of `length` places, all but the first null.
+
+    Where Arrow makes one of Python's values, or gives one as NumPy's by `to_numpy`, it imports pandas: to see whether
+    it is concerned. That would double the time that a start takes.
+    """
+    return pa.Array.from_buffers(kind, length, [pa.py_buffer(content) for content in (b"\1", *contents)])
+
+
+_ZEROS = {kind: _array(kind, 1, bytes(8))[0] for kind in (pa.int64(), pa.float64())}
+_NO_TEXT = _array(pa.int32(), 1, b"\xff" * 4)[0]
+
+
 def main(memory_bytes: int, rows: int) -> None:
     """Decode the file that is this process's input, so many rows at a time; write frames of `Decoded` to its output."""
     output = os.dup(1)
@@ -86,15 +99,15 @@ def _kind(kind: Any) -> Kind:
 
 def _arrays(batch: Any, kinds: list[Kind]) -> Iterator[tuple[str, NDArray[Any]]]:
     for place, (column, kind) in enumerate(zip(batch.columns, kinds, strict=True)):
-        nulls = column.is_null().to_numpy(zero_copy_only=False)
+        nulls = np.from_dlpack(column.is_null().cast(pa.uint8())).view(np.bool_)
         if kind != "text":
-            filled = column.cast(pa.int64() if kind == "whole" else pa.float64()).fill_null(0)
-            yield str(place), np.ascontiguousarray(filled.to_numpy(zero_copy_only=False))
+            cast = column.cast(pa.int64() if kind == "whole" else pa.float64())
+            yield str(place), np.ascontiguousarray(np.from_dlpack(cast.fill_null(_ZEROS[cast.type])))
             yield f"{place}.null", np.ascontiguousarray(nulls)
         else:
             encoded = column.cast(pa.large_string()).dictionary_encode()
             texts = [text.encode() for text in encoded.dictionary.to_pylist()]
-            yield str(place), np.where(nulls, -1, encoded.indices.fill_null(-1).to_numpy()).astype(np.int32)
+            yield str(place), np.where(nulls, -1, np.from_dlpack(encoded.indices.fill_null(_NO_TEXT))).astype(np.int32)
             yield f"{place}.text", np.frombuffer(b"".join(texts), np.uint8)
             yield f"{place}.ends", np.cumsum([len(text) for text in texts], dtype=np.int64)
 
@@ -102,7 +115,9 @@ def _arrays(batch: Any, kinds: list[Kind]) -> Iterator[tuple[str, NDArray[Any]]]
 def _rehearse() -> None:
     """Decode a small file and a damaged one, so that all that is loaded at first use is loaded before the lockdown."""
     sink = pa.BufferOutputStream()
-    table = pa.table({"unit": ["a", None], "number": [1.5, None], "whole": pa.array([1, None], pa.int32())})
+    texts = _array(pa.string(), 2, np.array([0, 1, 1], "<i4").tobytes(), b"a")
+    numbers, whole = _array(pa.float64(), 2, bytes(16)), _array(pa.int32(), 2, bytes(8))
+    table = pa.table({"unit": texts, "number": numbers, "whole": whole})
     parquet.write_table(table, sink)
     content = sink.getvalue().to_pybytes()
     for attempt in (content, content[: len(content) // 2], content[:8] + bytes(8) + content[16:]):

@@ -31,9 +31,11 @@ def parameter_file(
     parts = message.parameter_parts
     size = check_sizes(parts, message.initial_parameters.plain_size)
     with reading(site.engine) as connection:
-        found = kept_parts(connection, sender, {part.digest for part in parts})
-    kept = {it.digest: it for it in found if _holds(site.contents, it)}
-    if any(not part.sent and part.digest not in kept for part in parts):
+        kept = kept_parts(connection, sender, parts)
+    unsent = {part.digest for part in parts if not part.sent}
+    if unsent <= kept.keys():  # a small letter that lacks something has nothing read
+        kept = {name: it for name, it in kept.items() if name not in unsent or _holds(site.contents, it)}
+    if not unsent <= kept.keys():
         yield LackingWeights(tuple(dict.fromkeys(part.digest for part in parts if part.digest not in kept)))
         return
     with site.contents.saved(_assembled(site.contents, parts, kept, sent), PARAMETERS_DOMAIN, size) as file:

@@ -5,7 +5,7 @@ refers to it; an open study refers to its own, so that dropping rows harms none.
 only, and another's rows never make room for them: nobody learns what others have sent.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
@@ -29,10 +29,11 @@ class KeptPart:
     size: int
 
 
-def kept_parts(connection: Connection, sender: str, digests: Collection[str]) -> list[KeptPart]:
-    """Those of the parts with these digests that are kept for `sender`."""
+def kept_parts(connection: Connection, sender: str, parts: Sequence[ParameterPart]) -> dict[str, KeptPart]:
+    """By their digests, those of `parts` that are kept for `sender`."""
+    sizes = {part.digest: part.size for part in parts}
     found = connection.execute(select(weights).where(weights.c.sender == sender)).all()
-    return [KeptPart(it.part, it.file, it.start, it.size) for it in found if it.part in digests]
+    return {it.part: KeptPart(it.part, it.file, it.start, it.size) for it in found if sizes.get(it.part) == it.size}
 
 
 def keep_parts(connection: Connection, sender: str, file: str, parts: Sequence[ParameterPart], now: int) -> None:

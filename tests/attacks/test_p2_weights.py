@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from datasites.execution.approval import required_files
-from datasites.protocol.content import wrap
+from datasites.protocol.content import in_letter, wrap
 from datasites.protocol.identity import Identity
 from datasites.protocol.messages import Message, StudyStatus, StudySubmission
 from datasites.protocol.weight_messages import LEAST_KEPT_BYTES, PART_DOMAIN, ParameterPart, WeightsWanted
@@ -16,6 +16,7 @@ from datasites.requests.records import Request, Status, find_study
 from datasites.serving import parameters as serving
 from datasites.serving.incoming import Incoming
 from datasites.store import weights as kept
+from datasites.store.contents import ContentFolder
 from datasites.store.referred import sweep_contents
 from datasites.store.tables import weights
 from datasites.store.weights import drop_weights
@@ -177,6 +178,22 @@ def test_bytes_that_do_not_add_up_are_refused_before_they_are_fetched(post: Post
     endless = ParameterPart(digest="0" * 64, size=256 << 20, sent=False)
     message = post.scene.submission(post.scene.terms(), parameter_parts=(endless,) * 2)
     assert "at most" in refusal(post.post(message, post.scene.researcher))
+
+
+def test_a_small_letter_that_lacks_anything_has_nothing_read(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names all that is kept for its sender, and something that is not, or something of another size."""
+    assert is_taken(post.deliver(1, [HEAD, BODY]))
+    read: list[str] = []
+    monkeypatch.setattr(ContentFolder, "read", lambda _folder, name, *_range: read.append(name) or iter(()))
+    answer = post.deliver(2, [HEAD, BODY, OTHER_BODY], unsent=[BODY, OTHER_BODY])
+    assert isinstance(answer, WeightsWanted)
+    assert set(answer.parts) == {digest(PART_DOMAIN, it) for it in (HEAD, OTHER_BODY)}
+    named = ParameterPart(digest=digest(PART_DOMAIN, BODY), size=1, sent=False)
+    message = post.scene.submission(
+        post.scene.terms(f"{3:032x}"), parameter_parts=(named,), initial_parameters=in_letter((), 0)
+    )
+    assert isinstance(post.post(message, post.scene.researcher), WeightsWanted)
+    assert read == []
 
 
 def test_what_the_disk_changed_is_asked_for_again_and_mended_by_what_comes(post: Post) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datasites.protocol.messages import StudySubmission
 from policies.terms import Terms
 from researcher.correspondence import Correspondence
-from researcher.sent_weights import known_to_keep, note_sent, split_parameters
+from researcher.sent_weights import known_to_keep, note_sending, note_sent, split_parameters
 
 
 def send_request(correspondence: Correspondence, terms: Terms, sites: Sequence[str]) -> None:
     """Send (or send again) the request to `sites`; one that has it already answers where it stands.
 
-    Sites that lack the same get the same upload.
+    Sites that lack the same get the same upload. They count as lacking it until all of it is sent.
 
     Raises:
         UnavailableError: the relay cannot be reached.
@@ -28,7 +28,7 @@ def send_request(correspondence: Correspondence, terms: Terms, sites: Sequence[s
     for kept, members in groups.items():
         sent = [part for part in parts if part.digest not in kept]
         with state.transaction() as connection:
-            note_sent(connection, members, terms.study, sent)
+            note_sending(connection, members, terms.study, sent)
         submission = StudySubmission(
             study=terms.study,
             terms=row["terms"],
@@ -40,3 +40,5 @@ def send_request(correspondence: Correspondence, terms: Terms, sites: Sequence[s
             tokeniser=tokeniser,
         )
         correspondence.send(members, submission, patience)
+        with state.transaction() as connection:
+            note_sent(connection, members, terms.study)

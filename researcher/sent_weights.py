@@ -60,16 +60,21 @@ def sites_that_lack(connection: sqlite3.Connection, study: str) -> list[str]:
     return [row["site"] for row in rows.fetchall()]
 
 
-def note_sent(connection: sqlite3.Connection, sites: Iterable[str], study: str, parts: Sequence[Part]) -> None:
-    """Write down what goes to each of `sites` with a study, before it does, and that no answer to it has come."""
+def note_sending(connection: sqlite3.Connection, sites: Iterable[str], study: str, parts: Sequence[Part]) -> None:
+    """Write down what goes to each of `sites` with a study; before it does, so that an answer finds it."""
     for site in sites:
         connection.executemany(
             "INSERT OR REPLACE INTO weights (site, part, study) VALUES (?, ?, ?)",
             [(site, part.digest, study) for part in parts if part.is_kept],
         )
-        connection.execute(
-            "DELETE FROM statuses WHERE site = ? AND study = ? AND status = ?", (site, study, INCOMPLETE)
-        )
+
+
+def note_sent(connection: sqlite3.Connection, sites: Iterable[str], study: str) -> None:
+    """Write down that `sites` do not wait for weights of the study any more; after they were sent, or none would be."""
+    connection.executemany(
+        "DELETE FROM statuses WHERE site = ? AND study = ? AND status = ?",
+        [(site, study, INCOMPLETE) for site in sites],
+    )
 
 
 def note_taken(connection: sqlite3.Connection, site: str, study: str, status: str) -> None:

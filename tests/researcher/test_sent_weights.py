@@ -1,6 +1,7 @@
 """Weights travel once: a second study on the same ones sends next to nothing, and what a site lacks is sent again."""
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import text
@@ -58,6 +59,29 @@ def test_what_a_site_dropped_is_asked_for_and_sent_once_more(ends: TwoEnds) -> N
     ends.hear()
     assert ends.told(fourth) == "received"
     assert ends.passed() - before < 2 * BODY_BYTES / 100
+
+
+@pytest.mark.parametrize("broken", ["upload", "send"])
+def test_what_did_not_get_through_is_sent_with_the_next_wait(
+    ends: TwoEnds, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    study = ends.study(OnFrozenBody(2))
+    drop_all(ends)
+    study.send_submission()
+    ends.hear()
+    assert ends.told(study) == INCOMPLETE
+
+    def down(*_given: object) -> NoReturn:
+        raise UnavailableError("The relay cannot be reached.")
+
+    monkeypatch.setattr(ends.letters, broken, down)
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        study.wait(0)
+    monkeypatch.undo()
+    with pytest.raises(UnavailableError, match="No decision yet"):
+        study.wait(0)
+    ends.hear()
+    assert ends.told(study) == "received"
 
 
 def test_a_site_that_never_keeps_anything_is_sent_a_study_once_a_wait(ends: TwoEnds) -> None:

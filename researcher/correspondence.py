@@ -21,6 +21,7 @@ from datasites.protocol.question_messages import RequestQuestion
 from datasites.protocol.relay_wire import Fate
 from datasites.protocol.weight_messages import WeightsWanted
 from policies.errors import ConflictError, InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
+from researcher.cohort import in_cohort
 from researcher.job_state import keep_mail
 from researcher.question_state import keep_question
 from researcher.sent_weights import note_taken, note_wanted
@@ -187,8 +188,7 @@ def _newest(received: Sequence[Received]) -> list[Received]:
 
 
 def _keep_status(connection: sqlite3.Connection, site: str, message: StudyStatus) -> None:
-    known = connection.execute("SELECT 1 FROM studies WHERE study = ?", (message.study,)).fetchone()
-    if known is None:
+    if not in_cohort(connection, message.study, site):
         return
     decision = None if message.decision is None else message.decision.canonical().decode()
     connection.execute(

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from datasites.protocol.weight_messages import LEAST_KEPT_BYTES, PART_DOMAIN, ParameterPart, WeightsWanted
 from policies.statements.digests import digest
+from researcher.cohort import in_cohort
 
 INCOMPLETE = "incomplete"
 """The status of a study at a site that does not keep all that was not sent to it."""
@@ -84,10 +85,12 @@ def note_taken(connection: sqlite3.Connection, site: str, study: str, status: st
 
 
 def note_wanted(connection: sqlite3.Connection, site: str, message: WeightsWanted) -> None:
-    """Write down that a site keeps none of these parts, and waits for the study with them."""
+    """Write down that a site of a study's cohort keeps none of these parts, and waits for the study with them."""
+    if not in_cohort(connection, message.study, site):
+        return
     connection.executemany("DELETE FROM weights WHERE site = ? AND part = ?", [(site, part) for part in message.parts])
     connection.execute(
-        "INSERT INTO statuses (study, site, status, detail) SELECT study, ?, ?, ? FROM studies WHERE study = ? "
+        "INSERT INTO statuses (study, site, status, detail) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (study, site) DO UPDATE SET status = excluded.status, detail = excluded.detail",
-        (site, INCOMPLETE, _LACKING, message.study),
+        (message.study, site, INCOMPLETE, _LACKING),
     )

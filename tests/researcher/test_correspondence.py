@@ -1,5 +1,6 @@
 """Mail that the researcher believes: signed by a pinned site, new, and kept in bounds until somebody asks for it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from datasites.protocol.identity import Identity, IdentityCard
 from datasites.protocol.messages import CatalogReply, CatalogRequest, Message, RoundRefused, StudyStatus
 from datasites.protocol.relay_wire import Fate
 from datasites.protocol.sealed import Sealed
+from datasites.protocol.weight_messages import WeightsWanted
 from policies.errors import InvalidInputError, NotAuthenticError, UnavailableError
 from researcher.correspondence import Correspondence, Received
 from researcher.state import State
@@ -89,10 +91,12 @@ class Desk:
         return None if row is None else (row["status"], row["detail"])
 
     def keeps_study(self) -> None:
+        """One at bern alone."""
+        terms = json.dumps({"cohort": [{"site": self.bern.party}]})
         with self.state.transaction() as connection:
             connection.execute(
-                "INSERT INTO studies (study, terms, loss_program, metrics_program, source) VALUES (?, '', '', '', '')",
-                (STUDY,),
+                "INSERT INTO studies (study, terms, loss_program, metrics_program, source) VALUES (?, ?, '', '', '')",
+                (STUDY, terms),
             )
 
 
@@ -179,6 +183,24 @@ def test_the_status_of_a_study_that_nobody_asked_for_is_dropped(desk: Desk) -> N
     poll(desk)
     assert desk.status(desk.bern) is None
     assert [message.total for _, message in desk.collected()] == [7]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        StudyStatus(study=STUDY, status="approved", detail="Yes."),
+        WeightsWanted(study=STUDY, parts=("0" * 64,)),
+    ],
+)
+def test_a_site_outside_the_cohort_has_no_say_in_a_study(desk: Desk, message: Message) -> None:
+    """It would be sent the whole study as one that lacks weights."""
+    desk.keeps_study()
+    desk.writes(desk.cadiz, 1, message)
+    poll(desk)
+    assert desk.status(desk.cadiz) is None
+    desk.writes(desk.bern, 1, message)
+    poll(desk)
+    assert desk.status(desk.bern) is not None
 
 
 def test_letters_nobody_asks_for_fill_no_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from datasites.protocol.weight_messages import MAXIMUM_PARAMETER_BYTES
 from datasites.tensor_programs.load import flatten, load_parameters
 from policies.budget.calibrate import calibrate_noise_multiplier
 from policies.errors import InvalidInputError
@@ -31,7 +32,6 @@ from researcher.state import State
 from researcher.stopping import EarlyStopping, check_early_stopping
 from researcher.strategies.fedavg import weights_by_size
 
-_MAXIMUM_PARAMETER_BYTES = 256 << 20
 _SECURE_AVERAGING = SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=4.0)
 _OPTIMIZER = Sgd(momentum=0.0)
 _SCHEDULE = Schedule(type="constant", warm_up_steps=0)
@@ -163,7 +163,7 @@ def keep_study(
     tokeniser: bytes | None,
 ) -> None:
     """Keep a new study, when to stop it, its initial global model and its tokeniser, before anything is sent."""
-    values = load_parameters(exported.parameters, exported.loss, maximum_bytes=_MAXIMUM_PARAMETER_BYTES)
+    values = load_parameters(exported.parameters, exported.loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
     model = flatten(values, exported.loss).numpy().astype("<f4").tobytes()
     state.add_study(
         terms.study,

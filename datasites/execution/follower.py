@@ -35,7 +35,7 @@ from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.follower_messages import MAXIMUM_SHARD_BYTES, Begin, Following, Shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
 from datasites.execution.trainer_messages import (
-    MAXIMUM_PARAMETER_BYTES,
+    MAXIMUM_PROGRAM_VALUES_BYTES,
     Loaded,
     Prepare,
     Round,
@@ -117,7 +117,7 @@ def _study(link: SealedLink, own: socket.socket, far: socket.socket, carrier: th
 
 def _train(end: int, folder: Path) -> None:
     begin = parse_message(Begin, read_frame(end, maximum_body=0, deadline=time.monotonic() + _PROOF_SECONDS))
-    header, size = read_header(end, maximum_body=MAXIMUM_PARAMETER_BYTES + MAXIMUM_TOKENISER_BYTES)
+    header, size = read_header(end, maximum_body=MAXIMUM_PROGRAM_VALUES_BYTES + MAXIMUM_TOKENISER_BYTES)
     study, files = parse_message(Prepare, Frame(header)), _pieces(end, size)
     with ExitStack() as stack:
         trainer = TrainerProcess(
@@ -153,7 +153,7 @@ def _load(trainer: TrainerProcess, end: int, folder: Path, seconds: float) -> No
 
 def _round(trainer: TrainerProcess, end: int, seconds: float) -> None:
     """Wait for a round, for as long as it takes, and compute it; what comes of it is the leader's to send."""
-    header, size = read_header(end, maximum_body=MAXIMUM_PARAMETER_BYTES)
+    header, size = read_header(end, maximum_body=MAXIMUM_PROGRAM_VALUES_BYTES)
     asked = parse_message(Round, Frame(header))
     result = trainer.round(
         _pieces(end, size), number=asked.number, trains=asked.trains, evaluates=asked.evaluates, seconds=seconds

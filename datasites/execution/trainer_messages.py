@@ -14,8 +14,8 @@ from policies.rules.training_rules import Gradients
 from policies.statements.schema import Model, StrictModel, Text, parse_model
 from policies.terms import MAXIMUM_COUNTS, Evaluation, Training
 
-MAXIMUM_PARAMETER_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
-"""A study's parameter file: float32 parameters, constants of up to 8 bytes an element, and the names."""
+MAXIMUM_PROGRAM_VALUES_BYTES = MAXIMUM_ELEMENTS * (4 + 8) + 2**24
+"""The parameter file of the largest program: float32 parameters, constants of up to 8 bytes an element, the names."""
 
 MAXIMUM_CACHE_BYTES = 64 * 2**30
 """Most that one trainer may keep on disk of what it computes once for each record."""

@@ -10,6 +10,8 @@ from policies.errors import InvalidInputError
 from policies.statements.schema import Digest, StrictModel
 
 MAXIMUM_PARAMETER_BYTES = 256 << 20
+"""Of a study's whole parameter file, however much of it is sent."""
+
 LEAST_KEPT_BYTES = 256 << 10
 """Parts as large as this are kept; a parameter file has at most 1,024 of them, and as many and one between them."""
 

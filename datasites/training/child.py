@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from datasites.execution.trainer_messages import (
-    MAXIMUM_PARAMETER_BYTES,
+    MAXIMUM_PROGRAM_VALUES_BYTES,
     Load,
     Loaded,
     Prepare,
@@ -99,7 +99,7 @@ def _end_with_parent() -> Never:
 
 
 def _prepare(output: int, memory_bytes: int, cache_bytes: int, workers: int) -> Study:
-    frame = read_frame(_INPUT, maximum_body=MAXIMUM_PARAMETER_BYTES + MAXIMUM_TOKENISER_BYTES)
+    frame = read_frame(_INPUT, maximum_body=MAXIMUM_PROGRAM_VALUES_BYTES + MAXIMUM_TOKENISER_BYTES)
     try:
         study = prepare_study(parse_message(Prepare, frame), bytes(frame.body), memory_bytes, cache_bytes, workers)
     except CloisterError as error:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datasites.catalog.capacity import capacity
-from datasites.execution.trainer_messages import MAXIMUM_PARAMETER_BYTES, DataSize, Prepare
+from datasites.execution.trainer_messages import MAXIMUM_PROGRAM_VALUES_BYTES, DataSize, Prepare
 from datasites.tensor_programs.load import load_parameters
 from datasites.tensor_programs.operations import TORCH_TYPES
 from datasites.training.choice import TrainedLoss
@@ -70,7 +70,7 @@ def prepare_study(message: Prepare, files: bytes, memory_bytes: int, cache_bytes
         raise InvalidInputError("The metrics program computes other metrics or scores than the terms name.")
     parameters, tokeniser = files[: len(files) - message.tokeniser_bytes], files[len(files) - message.tokeniser_bytes :]
     reader = None if message.tokens is None else open_reader(tokeniser, message.tokens, message.record.features)
-    values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PARAMETER_BYTES)
+    values = load_parameters(parameters, loss, maximum_bytes=MAXIMUM_PROGRAM_VALUES_BYTES)
     share = message.size.share(workers)
     own = message.model_copy(update={"size": share})
     loss_part, training_prefix = _prepared(loss, values, own, "loss", memory_bytes, cache_bytes)

@@ -21,7 +21,8 @@ from datasites.store.tables import budget_tables, data_sets
 from datasites.store.tables import unit_fingerprints as fingerprint_table
 from policies.budget.ledger import open_population
 from policies.errors import ConflictError, InvalidInputError, RefusedError
-from policies.log.entries import DataSetRegistered, PopulationOpened
+from policies.log.budget_entries import PopulationOpened
+from policies.log.entries import DataSetRegistered
 from policies.log.journal import append
 from policies.manifest import MAXIMUM_MANIFEST_BYTES, Manifest, parse_manifest
 

@@ -24,7 +24,7 @@ from datasites.witnesses.histories import require_one_history
 from policies.budget.costs import round_mechanisms
 from policies.budget.ledger import charge
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
-from policies.log.entries import ChargeMade, Mechanism, round_step
+from policies.log.budget_entries import ChargeMade, Mechanism, round_step
 from policies.log.journal import append
 from policies.programs.digests import MODEL_DOMAIN
 from policies.statements.schema import as_text

@@ -15,7 +15,7 @@ from policies.budget.balance import balance
 from policies.budget.costs import Cost, request_cost
 from policies.budget.ledger import reserve
 from policies.errors import CloisterError, NotAuthenticError, RefusedError
-from policies.log.entries import ReservationOpened
+from policies.log.budget_entries import ReservationOpened
 from policies.log.journal import append
 from policies.log.rules_entries import ApprovedByRules
 from policies.rules.approval import RulesApproval, RulesGround, verify_ground

@@ -10,7 +10,8 @@ from datasites.store.outbox import enqueue
 from datasites.store.tables import mask_keys, requests, rounds
 from policies.budget.ledger import close, lose
 from policies.errors import ConflictError
-from policies.log.entries import RequestClosed, ReservationClosed, ReservationLost
+from policies.log.budget_entries import ReservationClosed, ReservationLost
+from policies.log.entries import RequestClosed
 from policies.log.journal import append
 from policies.statements.schema import as_text
 

@@ -17,7 +17,8 @@ from datasites.witnesses.hear import require_not_set_back
 from policies.budget.ledger import reserve
 from policies.decision import SignedDecision, SignedDecisions, sign_decision, verify_decisions
 from policies.errors import ConflictError, RefusedError
-from policies.log.entries import DecisionTaken, ReservationOpened
+from policies.log.budget_entries import ReservationOpened
+from policies.log.entries import DecisionTaken
 from policies.log.journal import append
 from policies.statements.schema import as_text
 

@@ -19,8 +19,8 @@ from datasites.witnesses.recoveries import lost_heads
 from policies.budget.costs import Cost
 from policies.budget.ledger import write_off
 from policies.errors import RefusedError
+from policies.log.budget_entries import ChargeMade
 from policies.log.checkpoint import log_origin, open_checkpoint
-from policies.log.entries import ChargeMade
 from policies.log.journal import append, entries
 from policies.log.recovery import MOST_LOST_HEADS, LostHead, Recovery, SignedRecovery, sign_recovery
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered

@@ -7,7 +7,14 @@ from policies.budget.costs import Partition
 from policies.budget.filter import allowance_units
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.errors import RefusedError
-from policies.log import entries as log
+from policies.log.budget_entries import (
+    ChargeMade,
+    PopulationOpened,
+    ReservationClosed,
+    ReservationLost,
+    ReservationOpened,
+    Step,
+)
 from policies.log.set_back_entries import BudgetWrittenOff
 
 
@@ -26,7 +33,7 @@ class Reservation:
     """What a request may still charge (None once closed), and which attempts at a step it has charged, for what."""
 
     remaining: Counter[Partition] | None
-    charged: dict[tuple[log.Step, int], set[Partition]] = field(default_factory=dict)
+    charged: dict[tuple[Step, int], set[Partition]] = field(default_factory=dict)
 
 
 def require(holds: bool, reason: str) -> None:
@@ -42,7 +49,7 @@ class Accounts:
         self.populations: dict[str, Population] = {}
         self.reservations: dict[str, Reservation] = {}
 
-    def open_population(self, entry: log.PopulationOpened) -> None:
+    def open_population(self, entry: PopulationOpened) -> None:
         """Open a lifetime budget: once, with the allowance that its ε, δ and order give."""
         require(entry.population not in self.populations, "the population is opened a second time")
         self.populations[entry.population] = Population(entry.filter_order, entry.allowance_units)
@@ -57,7 +64,7 @@ class Accounts:
         require(name in self.populations, "the population was never opened")
         return self.populations[name]
 
-    def reserve(self, entry: log.ReservationOpened) -> None:
+    def reserve(self, entry: ReservationOpened) -> None:
         """Set a request's worst case aside: once, and only if it fits beside all that is spent and reserved."""
         population = self.population(entry.population)
         require(entry.request not in self.reservations, "a second reservation is opened for the request")
@@ -72,7 +79,7 @@ class Accounts:
                 f"{committed} {partition} units are spent and reserved, and {population.allowance} are allowed",
             )
 
-    def charge(self, entry: log.ChargeMade) -> None:
+    def charge(self, entry: ChargeMade) -> None:
         """Spend from an open reservation: one attempt at a step once, at what its mechanism costs."""
         population = self.population(entry.population)
         population.spent[entry.partition] += entry.units
@@ -90,7 +97,7 @@ class Accounts:
         cost = cost_units(GaussianMechanism(**entry.mechanism.model_dump()), population.order)
         require(entry.units == cost, f"the charge is {entry.units} units, and its mechanism costs {cost}")
 
-    def give_back(self, entry: log.ReservationClosed) -> None:
+    def give_back(self, entry: ReservationClosed) -> None:
         """Return exactly what the charges left over, once."""
         population = self.population(entry.population)
         reservation = self.reservations.get(entry.request)
@@ -103,7 +110,7 @@ class Accounts:
             "the units returned are not those that the charges left over",
         )
 
-    def lose(self, entry: log.ReservationLost) -> None:
+    def lose(self, entry: ReservationLost) -> None:
         """Spend all that an open reservation has left, exactly, and close it."""
         population = self.population(entry.population)
         reservation = self.reservations.get(entry.request)
@@ -129,7 +136,7 @@ class Accounts:
                 f"the write-off takes {partition} to {committed} units, and {population.allowance} are allowed",
             )
 
-    def charged(self, request: str, step: log.Step, attempt: int) -> set[Partition]:
+    def charged(self, request: str, step: Step, attempt: int) -> set[Partition]:
         """The partitions on which the request was charged for this attempt at this step."""
         reservation = self.reservations.get(request)
         return set() if reservation is None else reservation.charged.get((step, attempt), set())

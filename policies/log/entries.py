@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from policies.budget.costs import Partition
-from policies.decision import PopulationId, SignedDecision, Units
+from policies.decision import PopulationId, SignedDecision
 from policies.errors import InvalidInputError
 from policies.jobs.endings import Layers
+from policies.log.budget_entries import Attempt, BudgetEntry
 from policies.log.entry import Entry
 from policies.log.job_entries import JobEntry
 from policies.log.people_entries import PeopleEntry
@@ -26,7 +26,6 @@ from policies.statements.schema import (
     PartyId,
     PartyName,
     PublicKey,
-    StrictModel,
     Text,
     describe_validation_error,
 )
@@ -34,27 +33,8 @@ from policies.terms import MAXIMUM_TERMS_BYTES, Terms
 
 MAXIMUM_ENTRY_BYTES = MAXIMUM_TERMS_BYTES + 64 * 1024
 
-Step = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}( [1-9][0-9]{0,8})?$")]
-"""Which part of a request a charge is for: `round 3`."""
-
 RoundNumber = Annotated[int, Field(ge=1, le=1_000_000)]
-Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
 MessageNumber = Annotated[int, Field(ge=0, le=2**53 - 1)]
-
-
-class Mechanism(StrictModel):
-    """A Poisson-subsampled Gaussian mechanism, composed `steps` times; `sampling_rate` 1 is the plain one."""
-
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)]
-    sampling_rate: Annotated[float, Field(gt=0, le=1)]
-    steps: Annotated[int, Field(ge=1, le=100_000_000)]
-
-
-class _Reservation(Entry):
-    request: Digest
-    population: PopulationId
-    training_units: Units
-    evaluation_units: Units
 
 
 class SiteOpened(Entry):
@@ -76,17 +56,6 @@ class PeerPinned(Entry):
     name: PartyName
     role: Literal["datasite", "researcher"]
     card: Digest
-
-
-class PopulationOpened(Entry):
-    """A lifetime budget was opened: (ε, δ), the Rényi order fixed for its lifetime, the allowance at that order."""
-
-    kind: Literal["population-opened"] = "population-opened"
-    population: PopulationId
-    epsilon: Annotated[float, Field(gt=0, le=100)]
-    delta: Annotated[float, Field(gt=0, lt=1)]
-    filter_order: Annotated[int, Field(ge=2, le=10_000)]
-    allowance_units: Units
 
 
 class DataSetRegistered(Entry):
@@ -112,31 +81,6 @@ class DecisionTaken(Entry):
 
     kind: Literal["decision-taken"] = "decision-taken"
     signed: SignedDecision
-
-
-class ReservationOpened(_Reservation):
-    """The request's worst-case cost was set aside from its population's allowance."""
-
-    kind: Literal["reservation-opened"] = "reservation-opened"
-
-
-class ChargeMade(Entry):
-    """One mechanism was charged, before the data was touched."""
-
-    kind: Literal["charge-made"] = "charge-made"
-    population: PopulationId
-    request: Digest
-    partition: Partition
-    step: Step
-    attempt: Attempt
-    mechanism: Mechanism
-    units: Units
-
-
-class ReservationClosed(_Reservation):
-    """What the request had not spent was returned to its population."""
-
-    kind: Literal["reservation-closed"] = "reservation-closed"
 
 
 class RoundComputed(Entry):
@@ -192,22 +136,13 @@ class MessageRefused(Entry):
     reason: Text
 
 
-class ReservationLost(_Reservation):
-    """What a request had reserved and not charged counts as spent: it may have been, in the history that was lost."""
-
-    kind: Literal["reservation-lost"] = "reservation-lost"
-
-
 LogEntry = Annotated[
     SiteOpened
     | PeerPinned
-    | PopulationOpened
+    | BudgetEntry
     | DataSetRegistered
     | RequestReceived
     | DecisionTaken
-    | ReservationOpened
-    | ChargeMade
-    | ReservationClosed
     | RoundComputed
     | UpdateReleased
     | RequestClosed
@@ -215,7 +150,6 @@ LogEntry = Annotated[
     | MessageRefused
     | SetBackNoticed
     | LogRecovered
-    | ReservationLost
     | BudgetWrittenOff
     | RequestReviewed
     | PeopleEntry
@@ -232,17 +166,6 @@ LogEntry = Annotated[
 ]
 
 _ADAPTER: TypeAdapter[LogEntry] = TypeAdapter(LogEntry)
-
-
-def round_step(round_number: int) -> str:
-    """The `step` under which everything that round `round_number` does is charged."""
-    return f"round {round_number}"
-
-
-def step_round(step: Step) -> int | None:
-    """The round that `step` names; None if it is another part of a request."""
-    word, _, number = step.partition(" ")
-    return int(number) if word == "round" and number else None
 
 
 def parse_entry(data: bytes) -> LogEntry:

@@ -4,6 +4,7 @@ from policies.errors import RefusedError
 from policies.log import entries as log
 from policies.log import job_entries as jobs
 from policies.log.accounts import require
+from policies.log.budget_entries import ChargeMade, ReservationOpened
 from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules
 from policies.log.stop_entries import SiteResumed, SiteStopped
@@ -48,7 +49,7 @@ class HaltReplay:
         Raises:
             RefusedError: it does.
         """
-        if isinstance(entry, log.ReservationOpened):
+        if isinstance(entry, ReservationOpened):
             self._approved.add(entry.request)
         elif isinstance(entry, jobs.JobDecided) and entry.signed.decision.verdict == "approve":
             self._approved.add(entry.signed.decision.request)
@@ -99,8 +100,8 @@ def _acted_on(entry: log.LogEntry) -> str | None:
         case jobs.ReleaseDecided() if entry.signed.release.verdict == "release":
             return entry.signed.release.request
         case (
-            log.ReservationOpened()
-            | log.ChargeMade()
+            ReservationOpened()
+            | ChargeMade()
             | log.RoundComputed()
             | log.UpdateReleased()
             | jobs.JobTried()

@@ -9,6 +9,7 @@ from policies.errors import CloisterError
 from policies.jobs.terms import JobTerms
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
+from policies.log.budget_entries import PopulationOpened, ReservationClosed, ReservationLost
 from policies.log.bundle import SiteFacts
 from policies.log.halt_replay import HaltEntry, HaltReplay
 from policies.log.job_entries import JobEntry
@@ -112,9 +113,9 @@ class Replay:
             case log.PeerPinned():
                 self._pinned.add(entry.party)
                 self.people.pin(entry.party)
-            case log.PopulationOpened():
+            case PopulationOpened():
                 self.accounts.open_population(entry)
-            case log.ReservationClosed():
+            case ReservationClosed():
                 self.accounts.give_back(entry)
             case log.RequestClosed():
                 self._close(entry.request)
@@ -124,7 +125,7 @@ class Replay:
                 self.lost_heads.update(verify_recovery(entry.signed, self._owner_key, self._site.site).lost)
                 self.jobs.drop_approvals()
                 self.studies.drop_approvals()
-            case log.ReservationLost():
+            case ReservationLost():
                 self.accounts.lose(entry)
             case BudgetWrittenOff():
                 self.accounts.write_off(entry)

@@ -11,6 +11,7 @@ from policies.jobs.terms import JobTerms
 from policies.log import entries as log
 from policies.log import job_entries
 from policies.log.accounts import require
+from policies.log.budget_entries import PopulationOpened, ReservationOpened
 from policies.log.revocation_entries import ApprovalRevoked
 from policies.log.rules_entries import ApprovedByRules, RulesAdopted
 from policies.people.rules import require_people
@@ -52,9 +53,9 @@ class _People:
     """What data sets and sets of files are about, and at which δ and filter order their budgets count."""
 
     of: dict[str, str] = field(default_factory=dict)
-    budgets: dict[str, log.PopulationOpened] = field(default_factory=dict)
+    budgets: dict[str, PopulationOpened] = field(default_factory=dict)
 
-    def budget(self, population: str) -> log.PopulationOpened:
+    def budget(self, population: str) -> PopulationOpened:
         require(population in self.budgets, "the population was never opened")
         return self.budgets[population]
 
@@ -79,7 +80,7 @@ class RulesReplay:
         match entry:
             case RulesAdopted():
                 self._adopt(entry)
-            case log.PopulationOpened():
+            case PopulationOpened():
                 self._people.budgets.setdefault(entry.population, entry)
             case log.DataSetRegistered():
                 self._people.of.setdefault(entry.data_set, entry.population)
@@ -93,7 +94,7 @@ class RulesReplay:
                 self._decide(entry.signed)
             case ApprovedByRules():
                 self._approve_by_rules(entry.approval, now)
-            case log.ReservationOpened():
+            case ReservationOpened():
                 self._take_effect(entry, now)
             case job_entries.JobDecided():
                 self._decide_job(entry.signed, now)
@@ -150,7 +151,7 @@ class RulesReplay:
         cost, known = request_cost(study.terms, order), request_cost(precedent.terms, order)
         _require_none(looser(study.terms, precedent.terms, cost, known), "the request is not like its precedent")
 
-    def _take_effect(self, entry: log.ReservationOpened, now: int) -> None:
+    def _take_effect(self, entry: ReservationOpened, now: int) -> None:
         study = self._studies.get(entry.request)
         if study is None or study.approval is None:
             return

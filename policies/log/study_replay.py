@@ -10,6 +10,7 @@ from policies.errors import RefusedError
 from policies.jobs.terms import JobTerms
 from policies.log import entries as log
 from policies.log.accounts import Accounts, require
+from policies.log.budget_entries import ChargeMade, ReservationOpened, round_step, step_round
 from policies.log.people_replay import PeopleReplay, Tally
 from policies.log.rules_entries import ApprovedByRules
 from policies.rules.approval import RulesApproval
@@ -21,8 +22,8 @@ StudyEntry = (
     | log.RequestReceived
     | log.DecisionTaken
     | ApprovedByRules
-    | log.ReservationOpened
-    | log.ChargeMade
+    | ReservationOpened
+    | ChargeMade
     | log.RoundComputed
     | log.UpdateReleased
 )
@@ -81,9 +82,9 @@ class StudyReplay:
                 self._decide(entry.signed)
             case ApprovedByRules():
                 self._approve_by_rules(entry.approval)
-            case log.ReservationOpened():
+            case ReservationOpened():
                 self._reserve(entry)
-            case log.ChargeMade():
+            case ChargeMade():
                 self._charge(entry)
             case log.RoundComputed():
                 self._compute(entry)
@@ -171,7 +172,7 @@ class StudyReplay:
         require(not self._studies[request].closed, "the request was closed before")
         return decision
 
-    def _reserve(self, entry: log.ReservationOpened) -> None:
+    def _reserve(self, entry: ReservationOpened) -> None:
         self._accounts.reserve(entry)
         decision = self._approval(entry.request)
         require(
@@ -180,11 +181,11 @@ class StudyReplay:
             "the reservation is not for the population and the units that were approved",
         )
 
-    def _charge(self, entry: log.ChargeMade) -> None:
+    def _charge(self, entry: ChargeMade) -> None:
         self._accounts.charge(entry)
         population = self._approval(entry.request).population
         require(entry.population == population, "the charge falls on another population than was approved")
-        demanded = self.study(entry.request).demanded(log.step_round(entry.step)).get(entry.partition)
+        demanded = self.study(entry.request).demanded(step_round(entry.step)).get(entry.partition)
         require(demanded is not None, "the terms demand no charge on this partition for this step")
         charged = GaussianMechanism(**entry.mechanism.model_dump())
         require(charged == demanded, "the mechanism charged is not the one in the terms")
@@ -198,7 +199,7 @@ class StudyReplay:
         self._approval(entry.request)
         demanded = request.demanded(entry.round)
         require(entry.round <= request.terms.sums, "the terms have no such round")
-        missing = demanded.keys() - self._accounts.charged(entry.request, log.round_step(entry.round), entry.attempt)
+        missing = demanded.keys() - self._accounts.charged(entry.request, round_step(entry.round), entry.attempt)
         require(not missing, f"the round is computed without a charge for {' and '.join(sorted(missing))}")
 
     def _release(self, entry: log.UpdateReleased) -> None:

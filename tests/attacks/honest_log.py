@@ -4,12 +4,21 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from policies.budget.costs import Partition
 from policies.budget.filter import allowance_units, filter_order
 from policies.budget.renyi import GaussianMechanism, cost_units
 from policies.decision import Decision, sign_decision
 from policies.identity_card import party_of
 from policies.log import entries as log
 from policies.log import merkle
+from policies.log.budget_entries import (
+    ChargeMade,
+    Mechanism,
+    PopulationOpened,
+    ReservationClosed,
+    ReservationOpened,
+    round_step,
+)
 from policies.log.bundle import SiteFacts, write_bundle
 from policies.log.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from policies.log.review_entries import RequestReviewed
@@ -32,8 +41,8 @@ FACTS = SiteFacts(
 RESEARCHER, SNAPSHOT = party_of(ADA.public_key().public_bytes_raw()), "cc" * 32
 ORDER = filter_order(3.0, 1e-6)
 ALLOWANCE = allowance_units(3.0, 1e-6, ORDER)
-TRAINING = log.Mechanism(noise_multiplier=2.0, sampling_rate=0.1, steps=20)
-EVALUATION = log.Mechanism(noise_multiplier=30.0, sampling_rate=1.0, steps=1)
+TRAINING = Mechanism(noise_multiplier=2.0, sampling_rate=0.1, steps=20)
+EVALUATION = Mechanism(noise_multiplier=30.0, sampling_rate=1.0, steps=1)
 EXPIRES = 5_000
 TERMS = Terms(
     version="cloister-terms/1",
@@ -97,7 +106,7 @@ ADOPTED = RulesAdopted(at=10, signed=sign_adoption(OWNER, RULES))
 Entries = list[log.LogEntry]
 
 
-def cost(mechanism: log.Mechanism) -> int:
+def cost(mechanism: Mechanism) -> int:
     return cost_units(GaussianMechanism(**mechanism.model_dump()), ORDER)
 
 
@@ -119,13 +128,13 @@ DECISION = Decision(
 )
 
 
-def charge(number: int, mechanism: log.Mechanism, partition: log.Partition = "training") -> log.ChargeMade:
-    return log.ChargeMade(
+def charge(number: int, mechanism: Mechanism, partition: Partition = "training") -> ChargeMade:
+    return ChargeMade(
         at=200 + number,
         population="patients",
         request=REQUEST,
         partition=partition,
-        step=log.round_step(number),
+        step=round_step(number),
         attempt=1,
         mechanism=mechanism,
         units=cost(mechanism),
@@ -154,7 +163,7 @@ def released(number: int) -> log.UpdateReleased:
 
 OPENED = log.SiteOpened(at=10, site=FACTS.site, **FACTS.model_dump())
 PINNED = log.PeerPinned(at=11, party=RESEARCHER, name="Researcher", role="researcher", card="ee" * 32)
-POPULATION = log.PopulationOpened(
+POPULATION = PopulationOpened(
     at=12, population="patients", epsilon=3.0, delta=1e-6, filter_order=ORDER, allowance_units=ALLOWANCE
 )
 REGISTERED = log.DataSetRegistered(
@@ -163,14 +172,14 @@ REGISTERED = log.DataSetRegistered(
 RECEIVED = log.RequestReceived(at=90, request=REQUEST, terms=TERMS)
 REVIEWED = RequestReviewed(at=95, request=REQUEST, findings="0a" * 32)
 APPROVED = log.DecisionTaken(at=101, signed=sign_decision(OWNER, DECISION))
-RESERVED = log.ReservationOpened(
+RESERVED = ReservationOpened(
     at=102,
     request=REQUEST,
     population="patients",
     training_units=DECISION.training_units,
     evaluation_units=DECISION.evaluation_units,
 )
-RETURNED = log.ReservationClosed(
+RETURNED = ReservationClosed(
     at=300, request=REQUEST, population="patients", training_units=cost(TRAINING), evaluation_units=0
 )
 HONEST: Entries = [

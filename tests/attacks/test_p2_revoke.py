@@ -16,7 +16,8 @@ from datasites.requests.jobs import tell
 from datasites.requests.jobs.records import Status as JobStatus
 from datasites.requests.records import Request, Status
 from policies.errors import NotAuthenticError, RefusedError
-from policies.log.entries import ChargeMade, UpdateReleased
+from policies.log.budget_entries import ChargeMade
+from policies.log.entries import UpdateReleased
 from policies.log.job_entries import JobStarted, OutputsReleased
 from policies.log.journal import entries
 from policies.people.revocation import Revocation, sign_revocation

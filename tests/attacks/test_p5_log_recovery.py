@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from policies.log import entries as log
 from policies.log import merkle
+from policies.log.budget_entries import ReservationLost
 from policies.log.recovery import LostHead, Recovery, SignedRecovery, sign_recovery
 from policies.log.set_back_entries import BudgetWrittenOff, LogRecovered, SetBackNoticed
 from policies.log.verify import Pinned
@@ -35,7 +36,7 @@ def signed(key: Ed25519PrivateKey = OWNER, site: str = FACTS.site, lost: LostHea
 
 
 RECOVERED = LogRecovered(at=300, signed=signed())
-WRITTEN_OFF = log.ReservationLost(
+WRITTEN_OFF = ReservationLost(
     at=300, **RETURNED.model_dump(include={"request", "population", "training_units", "evaluation_units"})
 )
 BEYOND = BudgetWrittenOff(at=300, population="patients", training_units=1000, evaluation_units=0)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from policies.log import entries as log
+from policies.log.budget_entries import ChargeMade
 from policies.log.superseded_entries import RequestSuperseded
 from policies.terms import Terms
 from tests.attacks.honest_log import (
@@ -67,6 +68,6 @@ def test_a_forged_replacement_in_the_log_is_found(forge: Callable[[], Entries], 
 
 
 def test_a_study_that_runs_does_not_give_way() -> None:
-    charged = next(it for it in HONEST if isinstance(it, log.ChargeMade))
+    charged = next(it for it in HONEST if isinstance(it, ChargeMade))
     broken = verify(after(charged, received(NEWER), changed(superseded(), at=charged.at))).broken
     assert any("a study that runs is superseded" in it.reason for it in broken)

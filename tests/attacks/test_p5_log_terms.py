@@ -5,7 +5,7 @@ Sums, signatures and hashes are kept consistent throughout, so that nothing but 
 
 import pytest
 
-from policies.log import entries as log
+from policies.log.budget_entries import Mechanism
 from policies.log.replay import Break
 from policies.terms import CohortMember, Terms
 from tests.attacks.honest_log import (
@@ -67,7 +67,7 @@ def with_terms(**changes: object) -> Terms:
     return TERMS.model_copy(update=changes)
 
 
-def charging(mechanism: log.Mechanism) -> Entries:
+def charging(mechanism: Mechanism) -> Entries:
     """Round 1 is charged for another mechanism, at its true cost; the books balance."""
     entries = replaced(charge(1, TRAINING), charge(1, mechanism))
     left = DECISION.training_units - cost(TRAINING) - cost(mechanism)
@@ -107,7 +107,7 @@ def without_evaluation_charge() -> Entries:
     return [changed(entry, evaluation_units=cost(EVALUATION)) if entry == RETURNED else entry for entry in entries]
 
 
-def mechanism(**changes: object) -> log.Mechanism:
+def mechanism(**changes: object) -> Mechanism:
     return TRAINING.model_copy(update=changes)
 
 

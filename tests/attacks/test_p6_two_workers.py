@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from datasites.store.tables import budget_tables
-from policies.log.entries import ChargeMade, DecisionTaken
+from policies.log.budget_entries import ChargeMade
+from policies.log.entries import DecisionTaken
 from policies.log.job_entries import JobStarted
 from policies.log.journal import entries
 from tests.databases import DATABASES

@@ -14,7 +14,8 @@ from datasites.catalog.snapshot import open_snapshot
 from datasites.catalog.snapshot_folder import registering, remove_leftovers
 from datasites.store.data_sets import DataSet, all_data_sets, find_data_set, require_data_set
 from policies.errors import CloisterError, ConflictError, InvalidInputError, RefusedError
-from policies.log.entries import DataSetRegistered, PopulationOpened
+from policies.log.budget_entries import PopulationOpened
+from policies.log.entries import DataSetRegistered
 from policies.log.journal import entries
 from tests.one_site import Scene
 from tests.site_folder import LIFETIME_EPSILON, write_manifest, write_table

@@ -14,7 +14,8 @@ from datasites.secure_averaging.advertisement import roster_digest
 from datasites.secure_averaging.contexts import round_context, setup_context
 from datasites.secure_averaging.layout import vector_length
 from policies.errors import CloisterError, RefusedError
-from policies.log.entries import ChargeMade, RoundComputed, UpdateReleased
+from policies.log.budget_entries import ChargeMade
+from policies.log.entries import RoundComputed, UpdateReleased
 from policies.log.journal import entries
 from policies.statements.digests import digest
 from tests.one_site import Scene

@@ -15,7 +15,7 @@ from datasites.requests.excluded import excluded_by_population
 from datasites.requests.jobs.records import Status as JobStatus
 from datasites.requests.records import Request, Status
 from policies.errors import CloisterError, ConflictError, NotAuthenticError, RefusedError
-from policies.log.entries import ChargeMade
+from policies.log.budget_entries import ChargeMade
 from policies.log.journal import entries
 from policies.log.revocation_entries import ApprovalRevoked
 from tests.halting import reserved, revoke

@@ -4,7 +4,8 @@ import pytest
 
 from datasites.protocol.messages import StudyStatus
 from datasites.requests.records import Request, Status
-from policies.log.entries import RequestClosed, ReservationClosed
+from policies.log.budget_entries import ReservationClosed
+from policies.log.entries import RequestClosed
 from policies.log.journal import entries
 from tests.attacks.ruled_site import SMALL, asked, automatic
 from tests.halting import reserved, revoke

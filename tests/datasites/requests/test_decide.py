@@ -6,7 +6,8 @@ from datasites.requests.decide import approve, deny
 from datasites.requests.records import Request, Status
 from policies.decision import verify_decisions
 from policies.errors import ConflictError, InvalidInputError, RefusedError
-from policies.log.entries import DecisionTaken, RequestClosed, ReservationOpened
+from policies.log.budget_entries import ReservationOpened
+from policies.log.entries import DecisionTaken, RequestClosed
 from policies.log.journal import entries
 from tests.one_site import Scene
 from tests.one_study import OTHER_STUDY

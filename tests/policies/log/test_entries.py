@@ -14,6 +14,16 @@ from policies.jobs.decision import MAXIMUM_SIGNED_JOB_DECISION_BYTES
 from policies.jobs.release import MAXIMUM_OUTPUT_BYTES, MAXIMUM_SIGNED_RELEASE_BYTES, OutputFact
 from policies.jobs.terms import MAXIMUM_JOB_TERMS_BYTES, CodeFile
 from policies.log import entries as log
+from policies.log.budget_entries import (
+    ChargeMade,
+    Mechanism,
+    PopulationOpened,
+    ReservationClosed,
+    ReservationLost,
+    ReservationOpened,
+    round_step,
+    step_round,
+)
 from policies.log.people_entries import PersonAppointed, PersonDismissed
 from policies.log.question_entries import QuestionAnswered, QuestionAsked
 from policies.log.recovery import LostHead, Recovery, sign_recovery
@@ -110,7 +120,7 @@ TERMS = Terms(
     deadlines=Deadlines(setup_seconds=60, round_seconds=60),
     expires_at=9,
 )
-MECHANISM = log.Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
+MECHANISM = Mechanism(noise_multiplier=1.0, sampling_rate=1.0, steps=4)
 APPOINTED = appointment(Ed25519PrivateKey.generate(), HEX, Holder("Bea"))
 DISMISSED = sign_dismissal(
     Ed25519PrivateKey.generate(),
@@ -122,22 +132,22 @@ EXAMPLES: list[log.LogEntry] = [
     PersonDismissed(at=2, signed=DISMISSED),
     log.SiteOpened(at=1, site=HEX, name="Klinikum Süd", signing_key=HEX, log_key=HEX, owner_key=HEX),
     log.PeerPinned(at=1, party=HEX, name="Researcher", role="researcher", card=HEX),
-    log.PopulationOpened(at=1, population=HEX, epsilon=3, delta=1e-6, filter_order=9, allowance_units=10),
+    PopulationOpened(at=1, population=HEX, epsilon=3, delta=1e-6, filter_order=9, allowance_units=10),
     log.DataSetRegistered(at=1, data_set="registry", population=HEX, manifest=HEX, snapshot_commitment=HEX),
     log.RequestReceived(at=1, request=TERMS.digest(), terms=TERMS),
     log.DecisionTaken(at=1, signed=SIGNED),
-    log.ReservationOpened(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
-    log.ChargeMade(
+    ReservationOpened(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    ChargeMade(
         at=1,
         population=HEX,
         request=HEX,
         partition="evaluation",
-        step=log.round_step(3),
+        step=round_step(3),
         attempt=1,
         mechanism=MECHANISM,
         units=7,
     ),
-    log.ReservationClosed(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    ReservationClosed(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
     log.RoundComputed(
         at=1,
         request=HEX,
@@ -155,7 +165,7 @@ EXAMPLES: list[log.LogEntry] = [
     log.MessageRefused(at=1, sender=HEX, message=HEX, reason="The signature does not hold."),
     SetBackNoticed(at=1, witness=HEX, held=LostHead(size=3, root=HEX)),
     LogRecovered(at=1, signed=RECOVERED),
-    log.ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
+    ReservationLost(at=1, request=HEX, population=HEX, training_units=1, evaluation_units=0),
     BudgetWrittenOff(at=1, population=HEX, training_units=1, evaluation_units=0),
     RequestReviewed(at=1, request=HEX, findings=HEX),
     ADOPTED,
@@ -263,8 +273,8 @@ def test_the_largest_words_on_a_job_fit_into_an_entry() -> None:
     ("step", "number"), [("round 3", 3), ("round 10000", 10_000), ("round", None), ("setup 3", None)]
 )
 def test_a_step_names_its_round(step: str, number: int | None) -> None:
-    assert log.step_round(step) == number
-    assert number is None or log.round_step(number) == step
+    assert step_round(step) == number
+    assert number is None or round_step(number) == step
 
 
 @settings(max_examples=150, deadline=None)

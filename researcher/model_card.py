@@ -90,7 +90,7 @@ class ModelCard(StrictModel):
         worst, averaging = request_epsilon(terms), terms.secure_averaging
         yield "## What protects the people in the data"
         yield ""
-        yield f"| Site | Data set | Weight | If all others collude | If {self._honest()} sites are honest |"
+        yield f"| Site | Data set | Weight | If all others collude | If {self.terms.secure_averaging.honest} sites are honest |"
         yield "|---|---|---|---|---|"
         for name, member in zip(self.sites, terms.cohort, strict=True):
             figures = " | ".join(self._figure(it) for it in (worst, honest_epsilon(terms, member.site)))
@@ -170,9 +170,6 @@ class ModelCard(StrictModel):
             "- Approvals can be checked with `researcher.check_model(folder, cards)`, given the sites' identity cards. "
             "Rounds, metrics and the parameters themselves are the researcher's word."
         )
-
-    def _honest(self) -> int:
-        return self.terms.secure_averaging.honest
 
 
 def _plain(text: str) -> str:

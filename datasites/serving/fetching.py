@@ -45,9 +45,9 @@ class Fetching:
         Raises:
             CloisterError: why it is not fetched; the sentence speaks of nothing but what its sender sent.
         """
-        with self._fetched(opened) as file:
-            yield file
-        if file is not None:
+        with self._fetched(opened) as fetched:
+            yield fetched
+        if isinstance(fetched, SavedFile | StudyFiles):
             # At once: letters that are refused give the worker nothing to do, and could fill the disk meanwhile.
             sweep_contents(self.site.engine, self.site.contents, self.site.now)
 
@@ -62,16 +62,16 @@ class Fetching:
                 )
                 seconds = terms.deadlines.setup_seconds
                 with ExitStack() as files:
-                    sent, text = message.initial_parameters, message.tokeniser
+                    sent, tokeniser = message.initial_parameters, message.tokeniser
                     pieces = self._pieces(sent, sent.plain_size, seconds)
                     parameters = files.enter_context(parameter_file(self.site, opened.sender.party, message, pieces))
                     if isinstance(parameters, LackingWeights):
                         yield parameters
-                    elif text is None:
+                    elif tokeniser is None:
                         yield StudyFiles(parameters, None)
                     else:
-                        pieces = self._pieces(text, MAXIMUM_TOKENISER_BYTES, seconds)
-                        saved = self.site.contents.saved(pieces, TOKENISER_DOMAIN, text.plain_size)
+                        pieces = self._pieces(tokeniser, MAXIMUM_TOKENISER_BYTES, seconds)
+                        saved = self.site.contents.saved(pieces, TOKENISER_DOMAIN, tokeniser.plain_size)
                         yield StudyFiles(parameters, files.enter_context(saved))
             case JobSubmission() as message:
                 with reading(self.site.engine) as connection:

@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.errors import InvalidInputError
-
-MOST_WEIGHT = 16
-"""The largest weight that terms allow."""
+from policies.terms import MAXIMUM_WEIGHT
 
 
 def federated_average(model: NDArray[np.float32], mean_update: Iterable[NDArray[np.float64]]) -> None:
@@ -34,7 +32,7 @@ def federated_average(model: NDArray[np.float32], mean_update: Iterable[NDArray[
 def weights_by_size(units: Sequence[int]) -> tuple[int, ...]:
     """Weights of sites in the proportions of their public numbers of training units, as near as small numbers come.
 
-    Of all whole numbers up to `MOST_WEIGHT`, at least 1 each, those whose worst relative error is least.
+    Of all whole numbers up to `MAXIMUM_WEIGHT`, at least 1 each, those whose worst relative error is least.
     """
     largest = max(units)
 
@@ -45,5 +43,5 @@ def weights_by_size(units: Sequence[int]) -> tuple[int, ...]:
         ratios = [weight / it for weight, it in zip(weights, units, strict=True)]
         return max(ratios) / min(ratios)
 
-    best = min((scaled(most) for most in range(1, MOST_WEIGHT + 1)), key=error)
+    best = min((scaled(most) for most in range(1, MAXIMUM_WEIGHT + 1)), key=error)
     return tuple(weight // gcd(*best) for weight in best)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.errors import InvalidInputError
-from researcher.strategies.fedavg import MOST_WEIGHT, federated_average, weights_by_size
+from policies.terms import MAXIMUM_WEIGHT
+from researcher.strategies.fedavg import federated_average, weights_by_size
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [0, 3, 3, 6]])
@@ -42,5 +43,5 @@ def test_sites_weigh_by_their_size(units: tuple[int, ...], weights: tuple[int, .
 def test_weights_are_within_an_eighth_of_the_sizes_of_sites_not_too_unlike(units: list[int]) -> None:
     weights = weights_by_size(units)
     shares = [weight * sum(units) / (it * sum(weights)) for weight, it in zip(weights, units, strict=True)]
-    assert all(1 <= weight <= MOST_WEIGHT for weight in weights)
+    assert all(1 <= weight <= MAXIMUM_WEIGHT for weight in weights)
     assert max(shares) / min(shares) < 1.27

@@ -90,7 +90,8 @@ class ModelCard(StrictModel):
         worst, averaging = request_epsilon(terms), terms.secure_averaging
         yield "## What protects the people in the data"
         yield ""
-        yield f"| Site | Data set | Weight | If all others collude | If {self.terms.secure_averaging.honest} sites are honest |"
+        honest = self.terms.secure_averaging.honest
+        yield f"| Site | Data set | Weight | If all others collude | If {honest} sites are honest |"
         yield "|---|---|---|---|---|"
         for name, member in zip(self.sites, terms.cohort, strict=True):
             figures = " | ".join(self._figure(it) for it in (worst, honest_epsilon(terms, member.site)))

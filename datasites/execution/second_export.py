@@ -66,7 +66,7 @@ def _second_export(request: Request, data_set: DataSet, cancel: Cancel) -> Secon
         packages=True,
     )
     # A sandbox of its own, which ends with it: a study is seldom followed by another one of the same researcher.
-    with Zygote(niceness=_NICENESS) as zygote:
+    with Zygote(niceness=_NICENESS, errands="one") as zygote:
         outcome = zygote.run(errand, written.extend, cancel)
     if outcome.ending == "cancelled":
         return None

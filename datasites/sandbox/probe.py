@@ -74,7 +74,7 @@ def _training_layers() -> tuple[str, ...]:
 def _job_layers() -> tuple[tuple[str, ...], str]:
     errand = Errand("script", _SCRIPT, {_SCRIPT: b""}, (), "/job/code", "/job/code/outputs", {}, _SMALL)
     try:
-        with Zygote() as zygote, Cancel() as cancel:
+        with Zygote(errands="one") as zygote, Cancel() as cancel:
             outcome = zygote.run(errand, lambda piece: None, cancel)
     except (CloisterError, OSError) as error:
         return (), str(error)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from datasites.sandbox import control_group
 from datasites.sandbox.attendance import Attendance
@@ -20,7 +20,7 @@ from policies.errors import ConflictError, InvalidInputError, RefusedError, Unav
 
 _START = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from datasites.sandbox.zygote_process import main; main(int(sys.argv[2]))"
+    "from datasites.sandbox.zygote_process import main; main(int(sys.argv[2]), sys.argv[3])"
 )
 # A fork must find one thread: so no pools, and Arrow's allocator without a thread of its own.
 _ENVIRONMENT = {
@@ -36,6 +36,7 @@ _ENVIRONMENT = {
     "HOME": "/nonexistent",
 }
 _ANSWER_SECONDS = 60.0
+Errands = Literal["one", "many"]
 _REFUSALS = {
     b"t": "The sandbox's process has several threads, which a fork would not survive; report this.",
     b"n": "This machine lets the datasite make no namespaces of its own; ask `datasite doctor`.",
@@ -50,9 +51,12 @@ class Zygote:
     jobs import is imported; an errand that comes before then starts all the same, and imports what it needs itself.
     """
 
-    def __init__(self, niceness: int = 0) -> None:
-        """`niceness`, from 0 to 19: how far everything else on this machine goes first."""
-        self._niceness = niceness
+    def __init__(self, niceness: int = 0, errands: Errands = "many") -> None:
+        """Args:
+        niceness: from 0 to 19, how far everything else on this machine goes first.
+        errands: for «one» nothing is imported ahead, which would not be ready in time.
+        """
+        self._niceness, self._errands = niceness, errands
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._turn = threading.Lock()
@@ -62,7 +66,7 @@ class Zygote:
         ours, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", _START, str(OWN_PACKAGES), str(its.fileno())],
+                [sys.executable, "-I", "-B", "-c", _START, str(OWN_PACKAGES), str(its.fileno()), self._errands],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -60,9 +60,9 @@ class _Zygote:
         self._outside = (os.geteuid(), os.getegid())
         self._bubblewrap = None if self._own_namespaces_hold() else shutil.which("bwrap")
 
-    def live(self) -> None:
+    def live(self, *, warms: bool) -> None:
         """Serve the datasite until it closes its end: first this lean process, later the warm one."""
-        if self._bubblewrap is not None:  # each of its errands starts cold
+        if self._bubblewrap is not None or not warms:  # each of bubblewrap's errands starts cold
             self._serve(None)
             return
         successor, its = socket.socketpair()
@@ -182,12 +182,15 @@ def _has_one_thread() -> bool:
     return len(list(Path("/proc/self/task").iterdir())) == 1
 
 
-def main(descriptor: int) -> Never:
-    """Serve the datasite at the other end of the socket `descriptor`, then end with everything that was forked."""
+def main(descriptor: int, errands: str) -> Never:
+    """Serve the datasite at the other end of the socket `descriptor`, then end with everything that was forked.
+
+    For more `errands` than one, what jobs import is imported ahead.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with suppress(OSError):  # some containers do not let it
         Path("/proc/self/oom_score_adj").write_text(_DIES_FIRST)
     try:
-        _Zygote(socket.socket(fileno=descriptor)).live()
+        _Zygote(socket.socket(fileno=descriptor)).live(warms=errands == "many")
     finally:
         os._exit(0)

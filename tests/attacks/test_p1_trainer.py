@@ -26,6 +26,7 @@ from tests.attacks.crafted_study import (
     training,
     weights,
 )
+from tests.clipped_sums import summed
 from tests.record_forms import data_size
 from tests.unit_arrays import UnitArrays, opened
 
@@ -164,7 +165,7 @@ def fastest(loss: TrainedLoss, data: UnitData) -> float:
     best, sums = float("inf"), loss.fitted(len(data), data, 1.0)
     for _ in range(30):
         start = time.perf_counter()
-        sums.of({"weight": torch.ones(1, 3)}, data)
+        summed(sums, {"weight": torch.ones(1, 3)}, data)
         best = min(best, time.perf_counter() - start)
     return best
 

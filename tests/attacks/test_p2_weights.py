@@ -180,11 +180,12 @@ def test_bytes_that_do_not_add_up_are_refused_before_they_are_fetched(post: Post
     assert "at most" in refusal(post.post(message, post.scene.researcher))
 
 
-def test_a_small_letter_that_lacks_anything_has_nothing_read(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_letter_that_lacks_anything_costs_next_to_nothing(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names all that is kept for its sender, and something that is not, or something of another size."""
     assert is_taken(post.deliver(1, [HEAD, BODY]))
-    read: list[str] = []
-    monkeypatch.setattr(ContentFolder, "read", lambda _folder, name, *_range: read.append(name) or iter(()))
+    done: list[str] = []
+    monkeypatch.setattr(ContentFolder, "read", lambda _folder, name, *_range: done.append(name) or iter(()))
+    monkeypatch.setattr(ContentFolder, "sweep", lambda _folder, _referred: done.append("swept"))
     answer = post.deliver(2, [HEAD, BODY, OTHER_BODY], unsent=[BODY, OTHER_BODY])
     assert isinstance(answer, WeightsWanted)
     assert set(answer.parts) == {digest(PART_DOMAIN, it) for it in (HEAD, OTHER_BODY)}
@@ -193,7 +194,7 @@ def test_a_small_letter_that_lacks_anything_has_nothing_read(post: Post, monkeyp
         post.scene.terms(f"{3:032x}"), parameter_parts=(named,), initial_parameters=in_letter((), 0)
     )
     assert isinstance(post.post(message, post.scene.researcher), WeightsWanted)
-    assert read == []
+    assert done == []
 
 
 def test_what_the_disk_changed_is_asked_for_again_and_mended_by_what_comes(post: Post) -> None:

@@ -1,40 +1,40 @@
 """A sealed link between two machines of one site that train together: what goes over it is private data.
 
 Records, and clipped sums without noise, are private. Both ends hold the site's secret for its machines; each connection
-has keys of its own (HKDF-SHA256 over the secret and 32 fresh bytes from either end), one for each direction, and every
-piece is AES-256-GCM under its number: nobody without the secret can read, join, change, repeat or reorder anything.
-Who can see the network still sees when how many bytes pass, which are public numbers; who can cut it ends the training.
+has keys of its own (HKDF-SHA256 over the secret and what X25519 gives for a fresh key of either end), one for each
+direction, and every piece is AES-256-GCM under its number: nobody without the secret can read, join, change, repeat or
+reorder anything, and who gets it later reads nothing that passed before. Who can see the network still sees when how
+many bytes pass: frames are cut where they are long, not where they happen to come, so that piece by piece these are the
+public lengths of frames. Who can cut it ends the training.
 """
 
-import os
 import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from datasites.sandbox.frames import LENGTHS_BYTES, length_after, read_into
 from policies.errors import CloisterError, NotAuthenticError, UnavailableError
 
 SECRET_BYTES = 32
 _PIECE_BYTES = 2**20
 _TAG_BYTES = 16
-_FRESH_BYTES = 32
+_PUBLIC_KEY_BYTES = 32
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">4xQ")
 _DOMAIN = b"cloister-machines/1"
 _FAREWELL = b""
-# A machine that lost power says nothing: after so many seconds the link is taken for ended.
-_KEPT_ALIVE = {
-    socket.TCP_KEEPIDLE: 15,
-    socket.TCP_KEEPINTVL: 5,
-    socket.TCP_KEEPCNT: 3,
-    socket.TCP_USER_TIMEOUT: 30_000,
-}
+# A machine that lost power says nothing: an idle link to it is taken for ended after so many seconds. One that only
+# does not read for long is alive; what waits for it has a deadline.
+_KEPT_ALIVE = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
 
 
 class SealedLink:
@@ -67,11 +67,7 @@ class SealedLink:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEPT_ALIVE.items():
                 connection.setsockopt(socket.IPPROTO_TCP, option, value)
-            own = os.urandom(_FRESH_BYTES)
-            self._write(own)
-            theirs = bytes(self._read(_FRESH_BYTES))
-            content = HKDF(SHA256(), 2 * SECRET_BYTES, own + theirs if calls else theirs + own, _DOMAIN).derive(secret)
-            callers, listeners = AESGCM(content[:SECRET_BYTES]), AESGCM(content[SECRET_BYTES:])
+            callers, listeners = self._agree(secret, calls)
             self._sealer, self._opener = (callers, listeners) if calls else (listeners, callers)
             self.send(_LENGTH.pack(rank))
             (self.other,) = _LENGTH.unpack(self.receive())
@@ -135,11 +131,28 @@ class SealedLink:
 
     def _carry_out(self, local: socket.socket) -> None:
         with suppress(CloisterError, OSError):
-            while content := local.recv(_PIECE_BYTES):
-                self.send(content)
+            with suppress(UnavailableError):  # the trainer is gone
+                for piece in _pieces(local.fileno()):
+                    self.send(piece)
             if self.failed_here:
                 self.send(_FAREWELL)
         self._end(local)
+
+    def _agree(self, secret: bytes, calls: bool) -> tuple[AESGCM, AESGCM]:
+        """What the caller seals with, and what the listener does, under keys that nobody else has or will have."""
+        key = X25519PrivateKey.generate()
+        own = key.public_key().public_bytes_raw()
+        self._write(own)
+        theirs = bytes(self._read(_PUBLIC_KEY_BYTES))
+        try:
+            shared = key.exchange(X25519PublicKey.from_public_bytes(theirs))
+        except ValueError as error:
+            raise NotAuthenticError(
+                "What came over a link between machines is no key that one of them sends."
+            ) from error
+        spoken = own + theirs if calls else theirs + own
+        content = HKDF(SHA256(), 2 * SECRET_BYTES, spoken, _DOMAIN).derive(shared + secret)
+        return AESGCM(content[:SECRET_BYTES]), AESGCM(content[SECRET_BYTES:])
 
     def _end(self, local: socket.socket) -> None:
         with suppress(OSError):
@@ -180,3 +193,18 @@ class SealedLink:
         """Until both have proved themselves, let the next call wait no longer than the deadline."""
         if self._deadline is not None:
             self._connection.settimeout(max(0.001, self._deadline - time.monotonic()))
+
+
+def _pieces(local: int) -> Iterator[bytes]:
+    """The frames that come from `local`, each cut into pieces of 1 MiB but its last one, until that end is gone."""
+    while True:
+        piece = bytearray(LENGTHS_BYTES)
+        read_into(local, memoryview(piece))
+        left = length_after(piece)
+        while piece or left:
+            start = len(piece)
+            piece += bytes(min(left, _PIECE_BYTES - start))
+            read_into(local, memoryview(piece)[start:])
+            left -= len(piece) - start
+            yield bytes(piece)
+            piece = bytearray()

@@ -11,6 +11,8 @@ from policies.errors import InvalidInputError, UnavailableError
 
 MAXIMUM_HEADER_BYTES = 8 * 2**20
 _LENGTHS = struct.Struct(">QQ")
+LENGTHS_BYTES = _LENGTHS.size
+"""With so many bytes begins each frame; `length_after` reads them."""
 
 Piece = bytes | bytearray | memoryview
 
@@ -110,6 +112,12 @@ def read_header(descriptor: int, *, maximum_body: int, deadline: float | None = 
     header = bytearray(header_length)
     read_into(descriptor, memoryview(header), deadline)
     return bytes(header), body_length
+
+
+def length_after(lengths: Piece) -> int:
+    """How many bytes of its frame follow these first `LENGTHS_BYTES`, as it says itself."""
+    header_length, body_length = _LENGTHS.unpack(lengths)
+    return int(header_length + body_length)
 
 
 def read_into(descriptor: int, buffer: memoryview, deadline: float | None = None) -> None:

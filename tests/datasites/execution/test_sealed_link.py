@@ -9,12 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from datasites.execution.sealed_link import SealedLink
 from policies.errors import NotAuthenticError, UnavailableError
+from tests.machines import until
 
 SECRET = bytes(range(32))
 SUM = b"a clipped sum without any noise" * 1000
+FRAME = struct.pack(">QQ", 2, len(SUM)) + b"{}" + SUM
 
 
 def link(connection: socket.socket, *, calls: bool, secret: bytes = SECRET) -> SealedLink:
@@ -28,6 +34,7 @@ class Wire:
         self.caller, self._from_caller = _connected()
         self.listener, self._from_listener = _connected()
         self.seen: list[bytes] = []
+        self.opened: dict[socket.socket, bytes] = {}
         self.touch = lambda sealed: [sealed]
         for source, target in (
             (self._from_caller, self._from_listener),
@@ -37,7 +44,8 @@ class Wire:
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with source.makefile("rb") as stream:
-            target.sendall(stream.read(32))
+            self.opened[source] = stream.read(32)
+            target.sendall(self.opened[source])
             while len(head := stream.read(4)) == 4:
                 self.seen.append(head + stream.read(struct.unpack(">I", head)[0]))
                 for piece in self.touch(self.seen[-1]):
@@ -151,16 +159,56 @@ def test_what_an_end_sent_itself_is_not_taken_from_the_other(wire: Wire) -> None
         caller.receive()
 
 
+@pytest.mark.parametrize("portion", [1000, 2**16, 2**21])
+def test_pieces_are_as_long_as_frames_are_however_they_come(wire: Wire, portion: int) -> None:
+    """Where a neighbour sees a piece end, nothing ends but 1 MiB or a frame of a public length."""
+    caller, _ = met(wire)
+    wire.seen.clear()
+    trainer, local = socket.socketpair()
+    threading.Thread(target=caller.carry, args=(local,), daemon=True).start()
+    frames = struct.pack(">QQ", 2, 5 * 2**19) + b"{}" + bytes(5 * 2**19) + struct.pack(">QQ", 0, 0) + FRAME
+    for start in range(0, len(frames), portion):
+        trainer.sendall(frames[start : start + portion])
+    until(lambda: len(wire.seen) == 5)
+    trainer.close()
+    lengths = [len(it) - 4 - 16 for it in wire.seen]
+    assert lengths == [2**20, 2**20, 2**19 + 18, 16, len(FRAME)]
+
+
+def test_a_reader_that_is_behind_is_waited_for(wire: Wire) -> None:
+    """A machine that writes records to a slow disk, or computes for long, does not read meanwhile; it is not lost."""
+    for end in met(wire):
+        assert end._connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not end._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+
+
+def test_who_gets_the_secret_later_reads_nothing_that_passed_before(wire: Wire) -> None:
+    """All that passed and the site's secret do not make the keys: what either end drew is forgotten with the link."""
+    caller, _ = met(wire)
+    caller.send(SUM)
+    until(lambda: len(wire.seen) == 3)
+    callers, listeners = (wire.opened[it] for it in (wire._from_caller, wire._from_listener))
+    content = HKDF(SHA256(), 64, callers + listeners, b"cloister-machines/1").derive(SECRET)
+    with pytest.raises(InvalidTag):
+        AESGCM(content[:32]).decrypt(struct.pack(">4xQ", 1), wire.seen[-1][4:], None)
+
+
+@pytest.mark.parametrize("key", [bytes(32), bytes([1]) + bytes(31)], ids=["zero", "one"])
+def test_a_key_that_makes_the_shared_one_known_is_refused(key: bytes) -> None:
+    own, other = _connected()
+    other.sendall(key)
+    with pytest.raises(NotAuthenticError, match="no key of one of them"):
+        SealedLink(own, SECRET, rank=0, calls=False, seconds=5)
+    other.close()
+
+
 def test_a_link_ends_when_either_side_is_gone(wire: Wire) -> None:
     caller, listener = met(wire)
     trainer, local = socket.socketpair()
     carrier = threading.Thread(target=caller.carry, args=(local,))
     carrier.start()
-    trainer.sendall(SUM)
-    got = b""
-    while len(got) < len(SUM):
-        got += listener.receive()
-    assert got == SUM
+    trainer.sendall(FRAME)
+    assert listener.receive() == FRAME
     listener.send(b"back")
     assert trainer.recv(4) == b"back"
     trainer.close()

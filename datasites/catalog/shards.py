@@ -6,7 +6,6 @@ trainers start again is dealt out again, and no two lists of shards can be mixed
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasites.catalog.capacity import capacity
-from datasites.catalog.external_sort import UNFINISHED, read_exactly, write_all
-from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout
+from datasites.catalog.external_sort import read_exactly, write_all
+from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, layout_in
+from datasites.protocol.private_files import nameless_file
 from policies.errors import UnavailableError
 
 _BYTES_AT_A_TIME = 2**23
@@ -75,23 +75,36 @@ def public_bytes(shard: SnapshotLayout, training_units: int, holdout_units: int)
 
 
 @contextmanager
-def shard_file(folder: Path) -> Iterator[tuple[int, int]]:
-    """A new file without a name, which ends with the last process that holds it: a descriptor to write it by
-    `write_shard`, and another that can only read.
+def shard_file(folder: Path, size: int) -> Iterator[tuple[int, int]]:
+    """A new file without a name, which ends with the last process that holds it, and whose room on the disk is taken: a
+    descriptor to write it by `write_shard`, and another that can only read.
+
+    Args:
+        size: how long it is made; `cut_shard` takes away what is not needed.
 
     Raises:
-        UnavailableError: there can be none in `folder`.
+        UnavailableError: there can be none in `folder`, or the disk has no room for it.
     """
     try:
-        file = tempfile.TemporaryFile(dir=folder, prefix=UNFINISHED)  # noqa: SIM115 – closed below
+        writer = nameless_file(folder)
     except OSError as error:
-        raise UnavailableError(f"No file can be made in {folder} ({error.strerror}).") from error
-    with file:
-        reader = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+        raise UnavailableError(
+            f"No file without a name can be made for a part of the data ({error.strerror})."
+        ) from error
+    try:
         try:
-            yield file.fileno(), reader
+            os.posix_fallocate(writer, 0, size)
+        except OSError as error:
+            raise UnavailableError(
+                f"The disk has no room for a part of the data, of {size} bytes; make room."
+            ) from error
+        reader = os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield writer, reader
         finally:
             os.close(reader)
+    finally:
+        os.close(writer)
 
 
 def write_shard(descriptor: int, content: NDArray[np.uint8]) -> None:
@@ -103,4 +116,30 @@ def write_shard(descriptor: int, content: NDArray[np.uint8]) -> None:
     try:
         write_all(descriptor, np.ascontiguousarray(content))
     except OSError as error:
-        raise UnavailableError(f"The disk has no room for a part of the data ({error.strerror}).") from error
+        raise UnavailableError(f"The disk did not take a part of the data ({error.strerror}).") from error
+
+
+def fill_shard(descriptor: int, size: int) -> None:
+    """Write what a shard lacks of `size` bytes, as slowly as if there were people.
+
+    Raises:
+        UnavailableError: the disk did not take it.
+    """
+    zeros = np.zeros(_BYTES_AT_A_TIME, np.uint8)
+    for left in range(size - os.lseek(descriptor, 0, os.SEEK_CUR), 0, -zeros.size):
+        write_shard(descriptor, zeros[:left])
+
+
+def shard_pieces(descriptor: int, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a shard."""
+    for start in range(0, size, _BYTES_AT_A_TIME):
+        yield os.pread(descriptor, min(_BYTES_AT_A_TIME, size - start), start)
+
+
+def cut_shard(descriptor: int) -> None:
+    """Cut off what a shard was filled up with: its header says how long it is itself.
+
+    Raises:
+        InvalidInputError: it does not begin with such a header.
+    """
+    os.ftruncate(descriptor, layout_in(os.pread(descriptor, HEADER_BYTES, 0)).file_bytes)

@@ -81,6 +81,15 @@ def layout_of(manifest: Manifest, training_units: int, holdout_units: int) -> Sn
     )
 
 
+def layout_in(header: bytes) -> SnapshotLayout:
+    """The layout that a file's first `HEADER_BYTES` say.
+
+    Raises:
+        InvalidInputError: it is no snapshot of this version.
+    """
+    return parse_model(SnapshotLayout, header.rstrip(b" "), maximum_bytes=HEADER_BYTES, what="The snapshot's header")
+
+
 def parse_layout(header: bytes, file_bytes: int) -> SnapshotLayout:
     """Parse the header of a file of `file_bytes`.
 
@@ -88,7 +97,7 @@ def parse_layout(header: bytes, file_bytes: int) -> SnapshotLayout:
         InvalidInputError: it is no snapshot of this version.
         NotAuthenticError: the file has another size than its header says.
     """
-    layout = parse_model(SnapshotLayout, header.rstrip(b" "), maximum_bytes=HEADER_BYTES, what="The snapshot's header")
+    layout = layout_in(header)
     if layout.file_bytes != file_bytes:
         raise NotAuthenticError(f"The snapshot has {file_bytes} bytes and its header says {layout.file_bytes}.")
     return layout

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasites.execution.trainer_messages import MAXIMUM_CACHE_BYTES
+from datasites.protocol.private_files import nameless_file
 from policies.errors import UnavailableError
 
 
 def room_for_cache(folder: Path) -> int:
     """How many bytes a trainer's cache may take in `folder`: half of what is free, 0 where files need names."""
     try:
-        os.close(_nameless(folder))
+        os.close(nameless_file(folder))
     except OSError:
         return 0
     return min(MAXIMUM_CACHE_BYTES, shutil.disk_usage(folder).free // 2)
@@ -33,7 +34,7 @@ def cache_file(folder: Path, size: int) -> Iterator[int | None]:
         yield None
         return
     try:
-        descriptor = _nameless(folder)
+        descriptor = nameless_file(folder)
     except OSError as error:
         raise _no_room(size) from error
     try:
@@ -44,10 +45,6 @@ def cache_file(folder: Path, size: int) -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _nameless(folder: Path) -> int:
-    return os.open(folder, os.O_TMPFILE | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
 
 def _no_room(size: int) -> UnavailableError:

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasites.catalog.shards import shard_file, write_shard
+from datasites.catalog.shards import cut_shard, shard_file, write_shard
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.follower_messages import MAXIMUM_SHARD_BYTES, Begin, Following, Shard
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
@@ -48,7 +48,7 @@ from datasites.execution.trainer_start import Place
 from datasites.protocol.private_files import make_private_folder, read_private_file
 from datasites.sandbox.frames import Frame, read_frame, read_header, read_into, write_frame
 from datasites.serving.lifecycle import Pause, report
-from policies.errors import CloisterError, InvalidInputError, RefusedError, UnavailableError
+from policies.errors import CloisterError, InvalidInputError, UnavailableError
 from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES
 from policies.statements.schema import as_text
 
@@ -102,23 +102,27 @@ def follow(link: SealedLink, folder: Path) -> bool:
 
 
 def _study(link: SealedLink, own: socket.socket, far: socket.socket, carrier: threading.Thread, folder: Path) -> None:
-    """One study from its beginning until the leader ends it; a trainer that fails by itself is told to the leader."""
+    """One study from its beginning until the leader ends it; a trainer that fails by itself is told to the leader.
+
+    Before there is data why it fails is said in an answer; afterwards no more than that it did.
+    """
     with closing(link), far:
         with own:
             try:
-                _train(own.fileno(), folder)
+                _train(link, own.fileno(), folder)
             except UnavailableError:
                 pass  # the leader has ended the study, or is gone
             except CloisterError as error:
                 report(f"A study ended: {error}")
-                link.failed_here = not (isinstance(error, TrainerFailedError) and (error.was_killed or error.was_late))
         carrier.join()
 
 
-def _train(end: int, folder: Path) -> None:
+def _train(link: SealedLink, end: int, folder: Path) -> None:
     begin = parse_message(Begin, read_frame(end, maximum_body=0, deadline=time.monotonic() + _PROOF_SECONDS))
     header, size = read_header(end, maximum_body=MAXIMUM_PROGRAM_VALUES_BYTES + MAXIMUM_TOKENISER_BYTES)
     study, files = parse_message(Prepare, Frame(header)), _pieces(end, size)
+    # The leader's deadline comes first: it knows whether a machine was lost, or a trainer is late by itself.
+    seconds = 2.0 * begin.round_seconds
     with ExitStack() as stack:
         trainer = TrainerProcess(
             memory_bytes=begin.memory_bytes,
@@ -129,26 +133,41 @@ def _train(end: int, folder: Path) -> None:
         )
         try:
             stack.enter_context(trainer).prepare(study, files, size, seconds=begin.setup_seconds)
-        except (InvalidInputError, RefusedError) as error:
+            # Room is taken before any round is charged: nothing is spent on a study that has no place here.
+            writer, reader = stack.enter_context(shard_file(folder, begin.shard_bytes))
+            cache = stack.enter_context(cache_file(folder, trainer.cache_bytes))
+        except CloisterError as error:
             for _ in files:
                 pass  # the leader listens when all is handed over
             write_frame(end, message_frame(Following(layers=(), refusal=as_text(str(error)))))
+            report(f"This machine cannot train a study: {error}")
             return
         write_frame(end, message_frame(Following(layers=trainer.layers, refusal=None)))
-        _load(trainer, end, folder, begin.round_seconds)
-        write_frame(end, message_frame(Loaded()))
-        while True:
-            _round(trainer, end, begin.round_seconds)
+        _receive(end, writer)
+        try:
+            trainer.load(reader, cache, seconds=seconds)
+            write_frame(end, message_frame(Loaded()))
+            while True:
+                _round(trainer, end, seconds)
+        except TrainerFailedError as error:
+            link.failed_here = not (error.was_killed or error.was_late)
+            raise
 
 
-def _load(trainer: TrainerProcess, end: int, folder: Path, seconds: float) -> None:
+def _receive(end: int, writer: int) -> None:
+    """Write this machine's part of the data to its file.
+
+    Raises:
+        TrainerFailedError: the disk did not take it.
+    """
     header, size = read_header(end, maximum_body=MAXIMUM_SHARD_BYTES)
-    left = parse_message(Shard, Frame(header)).file_bytes
-    with shard_file(folder) as (writer, reader), cache_file(folder, trainer.cache_bytes) as cache:
-        for piece in _pieces(end, size):
-            write_shard(writer, np.frombuffer(piece, np.uint8)[:left])
-            left -= min(left, len(piece))
-        trainer.load(reader, cache, seconds=seconds)
+    parse_message(Shard, Frame(header))
+    for piece in _pieces(end, size):
+        try:
+            write_shard(writer, np.frombuffer(piece, np.uint8))
+        except UnavailableError as error:
+            raise TrainerFailedError(str(error), was_killed=True) from error
+    cut_shard(writer)
 
 
 def _round(trainer: TrainerProcess, end: int, seconds: float) -> None:

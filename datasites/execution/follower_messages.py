@@ -17,13 +17,17 @@ MAXIMUM_SHARD_BYTES = 2**50
 
 
 class Begin(StrictModel):
-    """Start a trainer: as which of `count` workers, and what it may use and how long it may take, as the leader's."""
+    """Start a trainer: as which of `count` workers, and what it may use and how long it may take, as the leader's.
+
+    `shard_bytes` is how long a part of the data is made, a public number: there must be room for it.
+    """
 
     type: Literal["begin"] = "begin"
     rank: Annotated[int, Field(ge=1, lt=MOST_MACHINES)]
     count: Annotated[int, Field(ge=2, le=MOST_MACHINES)]
     threads: Annotated[int, Field(ge=1, le=256)]
     memory_bytes: Annotated[int, Field(ge=2**30, le=2**44)]
+    shard_bytes: Annotated[int, Field(ge=HEADER_BYTES, le=MAXIMUM_SHARD_BYTES)]
     setup_seconds: Annotated[int, Field(ge=1, le=604_800)]
     round_seconds: Annotated[int, Field(ge=1, le=604_800)]
 
@@ -37,7 +41,6 @@ class Following(StrictModel):
 
 
 class Shard(StrictModel):
-    """This machine's part of the data: the first `file_bytes` of the body; what is behind them only fills it up."""
+    """The body is this machine's part of the data, filled up to a public length: its own header says how long it is."""
 
     type: Literal["shard"] = "shard"
-    file_bytes: Annotated[int, Field(ge=HEADER_BYTES, le=MAXIMUM_SHARD_BYTES)]

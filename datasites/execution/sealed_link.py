@@ -147,9 +147,7 @@ class SealedLink:
         try:
             shared = key.exchange(X25519PublicKey.from_public_bytes(theirs))
         except ValueError as error:
-            raise NotAuthenticError(
-                "What came over a link between machines is no key that one of them sends."
-            ) from error
+            raise NotAuthenticError("What came over a link between machines is no key of one of them.") from error
         spoken = own + theirs if calls else theirs + own
         content = HKDF(SHA256(), 2 * SECRET_BYTES, spoken, _DOMAIN).derive(shared + secret)
         return AESGCM(content[:SECRET_BYTES]), AESGCM(content[SECRET_BYTES:])

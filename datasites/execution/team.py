@@ -10,29 +10,37 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from datasites.catalog.shards import deal, public_bytes, shard_file, write_shard
+from datasites.catalog.shards import (
+    Dealt,
+    cut_shard,
+    deal,
+    fill_shard,
+    public_bytes,
+    shard_file,
+    shard_pieces,
+    write_shard,
+)
 from datasites.catalog.snapshot import CheckedSnapshot
 from datasites.execution.follower_messages import Begin, Following, Shard
 from datasites.execution.sealed_link import SealedLink
 from datasites.execution.trainer_messages import DataSize, Loaded, Prepare, Round, message_frame, parse_message
 from datasites.execution.trainer_result import TrainerFailedError
 from datasites.execution.trainer_start import Place
-from datasites.sandbox.frames import Piece, read_frame, write_frame, write_from, write_header, write_stream
+from datasites.sandbox.frames import Piece, read_frame, write_frame, write_stream
 from policies.errors import InvalidInputError, NotAuthenticError, RefusedError, UnavailableError
-
-_ZEROS = memoryview(bytes(2**20))
 
 
 class Team:
     """The leader's trainer and so many machines less one; alone it has nothing to do.
 
-    Every method raises `TrainerFailedError` if a follower is gone, late, or says something that is not due. It counts
-    as killed from outside unless a follower said that its trainer failed by itself: that may have been for a record.
+    Once there is data, every method raises `TrainerFailedError` if a follower is gone, late, or says something that is
+    not due. It counts as killed from outside if a machine was lost, unless a follower said that its trainer failed by
+    itself: that may have been for a record.
     """
 
     def __init__(self, machines: int) -> None:
@@ -44,12 +52,17 @@ class Team:
         self._links: tuple[SealedLink, ...] = ()
         self._carriers: list[threading.Thread] = []
         self._is_cut = False
-        self._layers: list[tuple[str, ...]] = []
+        self._layers: Sequence[tuple[str, ...]] = ()
 
     @property
     def machines(self) -> int:
         """How many there are with the leader's."""
         return self.place.count
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every follower there is to be has prepared the study."""
+        return len(self._layers) == len(self._ends)
 
     @property
     def is_broken(self) -> bool:
@@ -77,6 +90,7 @@ class Team:
 
         Raises:
             RefusedError: one of them cannot do that.
+            UnavailableError: one is gone, or did not answer in time. No round was charged for it.
         """
         self._links = tuple(links)
         for link, far in zip(links, self._far_ends, strict=True):
@@ -85,16 +99,15 @@ class Team:
         if self._is_cut:
             self.cut()
         deadline = time.monotonic() + begin.setup_seconds
-        with self._expecting_followers():
+        try:
             for rank, end in enumerate(self._ends, 1):
                 told = begin.model_copy(update={"rank": rank})
                 write_frame(end.fileno(), message_frame(told), deadline)
                 write_stream(end.fileno(), study.canonical(), file_bytes, files(), deadline)
-            for rank, end in enumerate(self._ends, 1):
-                answer = parse_message(Following, read_frame(end.fileno(), maximum_body=0, deadline=deadline))
-                if answer.refusal is not None:
-                    raise RefusedError(f"Machine {rank} of this site cannot train this study: {answer.refusal}")
-                self._layers.append(answer.layers)
+            layers = [self._answer(rank, end.fileno(), deadline) for rank, end in enumerate(self._ends, 1)]
+        except UnavailableError as error:
+            raise UnavailableError("A machine of this site is gone, or did not prepare the study in time.") from error
+        self._layers = layers
 
     @contextmanager
     def dealt(self, snapshot: CheckedSnapshot, size: DataSize, folder: Path, seconds: float) -> Iterator[int]:
@@ -104,18 +117,27 @@ class Team:
 
         Args:
             size: the public numbers of units, of all machines together.
-            folder: where a part may lie, in a file without a name.
+            folder: where the parts may lie, in files without a name.
+
+        Raises:
+            UnavailableError: there is no room for them.
         """
         if not self._ends:
             yield snapshot.descriptor
             return
         deadline = time.monotonic() + seconds
-        with shard_file(folder) as (writer, reader):
-            try:
-                self._deal(snapshot, size.share(self.machines), writer, deadline)
-            except EOFError as error:
-                raise NotAuthenticError(f"The snapshot {snapshot.path} was cut off meanwhile; restore it.") from error
-            snapshot.require_unchanged()
+        share, dealt = size.share(self.machines), deal(snapshot.layout, self.machines)
+        shards = [dealt.shard(machine) for machine in range(self.machines)]
+        lengths = [public_bytes(it, share.nominal_training_units, share.nominal_holdout_units) for it in shards]
+        with shard_file(folder, lengths[0]) as (own, reader):
+            with ExitStack() as stack:
+                others = [stack.enter_context(shard_file(folder, length))[0] for length in lengths[1:]]
+                _write_parts(snapshot, dealt, [own, *others], lengths)
+                with self._expecting_followers():
+                    for end, part, length in zip(self._ends, others, lengths[1:], strict=True):
+                        pieces = shard_pieces(part, length)
+                        write_stream(end.fileno(), Shard().canonical(), length, pieces, deadline)
+            cut_shard(own)
             yield reader
         with self._expecting_followers():
             for end in self._ends:
@@ -129,13 +151,14 @@ class Team:
                 write_stream(end.fileno(), asked.canonical(), model_bytes, model(), deadline)
 
     def judged(self, error: TrainerFailedError) -> TrainerFailedError:
-        """The leader's trainer failed by `error`: the same, but as killed from outside if a follower was lost or late.
+        """The leader's trainer failed by `error`: the same, but as killed from outside if a follower was lost.
 
-        A follower's trainer that failed by itself did so perhaps because of a record: that ends the study at once.
+        A follower's trainer that failed by itself did so perhaps because of a record: that ends the study at once. So
+        does one that is late though no machine was lost.
         """
         if any(link.failed_there for link in self._links):
             return TrainerFailedError(str(error))
-        if self._ends and (error.was_late or any(link.lost for link in self._links)):
+        if any(link.lost for link in self._links):
             return TrainerFailedError(str(error), was_killed=True)
         return error
 
@@ -157,25 +180,12 @@ class Team:
         for far in self._far_ends:
             far.close()
 
-    def _deal(self, snapshot: CheckedSnapshot, share: DataSize, own: int, deadline: float) -> None:
-        dealt = deal(snapshot.layout, self.machines)
-        shards = [dealt.shard(machine) for machine in range(self.machines)]
-        write_shard(own, np.frombuffer(shards[0].header(), np.uint8))
-        with self._expecting_followers():
-            lengths = [public_bytes(it, share.nominal_training_units, share.nominal_holdout_units) for it in shards]
-            for end, shard, length in zip(self._ends, shards[1:], lengths[1:], strict=True):
-                header = Shard(file_bytes=shard.file_bytes).canonical()
-                write_header(end.fileno(), header, length, deadline)
-                write_from(end.fileno(), shard.header(), deadline)
-            os.posix_fadvise(snapshot.descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            for machine, rows in dealt.rows(snapshot.descriptor):
-                if machine == 0:
-                    write_shard(own, rows)
-                else:
-                    write_from(self._ends[machine - 1].fileno(), rows.reshape(-1).data, deadline)
-            for end, shard, length in zip(self._ends, shards[1:], lengths[1:], strict=True):
-                for left in range(length - shard.file_bytes, 0, -len(_ZEROS)):
-                    write_from(end.fileno(), _ZEROS[:left], deadline)
+    def _answer(self, rank: int, end: int, deadline: float) -> tuple[str, ...]:
+        """What holds the trainer of one follower, once it has prepared the study."""
+        answer = parse_message(Following, read_frame(end, maximum_body=0, deadline=deadline))
+        if answer.refusal is not None:
+            raise RefusedError(f"Machine {rank} of this site cannot train this study: {answer.refusal}")
+        return answer.layers
 
     @contextmanager
     def _expecting_followers(self) -> Iterator[None]:
@@ -186,3 +196,23 @@ class Team:
             raise self.judged(TrainerFailedError(lost, was_late=True)) from error
         except InvalidInputError as error:
             raise TrainerFailedError("A machine that trains this study said something that was not due.") from error
+
+
+def _write_parts(snapshot: CheckedSnapshot, dealt: Dealt, parts: Sequence[int], lengths: Sequence[int]) -> None:
+    """Write every machine's part to its file before any is sent: on its way nobody sees where in it there are people.
+
+    Raises:
+        NotAuthenticError: the snapshot was changed meanwhile.
+        UnavailableError: the disk did not take them.
+    """
+    for machine, part in enumerate(parts):
+        write_shard(part, np.frombuffer(dealt.shard(machine).header(), np.uint8))
+    os.posix_fadvise(snapshot.descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    try:
+        for machine, rows in dealt.rows(snapshot.descriptor):
+            write_shard(parts[machine], rows)
+    except EOFError as error:
+        raise NotAuthenticError(f"The snapshot {snapshot.path} was cut off meanwhile; restore it.") from error
+    for part, length in zip(parts, lengths, strict=True):
+        fill_shard(part, length)
+    snapshot.require_unchanged()

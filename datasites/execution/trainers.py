@@ -1,23 +1,24 @@
 """The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
 
+import shutil
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 
 from sqlalchemy import Connection
 
+from datasites.catalog.shards import public_bytes
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
+from datasites.catalog.snapshot_layout import layout_of
 from datasites.execution.admission import check_seconds, require_to_be_checked, took_too_long
-from datasites.execution.approval import required_files
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
 from datasites.execution.follower_messages import Begin
 from datasites.execution.followers import Followers
-from datasites.execution.study_message import data_size, study_message
+from datasites.execution.study_message import public_size, study_bytes, study_message, study_pieces
 from datasites.execution.team import Team
-from datasites.execution.trainer_messages import Prepare, Round
+from datasites.execution.trainer_messages import Round
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import RoundResult, TrainerFailedError
 from datasites.halts.revoked import rests_on_revoked
@@ -28,7 +29,7 @@ from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
-from policies.errors import CloisterError, NotAuthenticError, UnavailableError
+from policies.errors import CloisterError, NotAuthenticError, RefusedError, UnavailableError
 from policies.programs.digests import MODEL_DOMAIN
 from policies.rules.house_rules import HouseRules
 
@@ -99,17 +100,45 @@ class Trainers:
                 trainer.__enter__()
                 if request.digest in self._checked:
                     require_to_be_checked(self._site, request.digest)
-                self._prepare(trainer, request, data_set, deadline - time.monotonic())
+                study = study_message(self._site, request, data_set.manifest, rules.training.gradients)
+                pieces, size = study_pieces(self._site, request), study_bytes(self._site, request)
+                trainer.prepare(study, pieces, size, seconds=deadline - time.monotonic())
+            except CloisterError:
+                self.end(request.digest)
+                raise
+        return trainer
+
+    def warm(self, request: Request, data_set: DataSet) -> TrainerProcess:
+        """The study's trainer as `start` gives it, once all machines that train with it have prepared the study too.
+
+        Raises:
+            RefusedError: one of the machines cannot train it, or this one has no room to deal out its data.
+            UnavailableError: one of the machines is gone, or late: it may be tried again.
+        """
+        trainer = self.start(request, data_set)
+        if not self._teams[request.digest].is_complete:
+            try:
+                self._gather(request, data_set, trainer.cache_bytes)
             except CloisterError:
                 self.end(request.digest)
                 raise
         return trainer
 
     def is_ready(self, connection: Connection, request: Request) -> bool:
-        """Whether the machines are there that train the request; a round is not charged before they are."""
+        """Whether all machines that train the request have prepared it; a round is not charged before."""
         rules = rules_if_any(connection, self._site)
         if rules is None or (request.digest in self._loaded and self.is_running(request)):
             return True
+        machines, team = rules.machines_for(request.data_set), self._teams.get(request.digest)
+        if machines == 1:
+            return True
+        return team is not None and team.machines == machines and team.is_complete and self.is_running(request)
+
+    def can_gather(self, connection: Connection, request: Request) -> bool:
+        """Whether the request waits for machines that have all joined by now, so that `warm` makes it ready."""
+        rules = rules_if_any(connection, self._site)
+        if rules is None or self.is_ready(connection, request):
+            return False
         missing = self._followers.missing(rules.machines_for(request.data_set))
         if missing and missing != self._awaited:
             report(f"Request {request.number} waits for machine {', '.join(map(str, missing))} of this site.")
@@ -125,7 +154,10 @@ class Trainers:
         """
         request, data_set = assignment.request, assignment.data_set
         terms = request.terms
-        trainer = self.start(request, data_set)
+        try:
+            trainer = self.warm(request, data_set)
+        except UnavailableError as error:  # a machine was lost just after the charge, and before there was data
+            raise TrainerFailedError(str(error), was_killed=True) from error
         team, seconds = self._teams[request.digest], terms.deadlines.round_seconds
         if request.digest not in self._loaded:
             self._load(request, trainer, data_set, seconds)
@@ -156,35 +188,39 @@ class Trainers:
             with reading(self._site.engine) as connection:
                 if is_stopped(connection, self._site) or rests_on_revoked(connection, request):
                     raise TrainerFailedError("The study was halted before its trainer had data.", was_killed=True)
-            self._gather(request, data_set)
             team, folder = self._teams[request.digest], self._site.home.snapshots
-            size = data_size(data_set.manifest)
+            size = public_size(data_set.manifest)
             with team.dealt(snapshot, size, folder, seconds) as part, cache_file(folder, trainer.cache_bytes) as cache:
                 trainer.load(part, cache, seconds=seconds)
         except CloisterError as error:
             self._loaded.pop(request.digest, None)
             snapshot.close()
-            if isinstance(error, UnavailableError):  # no room on the disk, or a machine not there, before it had data
+            if isinstance(error, UnavailableError):  # no room on the disk, before it had data
                 raise TrainerFailedError(str(error), was_killed=True) from error
             raise
 
-    def _gather(self, request: Request, data_set: DataSet) -> None:
+    def _gather(self, request: Request, data_set: DataSet, cache_bytes: int) -> None:
         """Let the followers of the request's team prepare the study."""
-        team = self._teams[request.digest]
-        if team.machines == 1:
-            return
+        team, manifest, rules = self._teams[request.digest], data_set.manifest, self._rules()
+        share = public_size(manifest).share(team.machines)
+        training, holdout = share.nominal_training_units, share.nominal_holdout_units
+        shard_bytes = public_bytes(layout_of(manifest, 0, 0), training, holdout)
+        needed = team.machines * shard_bytes + cache_bytes
+        if shutil.disk_usage(self._site.home.snapshots).free < needed:
+            raise RefusedError(f"This machine's disk has no room to deal out the data: {needed} bytes; make room.")
         deadlines = request.terms.deadlines
         begin = Begin(
             rank=1,
             count=team.machines,
-            threads=self._rules().training.threads,
+            threads=rules.training.threads,
             memory_bytes=_MEMORY_BYTES,
+            shard_bytes=shard_bytes,
             setup_seconds=deadlines.setup_seconds,
             round_seconds=deadlines.round_seconds,
         )
-        size = sum(it.size for it in required_files(self._site, request))
-        links = self._followers.take(team.machines)
-        team.start(links, begin, self._study(request, data_set), size, partial(self._pieces, request))
+        study = study_message(self._site, request, manifest, rules.training.gradients)
+        size, pieces = study_bytes(self._site, request), partial(study_pieces, self._site, request)
+        team.start(self._followers.take(team.machines), begin, study, size, pieces)
 
     def is_running(self, request: Request) -> bool:
         """Whether the study's trainer has been started and lives, as do those of its team."""
@@ -233,15 +269,3 @@ class Trainers:
     def _rules(self) -> HouseRules:
         with reading(self._site.engine) as connection:
             return self._site.house_rules(connection).rules
-
-    def _prepare(self, trainer: TrainerProcess, request: Request, data_set: DataSet, seconds: float) -> None:
-        size = sum(it.size for it in required_files(self._site, request))
-        trainer.prepare(self._study(request, data_set), self._pieces(request), size, seconds=seconds)
-
-    def _pieces(self, request: Request) -> Iterator[bytes]:
-        """The parameter file and the tokeniser."""
-        return chain.from_iterable(it.pieces for it in required_files(self._site, request))
-
-    def _study(self, request: Request, data_set: DataSet) -> Prepare:
-        _, tokeniser = required_files(self._site, request)
-        return study_message(request, data_set.manifest, tokeniser.size, self._rules().training.gradients)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from datasites.execution.admission import begin_check, fail_check
 from datasites.execution.answer_round import answer_round
@@ -28,7 +28,7 @@ from datasites.store.engine import forget_deleted, reading
 from datasites.store.referred import sweep_contents
 from datasites.store.tables import runs
 from datasites.store.weights import drop_weights
-from policies.errors import CloisterError
+from policies.errors import CloisterError, UnavailableError
 
 _TRAINER_FAILED = "The trainer could not compute this round; its charge is spent."
 
@@ -56,9 +56,8 @@ class Worker:
         if waiting.has_round:
             return self._compute_round()
         for request, data_set in waiting.to_warm:
-            if not self.trainers.is_running(request):
-                self._start_trainer(request, data_set)
-                return True
+            self._warm(request, data_set)
+            return True
         for request, data_set in waiting.to_check[:1]:
             self._check_programs(request, data_set)
         return bool(waiting.to_check)
@@ -88,7 +87,8 @@ class Worker:
             # The newest request keeps the trainer that checked it, for its owner may approve it soon.
             newest = [it for it in found if it.status is Status.PENDING][-1:]
             # A study whose run is being set up gets its trainer early, so that its first round need not wait for it.
-            to_warm = [it for it in going if it.status is Status.APPROVED and it.digest in begun]
+            # One that is spread over several machines gets theirs too, before anything is charged for it.
+            to_warm = [it for it in going if it.digest in begun and self._is_cold(connection, it)]
             to_check = [it for it in found if it.status is Status.RECEIVED]
             return _Waiting(
                 overdue=overdue,
@@ -132,9 +132,15 @@ class Worker:
                 end(connection, assignment.request, assignment.round_number, _TRAINER_FAILED, self.site.now)
         return True
 
-    def _start_trainer(self, request: Request, data_set: DataSet) -> None:
+    def _is_cold(self, connection: Connection, request: Request) -> bool:
+        starts = request.status is Status.APPROVED and not self.trainers.is_running(request)
+        return (starts and self.trainers.is_ready(connection, request)) or self.trainers.can_gather(connection, request)
+
+    def _warm(self, request: Request, data_set: DataSet) -> None:
         try:
-            self.trainers.start(request, data_set)
+            self.trainers.warm(request, data_set)
+        except UnavailableError as error:
+            report(f"Request {request.number} is not begun yet: {error}")
         except CloisterError as error:
             with self.site.engine.begin() as connection:
                 close_request(connection, request.digest, Status.FAILED, str(error), self.site.now)

@@ -73,6 +73,15 @@ def read_given_file(path: Path, *, maximum_bytes: int, what: str) -> bytes:
         raise InvalidInputError(f"{what} {path} cannot be read ({error.strerror}); name another file.") from error
 
 
+def nameless_file(folder: Path) -> int:
+    """The descriptor of a new file in `folder` that has no name and can be given none: it ends with its last holder.
+
+    Raises:
+        OSError: there can be none in `folder`, or its file system gives every file a name.
+    """
+    return os.open(folder, os.O_TMPFILE | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+
 def sync_folder(folder: Path) -> None:
     """Put the names in `folder` on disk, so that a rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

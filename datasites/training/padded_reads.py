@@ -20,10 +20,12 @@ class PaddedReads:
         """The rows of `numbers` in the first places of `size`, the others zero.
 
         There are `size` reads of one row whatever is wanted: for each other place, a row anywhere in the file is read
-        and forgotten, so that neither the number of reads nor what the disk has at hand tells how many there are.
+        and forgotten, so that neither the number of reads nor what the disk has at hand tells how many there are. A
+        file without any row, such as that of a machine which was dealt nobody, has none to read.
         """
         wanted = len(numbers)
-        padding = (self._elsewhere.uniforms(size - wanted) * self._count).astype(np.int64)
-        rows = self._read(np.concatenate([numbers, padding]))
-        rows[wanted:] = np.zeros((), rows.dtype)
+        padding = (self._elsewhere.uniforms(size - wanted if self._count else 0) * self._count).astype(np.int64)
+        found = self._read(np.concatenate([numbers, padding]))
+        rows = np.zeros(size, found.dtype)
+        rows[:wanted] = found[:wanted]
         return rows

@@ -1,12 +1,13 @@
 """A snapshot dealt out to machines: every unit to exactly one, by lot, and one more moves no other."""
 
+import errno
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasites.catalog.shards import deal, public_bytes, shard_file, write_shard
+from datasites.catalog.shards import cut_shard, deal, fill_shard, public_bytes, shard_file, shard_pieces, write_shard
 from datasites.catalog.snapshot_layout import HEADER_BYTES, SnapshotLayout, parse_layout
 from policies.errors import UnavailableError
 from tests.unit_arrays import UnitArrays, read_snapshot, write_units
@@ -77,13 +78,45 @@ def test_the_length_on_the_way_does_not_tell_how_many_units_a_machine_has() -> N
 
 
 def test_a_shard_has_no_name_and_is_read_through_a_descriptor_that_cannot_write(tmp_path: Path) -> None:
-    with shard_file(tmp_path) as (writer, reader):
+    with shard_file(tmp_path, 4) as (writer, reader):
         write_shard(writer, np.frombuffer(b"people", np.uint8))
         assert os.pread(reader, 10, 0) == b"people"
         assert list(tmp_path.iterdir()) == []
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.write(reader, b"others")
-        with pytest.raises(UnavailableError, match="no room"):
+        with pytest.raises(UnavailableError, match="did not take"):
             write_shard(reader, np.zeros(1, np.uint8))
-    with pytest.raises(UnavailableError, match="No file can be made"), shard_file(tmp_path / "nowhere"):
+    with pytest.raises(UnavailableError, match="No file without a name"), shard_file(tmp_path / "nowhere", 1):
         pass
+
+
+def test_room_for_a_shard_is_taken_before_there_are_people(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="no room"), shard_file(tmp_path, 2**62):
+        pass
+
+
+def test_no_shard_is_made_where_files_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that lost power would keep it."""
+
+    def without_nameless(path: object, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return true_open(path, flags, mode)  # type: ignore[arg-type]
+
+    true_open = os.open
+    monkeypatch.setattr(os, "open", without_nameless)
+    with pytest.raises(UnavailableError, match="not supported"), shard_file(tmp_path, 1):
+        pass
+
+
+def test_what_fills_a_shard_up_is_cut_off_by_what_its_header_says(tmp_path: Path) -> None:
+    layout = of_units(3)
+    with shard_file(tmp_path, 10_000) as (writer, reader):
+        write_shard(writer, np.frombuffer(layout.header(), np.uint8))
+        write_shard(writer, np.ones(3 * layout.unit_type.itemsize, np.uint8))
+        fill_shard(writer, 10_000)
+        whole = b"".join(shard_pieces(reader, 10_000))
+        assert len(whole) == 10_000
+        cut_shard(writer)
+        assert whole.rstrip(bytes(1)) == os.pread(reader, 10_000, 0)
+        assert os.fstat(reader).st_size == layout.file_bytes

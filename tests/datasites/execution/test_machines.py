@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from datasites.execution.charge_round import next_round
+from datasites.execution.follower import follow
 from datasites.execution.trainers import Trainers
 from datasites.execution.worker import Worker
 from datasites.protocol.private_files import write_private_file
+from datasites.requests.records import Status, find_request
 from policies.log.entries import RoundComputed
 from policies.log.journal import entries
 from tests.machines import Leader, listening, until
@@ -51,23 +55,46 @@ def spread(scene: Scene) -> None:
 
 
 def test_a_round_waits_uncharged_until_all_machines_are_there(scene: Scene, leader: Leader) -> None:
+    """And have prepared the study: one that joins and is gone again has cost nothing."""
     spread(scene)
     request = scene.ready()
     scene.ask(request, 1)
     trainers = Trainers(scene.site, leader.followers)
-    with scene.site.engine.begin() as connection:
-        assert not trainers.is_ready(connection, request)
     worker = Worker(scene.site, trainers)
     scene.witness()
-    assert not worker._compute_round()
-    assert scene.count("charges") == 0
+    assert not worker.work()
     link = leader.joined_by(1)
     with scene.site.engine.begin() as connection:
-        assert trainers.is_ready(connection, request)
-    link.close()
-    until(lambda: bool(leader.followers.missing(2)))
+        assert trainers.can_gather(connection, request)
+        assert not trainers.is_ready(connection, request)
+    threading.Timer(0.5, link.cut).start()
+    assert worker.work()
+    assert leader.followers.missing(2)
+    assert not worker.work()
     assert not worker._compute_round()
     assert scene.count("charges") == 0
+    assert [it.round for it in scene.updates()] == []
+
+
+def test_a_study_that_one_of_the_machines_cannot_train_ends_before_anything_is_charged(
+    scene: Scene, leader: Leader, tmp_path: Path
+) -> None:
+    """Here for want of a place for its part of the data."""
+    spread(scene)
+    request = scene.ready()
+    scene.ask(request, 1)
+    worker = Worker(scene.site, Trainers(scene.site, leader.followers))
+    scene.witness()
+    threading.Thread(target=follow, args=(leader.joined_by(1), tmp_path / "nowhere"), daemon=True).start()
+    assert worker.work()
+    assert scene.count("charges") == 0
+    with scene.site.engine.begin() as connection:
+        ended = find_request(connection, request.digest)
+        assert not next_round(connection, scene.site)
+    assert ended is not None
+    assert ended.status is Status.FAILED
+    assert "Machine 1 of this site cannot train this study: No file without a name" in ended.detail
+    assert str(tmp_path) not in ended.detail
 
 
 def test_rounds_of_an_approved_study_train_on_a_machine_that_torchrun_starts_and_starts_again(

@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from datasites.catalog.checked_file import check_file
+from datasites.catalog.shards import Dealt
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot, snapshot_commitment
+from datasites.catalog.snapshot_layout import HEADER_BYTES, layout_in
 from datasites.execution.cache_space import cache_file
 from datasites.execution.follower import follow
 from datasites.execution.follower_messages import Begin, Following, Shard
@@ -48,8 +50,16 @@ def snapshot(tmp_path: Path) -> Iterator[CheckedSnapshot]:
         yield opened
 
 
-def begin(machines: int, round_seconds: int) -> Begin:
-    return Begin(rank=1, count=machines, threads=1, memory_bytes=2**32, setup_seconds=60, round_seconds=round_seconds)
+def begin(machines: int, round_seconds: int, shard_bytes: int = 10_000) -> Begin:
+    return Begin(
+        rank=1,
+        count=machines,
+        threads=1,
+        memory_bytes=2**32,
+        shard_bytes=shard_bytes,
+        setup_seconds=60,
+        round_seconds=round_seconds,
+    )
 
 
 def trained(
@@ -105,6 +115,46 @@ def test_two_machines_train_and_measure_what_one_does(
     assert list(folder.iterdir()) == []
 
 
+def test_a_machine_that_is_dealt_nobody_trains_along(
+    leader: Leader, snapshot: CheckedSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "follower"
+    folder.mkdir(mode=0o700)
+    nobody = Dealt(snapshot.layout, 2, np.zeros(snapshot.layout.units, np.uint8))
+    monkeypatch.setattr("datasites.execution.team.deal", lambda *_: nobody)
+    threading.Thread(target=follow, args=(leader.joined_by(1), folder), daemon=True).start()
+    ((together, _),) = trained(leader, snapshot, 2)
+    ((alone, _),) = trained(leader, snapshot, 1)
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_the_pieces_on_the_way_are_the_same_however_many_people_a_machine_got(
+    leader: Leader, snapshot: CheckedSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces are made so small here that there are some for each person."""
+    monkeypatch.setattr("datasites.execution.sealed_link._PIECE_BYTES", 100)
+    monkeypatch.setattr("datasites.catalog.shards._BYTES_AT_A_TIME", 700)
+    seen = []
+    for mine in (0, 1, 30):
+        owners = np.zeros(snapshot.layout.units, np.uint8)
+        owners[:mine] = 1
+        monkeypatch.setattr("datasites.execution.team.deal", lambda *_, them=owners: Dealt(snapshot.layout, 2, them))
+        pretender, team = Pretender(leader, nothing), Team(2)
+        (link,) = leader.followers.take(2)
+        lengths: list[int] = []
+        true_send = link.send
+        monkeypatch.setattr(link, "send", lambda it, to=lengths, send=true_send: (to.append(len(it)), send(it)))
+        team.start([link], begin(2, 60), STUDY, 1, lambda: (b"x",))
+        with team.dealt(snapshot, STUDY.size, tmp_path, 60):
+            pass
+        team.close()
+        (shard,) = [it for it in pretender.got if len(it.body) > 100]
+        assert layout_in(bytes(shard.body[:HEADER_BYTES])).units == mine
+        seen.append(lengths)
+    assert len(seen[0]) > 30
+    assert seen[0] == seen[1] == seen[2]
+
+
 class Pretender:
     """A follower that holds the secret, says what it should up to the first step, and then what a test wants."""
 
@@ -147,14 +197,15 @@ def failed(pretender: Pretender) -> None:
     pretender.close()
 
 
-@pytest.mark.parametrize(("then", "seconds"), [(nothing, 3), (gone, 60)])
-def test_a_follower_that_is_lost_or_late_interrupts_the_round_and_there_is_no_update(
-    leader: Leader, snapshot: CheckedSnapshot, then: Callable[[Pretender], None], seconds: int
+@pytest.mark.parametrize(("then", "seconds", "again"), [(nothing, 3, False), (gone, 60, True)])
+def test_there_is_no_update_without_a_follower_and_only_one_that_is_lost_is_an_interruption(
+    leader: Leader, snapshot: CheckedSnapshot, then: Callable[[Pretender], None], seconds: int, again: bool
 ) -> None:
+    """One that is late though its link is whole may be so for a record: nothing is computed again."""
     pretender = Pretender(leader, then)
     with pytest.raises(TrainerFailedError) as caught:
         trained(leader, snapshot, 2, seconds=seconds)
-    assert caught.value.was_killed
+    assert caught.value.was_killed == again
     for kind, frame in zip((Begin, Prepare, Shard, Round), pretender.got, strict=True):
         parse_message(kind, frame)
 
@@ -181,12 +232,54 @@ def test_a_machine_that_cannot_train_the_study_says_why(leader: Leader, tmp_path
     team.close()
 
 
+def without_landlock(self: TrainerProcess) -> TrainerProcess:
+    raise RefusedError("This machine has no Landlock.")
+
+
+def dead(self: TrainerProcess, *_: object, **__: object) -> None:
+    raise TrainerFailedError("The trainer ended.")
+
+
+@pytest.mark.parametrize(
+    ("method", "fails", "shard_bytes", "why"),
+    [
+        ("__enter__", without_landlock, 10_000, "no Landlock"),
+        ("prepare", dead, 10_000, "The trainer ended"),
+        ("prepare", lambda *_, **__: None, 2**49, "no room for a part of the data"),
+    ],
+    ids=["landlock", "dead", "disk"],
+)
+def test_what_a_machine_lacks_it_says_on_its_screen_and_before_any_round(
+    leader: Leader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    method: str,
+    fails: Callable[..., object],
+    shard_bytes: int,
+    why: str,
+) -> None:
+    if method == "prepare":
+        monkeypatch.setattr(TrainerProcess, "__enter__", lambda self: self)
+    monkeypatch.setattr(TrainerProcess, method, fails)
+    folder = tmp_path / "follower"
+    folder.mkdir(mode=0o700)
+    threading.Thread(target=follow, args=(leader.joined_by(1), folder), daemon=True).start()
+    team = Team(2)
+    with pytest.raises(RefusedError, match=f"Machine 1 of this site cannot train this study: .*{why}"):
+        team.start(leader.followers.take(2), begin(2, 60, shard_bytes), STUDY, len(PARAMETERS), lambda: (PARAMETERS,))
+    assert not any(link.failed_there for link in team._links)
+    team.close()
+    said: list[str] = []
+    until(lambda: bool(said.append(capfd.readouterr().err) or why in "".join(said)))
+
+
 def test_a_halt_before_the_machines_are_told_of_the_study_ends_it(leader: Leader) -> None:
     link, team = leader.joined_by(1), Team(2)
     team.cut()
-    with pytest.raises(TrainerFailedError) as caught:
+    with pytest.raises(UnavailableError, match="did not prepare"):
         team.start(leader.followers.take(2), begin(2, 60), STUDY, 1, lambda: (b"x",))
-    assert caught.value.was_killed
+    assert not team.is_complete
     with pytest.raises(UnavailableError):
         link.receive()
     team.close()

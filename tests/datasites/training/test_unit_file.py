@@ -67,3 +67,14 @@ def test_a_file_that_was_cut_off_is_an_error(both: tuple[UnitData, UnitFile], tm
     os.truncate(tmp_path / "units.snapshot", 1000)
     with pytest.raises(EOFError):
         both[1].chunk(torch.tensor([59]), 1)
+
+
+def test_a_file_without_units_gives_places_without_a_record(
+    draw_units: Callable[..., UnitData], tmp_path: Path
+) -> None:
+    """As a machine has one that was dealt nobody."""
+    nobody = UnitArrays(*(it[:0].numpy() for it in (draw_units(1).features, draw_units(1).target, draw_units(1).mask)))
+    with opened(tmp_path, nobody, nobody) as descriptor:
+        for side in open_units(descriptor):
+            chunk = side.chunk(torch.tensor([], dtype=torch.int64), 4)
+            assert (len(side), chunk.mask.shape[0], bool(chunk.mask.any())) == (0, 4, False)

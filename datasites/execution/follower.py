@@ -50,10 +50,12 @@ from datasites.sandbox.frames import Frame, read_frame, read_header, read_into, 
 from datasites.serving.lifecycle import Pause, report
 from policies.errors import CloisterError, InvalidInputError, UnavailableError
 from policies.programs.tokeniser import MAXIMUM_TOKENISER_BYTES
+from policies.rules.house_rules import MOST_MACHINES
 from policies.statements.schema import as_text
 
 _PIECE_BYTES = 2**20
 _PROOF_SECONDS = 10.0
+_HIGHEST_PORT = 65_535
 
 
 def main(leader: str, secret_file: str, folder: str) -> None:
@@ -63,9 +65,11 @@ def main(leader: str, secret_file: str, folder: str) -> None:
         CloisterError: an argument is not what it should be.
     """
     rank = int(os.environ["RANK"]) + 1
+    if not 1 <= rank < MOST_MACHINES:
+        raise InvalidInputError(f"RANK is {rank - 1}; with the leader there are at most {MOST_MACHINES} machines.")
     host, _, port = leader.rpartition(":")
     secret = read_private_file(Path(secret_file), maximum_bytes=SECRET_BYTES)
-    if len(secret) != SECRET_BYTES or not port.isdecimal():
+    if len(secret) != SECRET_BYTES or not port.isdecimal() or int(port) > _HIGHEST_PORT:
         raise InvalidInputError("The leader's address is HOST:PORT, and the secret is what «datasite machines» made.")
     make_private_folder(Path(folder))
     pause = Pause()
@@ -73,7 +77,7 @@ def main(leader: str, secret_file: str, folder: str) -> None:
         try:
             connection = socket.create_connection((host, int(port)), timeout=_PROOF_SECONDS)
             link = SealedLink(connection, secret, rank=rank, calls=True, seconds=_PROOF_SECONDS)
-        except (CloisterError, OSError) as error:
+        except (CloisterError, OSError, UnicodeError) as error:  # UnicodeError: no name of a host
             report(f"The leader cannot be joined at {leader}: {error}")
             time.sleep(pause.next())
             continue

@@ -30,7 +30,7 @@ def open_to_machines(site: Site, followers: Followers) -> Iterator[None]:
     host, _, port = address.rpartition(":")
     try:
         server = socket.create_server((host, int(port)))
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise UnavailableError(f"Other machines cannot join at {address}: {error}.") from error
     with server:
         threading.Thread(target=followers.listen, args=(server, secret), daemon=True).start()

@@ -58,6 +58,16 @@ def test_what_is_no_address_is_refused(owner: Owner, address: str) -> None:
     assert owner.types("machines", address).exit_code == 2
 
 
+@pytest.mark.parametrize("address", ["a..b:7400", "127.0.0.1:99999"])
+def test_an_address_at_which_nothing_can_listen_is_said(scene: Scene, owner: Owner, address: str) -> None:
+    owner.asks("machines", address)
+    with (
+        pytest.raises(UnavailableError, match="cannot join at"),
+        open_to_machines(open_site(scene.site.home), Followers()),
+    ):
+        pass
+
+
 def test_the_owner_sees_on_how_many_machines_a_study_trains(scene: Scene, owner: Owner) -> None:
     request = scene.submit()
     assert owner.asks("show", str(request.number))["machines"] == 1

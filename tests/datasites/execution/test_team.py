@@ -14,15 +14,16 @@ from datasites.catalog.shards import Dealt
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot, snapshot_commitment
 from datasites.catalog.snapshot_layout import HEADER_BYTES, layout_in
 from datasites.execution.cache_space import cache_file
-from datasites.execution.follower import follow
+from datasites.execution.follower import follow, main
 from datasites.execution.follower_messages import Begin, Following, Shard
 from datasites.execution.sealed_link import SealedLink
 from datasites.execution.team import Team
 from datasites.execution.trainer_messages import Loaded, Prepare, Round, message_frame, parse_message
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import TrainerFailedError
+from datasites.protocol.private_files import write_private_file
 from datasites.sandbox.frames import Frame, read_frame, write_frame
-from policies.errors import CloisterError, RefusedError, UnavailableError
+from policies.errors import CloisterError, InvalidInputError, RefusedError, UnavailableError
 from tests import frozen_study
 from tests.machines import Leader, listening, until
 from tests.unit_arrays import UnitArrays, write_units
@@ -272,6 +273,19 @@ def test_what_a_machine_lacks_it_says_on_its_screen_and_before_any_round(
     team.close()
     said: list[str] = []
     until(lambda: bool(said.append(capfd.readouterr().err) or why in "".join(said)))
+
+
+@pytest.mark.parametrize(
+    ("rank", "leader_at", "why"),
+    [("63", "h:7400", "RANK is 63"), ("0", "h:70000", "HOST:PORT"), ("0", "h", "HOST:PORT")],
+)
+def test_a_machine_that_cannot_join_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str, leader_at: str, why: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    write_private_file(tmp_path / "secret", bytes(32))
+    with pytest.raises(InvalidInputError, match=why):
+        main(leader_at, str(tmp_path / "secret"), str(tmp_path / "follower"))
 
 
 def test_a_halt_before_the_machines_are_told_of_the_study_ends_it(leader: Leader) -> None:

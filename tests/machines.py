@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from datasites.execution.follower_messages import Begin
 from datasites.execution.followers import Followers
 from datasites.execution.sealed_link import SECRET_BYTES, SealedLink
 
@@ -36,6 +37,19 @@ def listening() -> Iterator[Leader]:
         threading.Thread(target=followers.listen, args=(server, secret), daemon=True).start()
         yield Leader(followers, server.getsockname(), secret)
         followers.close()
+
+
+def begin(machines: int, round_seconds: int, shard_bytes: int = 10_000) -> Begin:
+    """What the first follower is told."""
+    return Begin(
+        rank=1,
+        count=machines,
+        threads=1,
+        memory_bytes=2**32,
+        shard_bytes=shard_bytes,
+        setup_seconds=60,
+        round_seconds=round_seconds,
+    )
 
 
 def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

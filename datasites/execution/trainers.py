@@ -116,7 +116,8 @@ class Trainers:
             UnavailableError: one of the machines is gone, or late: it may be tried again.
         """
         trainer = self.start(request, data_set)
-        if not self._teams[request.digest].is_complete:
+        team = self._teams.get(request.digest)
+        if team is not None and not team.is_complete:
             try:
                 self._gather(request, data_set, trainer.cache_bytes)
             except CloisterError:

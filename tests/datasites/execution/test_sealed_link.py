@@ -141,7 +141,6 @@ def test_a_piece_that_was_changed_is_refused(wire: Wire, touch: object) -> None:
 
 
 def test_a_piece_that_is_repeated_is_refused(wire: Wire) -> None:
-    """A sum counted twice would let each of its people count twice."""
     caller, listener = met(wire)
     wire.touch = lambda sealed: [sealed, sealed]
     caller.send(SUM)

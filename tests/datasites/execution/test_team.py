@@ -14,18 +14,16 @@ from datasites.catalog.shards import Dealt
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot, snapshot_commitment
 from datasites.catalog.snapshot_layout import HEADER_BYTES, layout_in
 from datasites.execution.cache_space import cache_file
-from datasites.execution.follower import follow, main
+from datasites.execution.follower import follow
 from datasites.execution.follower_messages import Begin, Following, Shard
-from datasites.execution.sealed_link import SealedLink
 from datasites.execution.team import Team
 from datasites.execution.trainer_messages import Loaded, Prepare, Round, message_frame, parse_message
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import TrainerFailedError
-from datasites.protocol.private_files import write_private_file
 from datasites.sandbox.frames import Frame, read_frame, write_frame
-from policies.errors import CloisterError, InvalidInputError, RefusedError, UnavailableError
+from policies.errors import UnavailableError
 from tests import frozen_study
-from tests.machines import Leader, listening, until
+from tests.machines import Leader, begin, listening, until
 from tests.unit_arrays import UnitArrays, write_units
 
 UNITS, KEY = 41, bytes(32)
@@ -49,18 +47,6 @@ def snapshot(tmp_path: Path) -> Iterator[CheckedSnapshot]:
     path.chmod(0o400)
     with check_file(path) as file, open_snapshot(path, snapshot_commitment(file.sha256, KEY), KEY) as opened:
         yield opened
-
-
-def begin(machines: int, round_seconds: int, shard_bytes: int = 10_000) -> Begin:
-    return Begin(
-        rank=1,
-        count=machines,
-        threads=1,
-        memory_bytes=2**32,
-        shard_bytes=shard_bytes,
-        setup_seconds=60,
-        round_seconds=round_seconds,
-    )
 
 
 def trained(
@@ -220,115 +206,3 @@ def test_a_followers_trainer_that_failed_by_itself_is_no_interruption(leader: Le
     for error in (TrainerFailedError("ended"), TrainerFailedError("was killed", was_killed=True)):
         assert not team.judged(error).was_killed
     team.close()
-
-
-def test_a_machine_that_cannot_train_the_study_says_why(leader: Leader, tmp_path: Path) -> None:
-    """The follower's own trainer looks at the study before it is given any data."""
-    folder = tmp_path / "follower"
-    folder.mkdir(mode=0o700)
-    threading.Thread(target=follow, args=(leader.joined_by(1), folder), daemon=True).start()
-    team, bad = Team(2), STUDY.model_copy(update={"parameter_count": 5})
-    with pytest.raises(RefusedError, match=r"Machine 1 of this site cannot train .* 4 parameters"):
-        team.start(leader.followers.take(2), begin(2, 60), bad, len(PARAMETERS), lambda: (PARAMETERS,))
-    team.close()
-
-
-def without_landlock(self: TrainerProcess) -> TrainerProcess:
-    raise RefusedError("This machine has no Landlock.")
-
-
-def dead(self: TrainerProcess, *_: object, **__: object) -> None:
-    raise TrainerFailedError("The trainer ended.")
-
-
-@pytest.mark.parametrize(
-    ("method", "fails", "shard_bytes", "why"),
-    [
-        ("__enter__", without_landlock, 10_000, "no Landlock"),
-        ("prepare", dead, 10_000, "The trainer ended"),
-        ("prepare", lambda *_, **__: None, 2**49, "no room for a part of the data"),
-    ],
-    ids=["landlock", "dead", "disk"],
-)
-def test_what_a_machine_lacks_it_says_on_its_screen_and_before_any_round(
-    leader: Leader,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    method: str,
-    fails: Callable[..., object],
-    shard_bytes: int,
-    why: str,
-) -> None:
-    if method == "prepare":
-        monkeypatch.setattr(TrainerProcess, "__enter__", lambda self: self)
-    monkeypatch.setattr(TrainerProcess, method, fails)
-    folder = tmp_path / "follower"
-    folder.mkdir(mode=0o700)
-    threading.Thread(target=follow, args=(leader.joined_by(1), folder), daemon=True).start()
-    team = Team(2)
-    with pytest.raises(RefusedError, match=f"Machine 1 of this site cannot train this study: .*{why}"):
-        team.start(leader.followers.take(2), begin(2, 60, shard_bytes), STUDY, len(PARAMETERS), lambda: (PARAMETERS,))
-    assert not any(link.failed_there for link in team._links)
-    team.close()
-    said: list[str] = []
-    until(lambda: bool(said.append(capfd.readouterr().err) or why in "".join(said)))
-
-
-@pytest.mark.parametrize(
-    ("rank", "leader_at", "why"),
-    [("63", "h:7400", "RANK is 63"), ("0", "h:70000", "HOST:PORT"), ("0", "h", "HOST:PORT")],
-)
-def test_a_machine_that_cannot_join_says_so_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str, leader_at: str, why: str
-) -> None:
-    monkeypatch.setenv("RANK", rank)
-    write_private_file(tmp_path / "secret", bytes(32))
-    with pytest.raises(InvalidInputError, match=why):
-        main(leader_at, str(tmp_path / "secret"), str(tmp_path / "follower"))
-
-
-def test_a_halt_before_the_machines_are_told_of_the_study_ends_it(leader: Leader) -> None:
-    link, team = leader.joined_by(1), Team(2)
-    team.cut()
-    with pytest.raises(UnavailableError, match="did not prepare"):
-        team.start(leader.followers.take(2), begin(2, 60), STUDY, 1, lambda: (b"x",))
-    assert not team.is_complete
-    with pytest.raises(UnavailableError):
-        link.receive()
-    team.close()
-
-
-def test_who_joins_twice_as_one_machine_gets_one_part(leader: Leader) -> None:
-    """The newer one is taken: the older may have lost its machine without a word."""
-    older = leader.joined_by(1)
-    newer = leader.joined_by(1)
-    with pytest.raises(UnavailableError):
-        older.receive()
-    (taken,) = leader.followers.take(2)
-    taken.send(b"a part")
-    assert newer.receive() == b"a part"
-    assert leader.followers.missing(2) == [1]
-
-
-def test_a_neighbour_without_the_secret_is_never_taken_for_a_machine(leader: Leader) -> None:
-    with pytest.raises(CloisterError):
-        leader.joined_by(1, secret=bytes(32))
-    with pytest.raises(UnavailableError, match="Not all"):
-        leader.followers.take(2)
-
-
-def test_a_machine_that_left_is_missing_again_and_so_is_one_that_speaks_unasked(leader: Leader) -> None:
-    left, speaks = leader.joined_by(1), leader.joined_by(2)
-    left.close()
-    speaks.send(b"a round, please")
-    until(lambda: leader.followers.missing(3) == [1, 2])
-    with pytest.raises(UnavailableError, match="Not all"):
-        leader.followers.take(2)
-
-
-def test_there_is_no_machine_of_the_leaders_own_number_or_beyond_the_most(leader: Leader) -> None:
-    for rank in (0, 64):
-        link = SealedLink(socket.create_connection(leader.address), leader.secret, rank=rank, calls=True, seconds=5)
-        with pytest.raises(UnavailableError):
-            link.receive()

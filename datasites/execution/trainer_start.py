@@ -21,6 +21,8 @@ _ENVIRONMENT = {
     "PYDANTIC_DISABLE_PLUGINS": "1",
 }
 _LAST_MOMENT_SECONDS = 0.2
+MEMORY_BYTES = 8 << 30
+"""How much memory a study's trainer may have, on each machine."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The trainers of a datasite: one locked-down child a study, started early, given data only once a round is charged."""
 
-import shutil
 import time
 from collections.abc import Set
 from dataclasses import replace
@@ -8,19 +7,18 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from datasites.catalog.shards import public_bytes
 from datasites.catalog.snapshot import CheckedSnapshot, open_snapshot
-from datasites.catalog.snapshot_layout import layout_of
 from datasites.execution.admission import check_seconds, require_to_be_checked, took_too_long
 from datasites.execution.cache_space import cache_file, room_for_cache
 from datasites.execution.charge_round import Assignment
-from datasites.execution.follower_messages import Begin
 from datasites.execution.followers import Followers
+from datasites.execution.gather import gather
 from datasites.execution.study_message import public_size, study_bytes, study_message, study_pieces
 from datasites.execution.team import Team
 from datasites.execution.trainer_messages import Round
 from datasites.execution.trainer_process import TrainerProcess
 from datasites.execution.trainer_result import RoundResult, TrainerFailedError
+from datasites.execution.trainer_start import MEMORY_BYTES
 from datasites.halts.revoked import rests_on_revoked
 from datasites.halts.stopped import is_stopped
 from datasites.requests.patience import rules_if_any
@@ -29,11 +27,9 @@ from datasites.serving.lifecycle import report
 from datasites.site import Site
 from datasites.store.data_sets import DataSet
 from datasites.store.engine import reading
-from policies.errors import CloisterError, NotAuthenticError, RefusedError, UnavailableError
+from policies.errors import CloisterError, NotAuthenticError, UnavailableError
 from policies.programs.digests import MODEL_DOMAIN
 from policies.rules.house_rules import HouseRules
-
-_MEMORY_BYTES = 8 << 30
 
 
 class Trainers:
@@ -89,7 +85,7 @@ class Trainers:
             rules = self._rules()
             team = self._teams[request.digest] = Team(rules.machines_for(data_set.name))
             trainer = TrainerProcess(
-                memory_bytes=_MEMORY_BYTES,
+                memory_bytes=MEMORY_BYTES,
                 threads=rules.training.threads,
                 place=team.place,
                 start_seconds=seconds,
@@ -119,7 +115,7 @@ class Trainers:
         team = self._teams.get(request.digest)
         if team is not None and not team.is_complete:
             try:
-                self._gather(request, data_set, trainer.cache_bytes)
+                gather(self._site, self._followers, team, request, data_set, trainer.cache_bytes)
             except CloisterError:
                 self.end(request.digest)
                 raise
@@ -199,29 +195,6 @@ class Trainers:
             if isinstance(error, UnavailableError):  # no room on the disk, before it had data
                 raise TrainerFailedError(str(error), was_killed=True) from error
             raise
-
-    def _gather(self, request: Request, data_set: DataSet, cache_bytes: int) -> None:
-        """Let the followers of the request's team prepare the study."""
-        team, manifest, rules = self._teams[request.digest], data_set.manifest, self._rules()
-        share = public_size(manifest).share(team.machines)
-        training, holdout = share.nominal_training_units, share.nominal_holdout_units
-        shard_bytes = public_bytes(layout_of(manifest, 0, 0), training, holdout)
-        needed = team.machines * shard_bytes + cache_bytes
-        if shutil.disk_usage(self._site.home.snapshots).free < needed:
-            raise RefusedError(f"This machine's disk has no room to deal out the data: {needed} bytes; make room.")
-        deadlines = request.terms.deadlines
-        begin = Begin(
-            rank=1,
-            count=team.machines,
-            threads=rules.training.threads,
-            memory_bytes=_MEMORY_BYTES,
-            shard_bytes=shard_bytes,
-            setup_seconds=deadlines.setup_seconds,
-            round_seconds=deadlines.round_seconds,
-        )
-        study = study_message(self._site, request, manifest, rules.training.gradients)
-        size, pieces = study_bytes(self._site, request), partial(study_pieces, self._site, request)
-        team.start(self._followers.take(team.machines), begin, study, size, pieces)
 
     def is_running(self, request: Request) -> bool:
         """Whether the study's trainer has been started and lives, as do those of its team."""

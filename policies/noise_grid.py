@@ -6,13 +6,16 @@ Significance of the Least Significant Bits for Differential Privacy).
 
 from math import ceil, log2
 
-MOST_UNITS = 2**21
-"""How many units, or places for them, all workers together may have in a step."""
 _MOST_DEVIATIONS = 10
 """No number that the noise is made from is further from zero: 53 random bits give 8.6 deviations at most."""
 _BITS = 52
 
 
-def noise_grid(noise_multiplier: float, clipping_norm: float) -> float:
-    """The distance of its points: a power of two, no less than the last bit of any noised sum."""
-    return 2.0 ** (ceil(log2(clipping_norm * (MOST_UNITS + _MOST_DEVIATIONS * noise_multiplier))) - _BITS)
+def noise_grid(noise_multiplier: float, clipping_norm: float, nominal_units: float) -> float:
+    """The distance of its points: a power of two, no less than the last bit of any noised sum.
+
+    Args:
+        nominal_units: the public number of training units; there are hardly ever more than twice as many and 64.
+    """
+    most = clipping_norm * (2 * nominal_units + 64 + _MOST_DEVIATIONS * noise_multiplier)
+    return 2.0 ** (ceil(log2(most)) - _BITS)

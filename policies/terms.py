@@ -13,7 +13,6 @@ from policies.statements.schema import Digest, Name, PartyId, StrictModel, Text
 from policies.training_choices import Optimizer, Schedule
 
 MAXIMUM_TERMS_BYTES = 256 * 1024
-MAXIMUM_WEIGHT = 16
 _MOST_MASK_KEYS = 14_000
 _LEAST_NOISE_MULTIPLIER = 0.1
 _MOST_METRICS, _MOST_HISTOGRAMS, _MOST_BINS = 64, 8, 1000
@@ -33,7 +32,7 @@ class CohortMember(StrictModel):
 
     site: PartyId
     data_set: Name
-    weight: Annotated[int, Field(ge=1, le=MAXIMUM_WEIGHT)]
+    weight: Annotated[int, Field(ge=1, le=16)]
     training_units: Annotated[int, Field(ge=1, le=MAXIMUM_NOMINAL_UNITS)]
     holdout_units: Annotated[int, Field(ge=0, le=MAXIMUM_NOMINAL_UNITS)]
 

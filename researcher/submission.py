@@ -30,7 +30,6 @@ from researcher.catalog import DataSet
 from researcher.export import ExportedPlan
 from researcher.state import State
 from researcher.stopping import EarlyStopping, check_early_stopping
-from researcher.strategies.fedavg import weights_by_size
 
 _SECURE_AVERAGING = SecureAveraging(minimum_cohort=3, colluders=1, bits=20, update_range=4.0)
 _OPTIMIZER = Sgd(momentum=0.0)
@@ -89,7 +88,6 @@ def draft_terms(
     """
     steps = (ask.rounds + ask.retries) * ask.local_steps
     measurements = len(ask.evaluate) + ask.retries if ask.evaluate else 1
-    weights = weights_by_size([it.manifest.training_units for it in data_sets])
     try:
         terms = Terms(
             version="cloister-terms/1",
@@ -105,11 +103,11 @@ def draft_terms(
                 CohortMember(
                     site=it.site.party,
                     data_set=it.name,
-                    weight=weight,
+                    weight=1,
                     training_units=it.manifest.training_units,
                     holdout_units=it.manifest.holdout_units,
                 )
-                for it, weight in zip(data_sets, weights, strict=True)
+                for it in data_sets
             ),
             programs=Programs(
                 loss=exported.loss.digest(),

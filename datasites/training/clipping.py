@@ -49,10 +49,11 @@ import torch
 from torch import Tensor
 
 from policies.errors import InvalidInputError
-from policies.noise_grid import MOST_UNITS
 
 SHARE = 1 - 2.0**-7
 """How much of the clipping norm a contribution may be long: c / C."""
+MOST_UNITS = 2**21
+"""How many units, or places for them, all workers together may have in a step."""
 BLOCK_UNITS = 128
 """How many units are added in float32."""
 _BLOCK = 256

@@ -43,7 +43,8 @@ class SecretNoiseOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no 
         )
         self._stream = stream
         self._deviation = training.noise_multiplier * training.clipping_norm
-        self._grid = noise_grid(training.noise_multiplier, training.clipping_norm)
+        nominal_units = divisor / training.sampling_rate
+        self._grid = noise_grid(training.noise_multiplier, training.clipping_norm, nominal_units)
         self._sums = [torch.zeros(it.shape, dtype=torch.float64) for it in parameters]
         self.zero_grad()
         self._weight_decay = training.optimizer.weight_decay if isinstance(training.optimizer, choices.AdamW) else 0.0

@@ -160,7 +160,9 @@ def _updates(terms: Terms) -> _Sums:
     rates = [rate for number in range(1, training.rounds + 1) for rate in training.learning_rates(number)]
 
     def addend(member: CohortMember) -> _Addend:
-        moved = training.clipping_norm / (training.sampling_rate * member.training_units)
+        divisor = training.sampling_rate * member.training_units
+        moved = training.clipping_norm / divisor
+        grid = noise_grid(training.noise_multiplier, training.clipping_norm, member.training_units)
         return _Addend(
             weight=member.weight,
             least_noise=min(rates) * moved * training.noise_multiplier,
@@ -168,7 +170,7 @@ def _updates(terms: Terms) -> _Sums:
             moved=max(rates) * moved,
             units=_most_units(member),
             sampling_rate=training.sampling_rate,
-            grid=max(rates) * moved * noise_grid(training.noise_multiplier, 1.0),
+            grid=max(rates) * grid / divisor,
         )
 
     return _Sums(

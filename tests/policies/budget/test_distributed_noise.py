@@ -9,7 +9,7 @@ from policies.budget.costs import request_cost, request_epsilon
 from policies.budget.distributed_noise import honest_epsilon
 from policies.budget.renyi import GaussianMechanism, epsilon
 from policies.errors import InvalidInputError
-from policies.noise_grid import MOST_UNITS, noise_grid
+from policies.noise_grid import noise_grid
 from policies.terms import Terms
 from tests.one_study import make_terms
 
@@ -155,6 +155,6 @@ def test_a_site_that_only_looks_knows_its_own_noise() -> None:
 def test_the_grid_is_no_finer_than_any_sum_and_far_finer_than_the_noise(
     multiplier: float, clipping_norm: float
 ) -> None:
-    grid, most = noise_grid(multiplier, clipping_norm), clipping_norm * (MOST_UNITS + 10 * multiplier)
+    grid, most = noise_grid(multiplier, clipping_norm, 500), clipping_norm * (1064 + 10 * multiplier)
     assert ulp(most) <= grid <= 2 * ulp(most)
     assert grid < multiplier * clipping_norm * 2.0**-26

@@ -11,7 +11,7 @@ from policies.programs.check import check_program
 from policies.programs.format import Program, parse_program
 from policies.statements.canonical import canonical_bytes
 from tests.attacks.crafted_study import SQUARE, Nodes, document
-from tests.clipped_sums import trained_loss
+from tests.clipped_sums import summed, trained_loss
 from tests.one_operation import HOSTILE, TARGETS, drawn, parameters_of, program_for
 
 FROZEN = ("row", "seven", "two")
@@ -44,7 +44,7 @@ def test_no_step_writes_to_what_it_is_given_or_remembers_it(name: str) -> None:
     held = (*values.values(), *constants.values(), *record, data.mask)
     before = bits(*held)
     for sums in trained_loss(program, constants).recorded(len(data), data, 1.0):
-        first, again = (bits(*sums.of(values, data).values()) for _ in range(2))
+        first, again = (bits(*summed(sums, values, data).values()) for _ in range(2))
         assert first == again, sums.path
         assert bits(*held) == before, sums.path
 
